@@ -1,0 +1,69 @@
+"""Crop, flip and normalisation of every member's images, batched, on the device.
+
+Each (row, member) image is augmented on its own, so the repeats of an image differ. Random
+changes are drawn by `draw` and applied by `apply`, which is deterministic.
+"""
+
+import tensorflow as tf
+
+from mixmo_tf import arguments, seeds
+
+PADDING = 4  # pixels added on every side before the crop, zeros
+NAMES = ("none", "crop", "crop_flip")
+
+
+def draw(name, shape, seed):
+    """Draws how each image is changed.
+
+    Args:
+        name: "none", "crop", or "crop_flip".
+        shape: the shape (B, M) of the images that are drawn for.
+        seed: int32 (2,).
+
+    Returns:
+        offsets: int32 (B, M, 2), the row and column in the padded image where the crop
+            starts, 0 … 8; 4 changes nothing.
+        flips: bool (B, M), whether the crop is mirrored left to right.
+
+    Raises:
+        ValueError: if `name` is unknown.
+    """
+    arguments.one_of("augmentation", name, NAMES)
+    offset_seed, flip_seed = seeds.split(seed, 2)
+    offsets = tf.fill([*shape, 2], PADDING)
+    flips = tf.fill(shape, False)
+    if name in ("crop", "crop_flip"):
+        offsets = seeds.integers([*shape, 2], offset_seed, 2 * PADDING + 1)
+    if name == "crop_flip":
+        flips = seeds.uniform(shape, flip_seed) < 0.5
+    return offsets, flips
+
+
+def apply(images, rows, offsets, flips):
+    """Picks each member's image, pads it by 4 zeros, crops it back and flips it.
+
+    Args:
+        images: (n, H, W, channels), any dtype.
+        rows: int32 (B, M), indices into `images`.
+        offsets: int32 (B, M, 2).
+        flips: bool (B, M).
+
+    Returns:
+        (B, M, H, W, channels), of the dtype of `images`.
+    """
+    height, width = images.shape[1:3]
+    padded = tf.pad(images, [[0, 0], [PADDING, PADDING], [PADDING, PADDING], [0, 0]])
+    padded_height, padded_width = padded.shape[1:3]
+    columns = tf.where(flips[..., None], tf.range(width)[::-1], tf.range(width))  # (B, M, W)
+    columns += offsets[..., 1, None]
+    lines = offsets[..., 0, None] + tf.range(height)  # (B, M, H)
+    lines += rows[..., None] * padded_height
+    pixels = lines[..., :, None] * padded_width + columns[..., None, :]  # (B, M, H, W)
+    return tf.gather(tf.reshape(padded, [-1, images.shape[3]]), pixels)
+
+
+def normalise(images, mean, std):
+    """Pixels 0–255 of any dtype (..., channels) to float32 (pixel/255 - mean) / std."""
+    scale = tf.constant([1 / (255 * s) for s in std], tf.float32)
+    shift = tf.constant([-m / s for m, s in zip(mean, std)], tf.float32)
+    return tf.cast(images, tf.float32) * scale + shift

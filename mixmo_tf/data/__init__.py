@@ -1,0 +1,14 @@
+"""Datasets by name, and the batches that training takes from them."""
+
+from mixmo_tf.data.sources import NAMES, Info, MissingDataError, load, load_arrays
+from mixmo_tf.data.stream import full_batches, training_batches
+
+__all__ = [
+    "NAMES",
+    "Info",
+    "MissingDataError",
+    "full_batches",
+    "load",
+    "load_arrays",
+    "training_batches",
+]

@@ -1,0 +1,77 @@
+"""Training batches of a fixed size, in an order that is a pure function of (seed, step)."""
+
+import tensorflow as tf
+
+
+def training_batches(arrays, batch_size, seed, start_step=0, shuffle=True):
+    """Serves arrays from memory, without end.
+
+    Every epoch has an order of its own and visits each example at most once; the examples
+    that would fill only a part of a batch are left for another epoch's order.
+
+    Args:
+        arrays: tuple of arrays (N, ...), such as uint8 images and integer labels.
+        batch_size: int n <= N.
+        seed: int in [0, 2^31).
+        start_step: int, the step of the first batch; the stream of a run that continues.
+        shuffle: bool; False keeps the order of the arrays.
+
+    Returns:
+        infinite tf.data.Dataset of tuples (n, ...); its element t is the batch of the step
+        start_step + t.
+
+    Raises:
+        ValueError: if the arrays differ in length, or N < n.
+    """
+    num_examples = len(arrays[0])
+    if any(len(array) != num_examples for array in arrays):
+        raise ValueError(f"arrays must be of one length, got {[len(a) for a in arrays]}")
+    if not 1 <= batch_size <= num_examples:
+        raise ValueError(
+            f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
+        )
+    with tf.device("CPU"):
+        arrays = tuple(tf.convert_to_tensor(array) for array in arrays)
+    steps_per_epoch = num_examples // batch_size
+
+    def batch(step):
+        epoch, position = step // steps_per_epoch, step % steps_per_epoch
+        indices = position * batch_size + tf.range(batch_size, dtype=tf.int64)
+        if shuffle:
+            indices = tf.random.experimental.index_shuffle(
+                indices, tf.stack([seed, epoch]), num_examples - 1
+            )
+        return tuple(tf.gather(array, indices) for array in arrays)
+
+    steps = tf.data.Dataset.counter(start_step)
+    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def full_batches(dataset):
+    """Drops batches that are smaller than the first, as a dataset's last one may be.
+
+    An incomplete batch would make XLA compile anew, and leave a replica without images.
+
+    Args:
+        dataset: batched tf.data.Dataset of (images, labels) or (images, labels, weights).
+
+    Returns:
+        tf.data.Dataset of the same elements.
+    """
+    images = tf.nest.flatten(dataset.element_spec)[0]
+    if images.shape.rank is None or images.shape[0] is not None:
+        return dataset
+
+    def compare_with_first(first_size, batch):
+        size = tf.shape(batch[0], tf.int64)[0]
+        first_size = tf.where(first_size == 0, size, first_size)
+        return first_size, (size == first_size, batch)
+
+    def is_full(full, batch):
+        return full
+
+    def only_batch(full, batch):
+        return batch
+
+    compared = dataset.scan(tf.constant(0, tf.int64), compare_with_first)
+    return compared.filter(is_full).map(only_batch)

@@ -1,0 +1,9 @@
+"""Networks with M encoders, a mixing layer, one shared core and M heads.
+
+A network is a functional `keras.Model` without any randomness: the masks are an input.
+"""
+
+from mixmo_tf.networks.preact_resnet import preact_resnet18
+from mixmo_tf.networks.wide_resnet import wide_resnet
+
+__all__ = ["preact_resnet18", "wide_resnet"]

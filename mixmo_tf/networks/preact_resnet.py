@@ -1,0 +1,59 @@
+"""Pre-activation ResNet-18 (He et al. 2016), with M members (paper, section 5.2)."""
+
+import keras
+
+from mixmo_tf import arguments
+from mixmo_tf.networks import members
+from mixmo_tf.networks.layers import conv, norm_relu
+
+
+def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 3), filters=64):
+    """PreActResNet-18-`width`: four groups of two blocks, no batch norm after the last.
+
+    Each member's encoder is a 3×3 convolution with stride 2, so mixing happens at half the
+    image's size.
+
+    Args:
+        width: int >= 1; the groups have filters·width·(1, 2, 4, 8) filters.
+        num_members: int M >= 1; 1 gives the plain network.
+        num_classes: int C >= 2.
+        image_shape: (H, W, channels).
+        filters: int, filters of the encoder.
+
+    Returns:
+        keras.Model; see `networks.members.build` for its inputs and output.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    arguments.at_least("width", width, 1)
+    arguments.at_least("filters", filters, 1)
+
+    def encoder(member, image):
+        return conv(filters, 3, 2, padding="symmetric", name=f"encoder_{member}")(image)
+
+    def core(x):
+        for group, (multiple, stride) in enumerate(((1, 1), (2, 2), (4, 2), (8, 2)), start=1):
+            for block in range(2):
+                name = f"group_{group}_block_{block}"
+                x = _block(x, filters * width * multiple, stride if block == 0 else 1, name)
+        return keras.layers.GlobalAveragePooling2D(name="pool")(x)
+
+    return members.build(
+        f"preact_resnet18_{width}",
+        encoder,
+        core,
+        num_members,
+        num_classes,
+        image_shape,
+        head_initializer=keras.initializers.RandomNormal(stddev=0.01),
+    )
+
+
+def _block(x, filters, stride, name):
+    activated = norm_relu(x, f"{name}_norm_1")
+    residual = conv(filters, 3, stride, "symmetric", f"{name}_conv_1")(activated)
+    residual = conv(filters, 3, name=f"{name}_conv_2")(norm_relu(residual, f"{name}_norm_2"))
+    if stride != 1 or x.shape[-1] != filters:
+        x = conv(filters, 1, stride, name=f"{name}_shortcut")(activated)
+    return keras.layers.Add(name=f"{name}_add")([x, residual])

@@ -1,0 +1,59 @@
+"""Wide ResNet (Zagoruyko and Komodakis 2016), with M members (paper, section 5.1)."""
+
+import keras
+
+from mixmo_tf import arguments
+from mixmo_tf.networks import members
+from mixmo_tf.networks.layers import conv, norm_relu
+
+
+def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32, 3)):
+    """WRN-`depth`-`width`: three groups of (depth - 4) / 6 blocks.
+
+    Each member's encoder is a 3×3 convolution with 16 filters; mixing comes right after it.
+
+    Args:
+        depth: int, 6k + 4 with k >= 1, as in WRN-28-10.
+        width: int >= 1; the groups have 16, 32 and 64 times as many filters.
+        num_members: int M >= 1; 1 gives the plain network.
+        num_classes: int C >= 2.
+        image_shape: (H, W, channels).
+
+    Returns:
+        keras.Model; see `networks.members.build` for its inputs and output.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    if depth < 10 or (depth - 4) % 6:
+        raise ValueError(f"depth of a wide_resnet must be 10, 16, 22, 28, …, got {depth}")
+    arguments.at_least("width", width, 1)
+
+    def encoder(member, image):
+        return conv(16, 3, name=f"encoder_{member}")(image)
+
+    def core(x):
+        for group, (filters, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1):
+            for block in range((depth - 4) // 6):
+                name = f"group_{group}_block_{block}"
+                x = _block(x, filters * width, stride if block == 0 else 1, name)
+        return keras.layers.GlobalAveragePooling2D(name="pool")(norm_relu(x, "norm"))
+
+    return members.build(
+        f"wide_resnet_{depth}_{width}",
+        encoder,
+        core,
+        num_members,
+        num_classes,
+        image_shape,
+        head_initializer="he_normal",
+    )
+
+
+def _block(x, filters, stride, name):
+    residual = conv(filters, 3, name=f"{name}_conv_1")(norm_relu(x, f"{name}_norm_1"))
+    residual = norm_relu(residual, f"{name}_norm_2")
+    residual = conv(filters, 3, stride, name=f"{name}_conv_2")(residual)
+    if stride != 1 or x.shape[-1] != filters:
+        x = conv(filters, 1, stride, name=f"{name}_shortcut")(x)
+    return keras.layers.Add(name=f"{name}_add")([x, residual])

@@ -1,0 +1,61 @@
+"""Explicit random seeds: every draw is a pure function of (run seed, step, replica).
+
+A seed is an int32 tensor of shape (2,). Nothing here keeps a state, so a run that is
+continued from step t draws what an undisturbed run would have drawn.
+
+Code compiled by XLA draws what other code draws: the algorithm is always Philox, and floats
+are made here from its integers, because TensorFlow and XLA make them from different bits.
+"""
+
+import math
+
+import tensorflow as tf
+
+_ALGORITHM = "philox"
+
+
+def step_seed(run_seed, step, replica=0):
+    """The seed of one training step on one replica.
+
+    Args:
+        run_seed: int, or int32 scalar; the seed of the whole run.
+        step: integer scalar, the number of steps done before.
+        replica: integer scalar, the replica's number.
+
+    Returns:
+        int32 (2,).
+    """
+    run_seed = tf.stack([tf.cast(run_seed, tf.int32), 0])
+    return fold_in(fold_in(run_seed, step), replica)
+
+
+def fold_in(seed, number):
+    """Derives a new seed from `seed` (2,) and an integer scalar; returns int32 (2,).
+
+    All 64 bits are hashed: `tf.random.fold_in` keeps 32, with which a long run would meet
+    the same step seed twice.
+    """
+    seed = seed + tf.stack([0, tf.cast(number, tf.int32)])
+    return split(seed, 1)[0]
+
+
+def split(seed, count):
+    """Splits a seed (2,) into a list of `count` independent ones."""
+    return tf.unstack(tf.random.split(seed, count, alg=_ALGORITHM))
+
+
+def uniform(shape, seed):
+    """float32 draws, uniform in the open interval (0, 1): (k + 1/2) / 2^23."""
+    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=_ALGORITHM)
+    bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
+    return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-23
+
+
+def integers(shape, seed, high):
+    """int32 draws, uniform in 0 … high - 1."""
+    return tf.random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=_ALGORITHM)
+
+
+def normal(shape, seed):
+    """float32 draws from N(0, 1), by the inverse of its distribution function."""
+    return math.sqrt(2) * tf.math.erfinv(2 * uniform(shape, seed) - 1)

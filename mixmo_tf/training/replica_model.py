@@ -1,0 +1,184 @@
+"""keras.Model whose gradients XLA compiles inside each replica. All of Keras' internals.
+
+Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFlow 2.21, and
+reduces a batch over the replicas to build a model from it, which fails where their shares
+differ. Its batch-norm statistics stay apart on each replica. What is here mends all three;
+no other file of the package touches Keras' internals.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from mixmo_tf import arguments
+from mixmo_tf.data import stream
+
+
+class ReplicaModel(keras.Model):
+    """A step counter, and `compile` and `fit` that suit replicas.
+
+    A subclass has `image_shape` and `seed`, and writes `train_step` for one replica;
+    `loss_and_gradients`, which `train_step` calls by the name `compiled_loss_and_gradients`;
+    and `check_labels`.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.step = self.add_weight(
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="step",
+        )
+
+    @property
+    def loss_tracker(self):
+        """The keras.metrics.Mean that is shown as `loss`."""
+        return self._loss_tracker
+
+    def compile(
+        self,
+        optimizer="sgd",
+        metrics=None,
+        weighted_metrics=None,
+        run_eagerly=False,
+        steps_per_execution=1,
+        jit_compile="auto",
+    ):
+        """Configures training, from step 0 on. The loss is the model's own.
+
+        Args:
+            optimizer: a Keras optimizer or its name.
+            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`.
+            weighted_metrics: the same, weighted by the sample weights.
+            run_eagerly: bool, for debugging.
+            steps_per_execution: int, steps per call of the training function.
+            jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, XLA is
+                slower than TensorFlow's own kernels).
+        """
+        arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer=optimizer,
+                metrics=metrics,
+                weighted_metrics=weighted_metrics,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=False,
+            )
+            example = keras.KerasTensor((1, *self.image_shape)), keras.KerasTensor((1,), "int32")
+            self._symbolic_build(data_batch=example)
+        self.step.assign(0)
+        self.jit_compile_argument = jit_compile
+        if jit_compile == "auto":
+            jit_compile = bool(tf.config.list_logical_devices("GPU"))
+        self.uses_xla = jit_compile and not run_eagerly
+        self.compiled_loss_and_gradients = self.loss_and_gradients
+        if self.uses_xla:
+            self.compiled_loss_and_gradients = tf.function(
+                self.loss_and_gradients, jit_compile=True
+            )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if not config:
+            return config
+        config = {name: config[name] for name in config if not name.startswith("loss")}
+        return {**config, "jit_compile": self.jit_compile_argument}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        **options,
+    ):
+        """`keras.Model.fit`, on full batches only.
+
+        Arrays are served in an order that is a pure function of (seed, step). The last batch
+        of an epoch is dropped where it is incomplete, for arrays and for a tf.data.Dataset.
+        """
+        if isinstance(x, tf.data.Dataset):
+            x, shuffle = stream.full_batches(x), False
+        elif isinstance(x, (np.ndarray, tf.Tensor)):
+            self.check_labels(y)
+            batch_size = 32 if batch_size is None else batch_size
+            arrays = [x, y] if sample_weight is None else [x, y, sample_weight]
+            if validation_split and validation_data is None:
+                arguments.within("validation_split", validation_split, 0, 1)
+                num_train = int(np.floor(len(x) * (1 - validation_split)))
+                validation_data = tuple(array[num_train:] for array in arrays)
+                arrays = [array[:num_train] for array in arrays]
+                options.setdefault("validation_batch_size", batch_size)
+            elif validation_data is not None:
+                options.setdefault("validation_batch_size", batch_size)
+            steps_per_epoch = steps_per_epoch or len(arrays[0]) // batch_size
+            x = stream.training_batches(arrays, batch_size, self.seed, int(self.step.numpy()), shuffle)
+            y = batch_size = sample_weight = None
+            validation_split, shuffle = 0.0, False
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=steps_per_epoch,
+            **options,
+        )
+
+    def evaluate(self, x=None, y=None, *arguments, **options):
+        """`keras.Model.evaluate`; labels that come as an array are checked at once."""
+        if y is not None:
+            self.check_labels(y)
+        return super().evaluate(x, y, *arguments, **options)
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Nothing to build: the network is functional, and `compile` built the rest."""
+
+
+def average_over_replicas(variables):
+    """Sets each float variable to its mean over the replicas; called in replica context.
+
+    Keras creates batch-norm statistics without aggregation: each replica keeps its own, and
+    evaluation would read those of replica 0.
+    """
+    context = tf.distribute.get_replica_context()
+    variables = [v for v in variables if "float" in v.dtype]
+    if context.num_replicas_in_sync == 1 or not variables:
+        return
+    values = [tf.convert_to_tensor(v.value) for v in variables]
+    for variable, mean in zip(variables, context.all_reduce("MEAN", values)):
+        variable.assign(mean)
+
+
+def at_least_one(images):
+    """Appends a black image to an empty batch, which an uneven batch leaves to a replica.
+
+    TensorFlow's convolutions for CPUs give an empty batch the wrong number of channels.
+    """
+    if images.shape[0] is not None or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return images
+    missing = tf.maximum(1 - tf.shape(images)[0], 0)
+    return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])

@@ -1,0 +1,47 @@
+"""The learning rate of the paper's recipes: warmup, then steps."""
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf import arguments
+
+
+@keras.saving.register_keras_serializable(package="mixmo_tf")
+class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
+    """lr·i/W at step i (from 1) of a warmup of W steps, and ×0.1 from each milestone on.
+
+    Args:
+        learning_rate: float > 0, the rate after the warmup.
+        warmup_steps: int W >= 0.
+        milestones: epochs, counted from 1; at E = 101, 100 epochs ran at the higher rate.
+        steps_per_epoch: int >= 1.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    def __init__(self, learning_rate, warmup_steps, milestones, steps_per_epoch):
+        arguments.above("learning_rate", learning_rate, 0)
+        arguments.at_least("warmup_steps", warmup_steps, 0)
+        arguments.at_least("steps_per_epoch", steps_per_epoch, 1)
+        for epoch in milestones:
+            arguments.at_least("milestones", epoch, 1)
+        self.learning_rate = float(learning_rate)
+        self.warmup_steps = int(warmup_steps)
+        self.milestones = [int(epoch) for epoch in milestones]
+        self.steps_per_epoch = int(steps_per_epoch)
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        warmup = tf.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
+        epoch = tf.floor(step / self.steps_per_epoch) + 1
+        passed = sum((tf.cast(epoch >= e, tf.float32) for e in self.milestones), 0.0)
+        return self.learning_rate * warmup * 0.1**passed
+
+    def get_config(self):
+        return {
+            "learning_rate": self.learning_rate,
+            "warmup_steps": self.warmup_steps,
+            "milestones": self.milestones,
+            "steps_per_epoch": self.steps_per_epoch,
+        }

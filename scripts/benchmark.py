@@ -1,0 +1,135 @@
+"""Measures what the README claims, on this machine.
+
+    python scripts/benchmark.py train    MixMo's whole `fit` beside a plain Keras `fit`
+    python scripts/benchmark.py input    images/s of the in-memory training stream
+
+Rates differ from machine to machine and from minute to minute: compare only figures of one
+run. Both loops of `train` take turns, and the ratio is the median over the turns.
+"""
+
+import os
+import statistics
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import app, flags
+
+import mixmo_tf
+from mixmo_tf import augmentation, data, seeds
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
+flags.DEFINE_integer("width", 2, "Width of the wide_resnet.", lower_bound=1)
+flags.DEFINE_integer("rows", 64, "Rows per step of both loops.", lower_bound=1)
+flags.DEFINE_integer("batch_repetitions", 4, "b of MixMo; it takes rows / b images.", lower_bound=1)
+flags.DEFINE_integer("steps", 15, "Steps of one turn.", lower_bound=1)
+flags.DEFINE_integer("turns", 5, "Turns of each loop, after one to warm up.", lower_bound=1)
+flags.DEFINE_boolean("jit_compile", False, "XLA, in both loops.")
+
+NUM_CLASSES = 10
+
+
+def main(arguments):
+    benchmarks = {"train": benchmark_train, "input": benchmark_input}
+    if len(arguments) != 2 or arguments[1] not in benchmarks:
+        sys.exit(f"benchmark.py: say what to measure: {' or '.join(benchmarks)}")
+    try:
+        benchmarks[arguments[1]]()
+    except ValueError as error:
+        sys.exit(f"benchmark.py: {error}")
+
+
+def benchmark_train():
+    """Rows/s of both loops, and their ratio."""
+    if FLAGS.rows % FLAGS.batch_repetitions:
+        raise ValueError(f"rows must be a multiple of batch_repetitions, got {FLAGS.rows}")
+    images, labels = random_cifar10(5_000)
+    loops = {"plain Keras": plain_loop(images, labels), "MixMo": mixmo_loop(images, labels)}
+    rates = {name: [] for name in loops}
+    for turn in range(FLAGS.turns + 1):
+        for name, run_steps in loops.items():
+            start = time.perf_counter()
+            run_steps()
+            if turn > 0:
+                rates[name].append(FLAGS.steps * FLAGS.rows / (time.perf_counter() - start))
+    ratios = [ours / theirs for ours, theirs in zip(rates["MixMo"], rates["plain Keras"])]
+    print(
+        f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.rows} rows per step, "
+        f"XLA {'on' if FLAGS.jit_compile else 'off'}, {FLAGS.turns} turns of {FLAGS.steps} steps"
+    )
+    for name, turns in rates.items():
+        print(f"  {name:<20} {spread(turns, '.0f')} rows/s")
+    print(f"  {'MixMo / plain Keras':<20} {spread(ratios, '.3f')}")
+
+
+def mixmo_loop(images, labels):
+    """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
+    model = mixmo_tf.MixMo(
+        mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 2, NUM_CLASSES),
+        batch_repetitions=FLAGS.batch_repetitions,
+    )
+    model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
+    batches = data.training_batches((images, labels), FLAGS.rows // FLAGS.batch_repetitions, seed=0)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def plain_loop(images, labels):
+    """Keras' own `fit` of the same core; crop, flip and normalisation in the input pipeline."""
+    network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 1, NUM_CLASSES)
+    model = keras.Model(network.input["image_0"], network.output[:, 0])
+    model.compile(
+        optimizer(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=FLAGS.jit_compile,
+    )
+    rows = tf.range(FLAGS.rows)[:, None]
+
+    def augment(step, batch):
+        offsets, flips = augmentation.draw("crop_flip", [FLAGS.rows, 1], seeds.step_seed(0, step))
+        images = augmentation.apply(batch[0], rows, offsets, flips)[:, 0]
+        return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
+
+    batches = data.training_batches((images, labels), FLAGS.rows, seed=0).enumerate()
+    batches = batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def benchmark_input():
+    """Images/s of the in-memory stream, on as many images as CIFAR-10 has."""
+    batches = iter(data.training_batches(random_cifar10(50_000), FLAGS.rows, seed=0))
+    rates = []
+    for turn in range(FLAGS.turns + 1):
+        start = time.perf_counter()
+        for _ in range(1000):
+            next(batches)
+        if turn > 0:
+            rates.append(1000 * FLAGS.rows / (time.perf_counter() - start))
+    print(f"In-memory stream, 50,000 images of 32×32×3, {FLAGS.rows} per batch")
+    print(f"  {spread(rates, ',.0f')} images/s")
+
+
+def random_cifar10(num_images):
+    """Random pixels and labels in CIFAR-10's shapes; what they show does not change the rate."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8)
+    return images, random.integers(0, NUM_CLASSES, num_images)
+
+
+def optimizer():
+    return keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+
+
+def spread(values, form):
+    """Median, and in brackets the smallest and the largest."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} … {high:{form}})"
+
+
+if __name__ == "__main__":
+    app.run(main)

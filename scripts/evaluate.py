@@ -1,0 +1,81 @@
+"""Judges a trained model: the ensemble beside its members.
+
+    python scripts/evaluate.py --model=runs/digits
+"""
+
+import json
+import os
+import pathlib
+import re
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+from absl import app, flags
+
+import mixmo_tf
+from mixmo_tf import data
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
+flags.DEFINE_enum("dataset", None, data.NAMES, "The dataset; the run's own if not set.")
+flags.DEFINE_enum("split", "test", data.SPLITS, "Which images of it.")
+flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set.")
+flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
+flags.DEFINE_string("json", None, "File to write the figures to; none if not set.")
+flags.mark_flag_as_required("model")
+
+
+def main(arguments):
+    if len(arguments) > 1:
+        sys.exit(f"evaluate.py: unknown argument {arguments[1]}; flags start with --")
+    try:
+        model = load_model(pathlib.Path(FLAGS.model))
+        dataset = FLAGS.dataset or dataset_of_run(pathlib.Path(FLAGS.model))
+        images, labels, info = data.load_arrays(dataset, FLAGS.split, FLAGS.data_dir)
+        if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
+            raise ValueError(
+                f"the model takes images {model.image_shape} of {model.num_classes} classes; "
+                f"{dataset} has {info.image_shape} and {info.num_classes}"
+            )
+    except (ValueError, OSError) as error:
+        sys.exit(f"evaluate.py: {error}")
+    results = model.evaluate(
+        images, labels, FLAGS.batch_size, verbose=int(sys.stdout.isatty()), return_dict=True
+    )
+    print_table(model, results, f"{dataset}, {FLAGS.split}: {len(labels):,} images")
+    if FLAGS.json:
+        pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
+
+
+def load_model(path):
+    """The MixMo at `path`, a run's folder or a .keras file."""
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
+    model = keras.saving.load_model(file)
+    if not isinstance(model, mixmo_tf.MixMo):
+        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    return model
+
+
+def dataset_of_run(path):
+    """The dataset that the run around the model was trained on."""
+    for folder in (path, path.parent, path.parent.parent):
+        if (folder / "run.flags").is_file():
+            lines = (folder / "run.flags").read_text()
+            return re.search(r"^--dataset=(.+)$", lines, re.MULTILINE).group(1)
+    raise ValueError(f"{path} is not in a run's folder: name the --dataset")
+
+
+def print_table(model, results, title):
+    print(title)
+    print(f"  {'ensemble':<12} accuracy {results['accuracy']:.2%}   NLL {results['loss']:.4f}"
+          f"   (mean of {model.ensemble})")  # fmt: skip
+    for i, tracker in enumerate(model.member_accuracies):
+        print(f"  {f'member {i}':<12} accuracy {results[tracker.name]:.2%}")
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,135 @@
+"""Trains a network, as its flags say, and judges it on the test images.
+
+    python scripts/train.py --flagfile=configs/digits.flags
+
+A flag that comes after --flagfile overrides it. What the run leaves in --output_dir:
+mixmo_tf/training/run_directory.py.
+"""
+
+import math
+import os
+import sys
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import tensorflow as tf
+import train_flags
+from absl import app, flags
+
+from mixmo_tf import data
+from mixmo_tf.training import run_directory
+
+FLAGS = flags.FLAGS
+flags.adopt_module_key_flags(train_flags)
+
+EVALUATION_BATCH_SIZE = 500
+
+
+def main(arguments):
+    if len(arguments) > 1:
+        sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
+    keras.utils.set_random_seed(FLAGS.seed)
+    try:
+        train_images, train_labels, info = data.load_arrays(FLAGS.dataset, "train", FLAGS.data_dir)
+        test_images, test_labels, _ = data.load_arrays(FLAGS.dataset, "test", FLAGS.data_dir)
+        strategy = choose_strategy()
+        with strategy.scope():
+            model = train_flags.build_model(info)
+        check_sizes(info, strategy)
+        path = run_directory.create(FLAGS.output_dir or f"runs/{FLAGS.dataset}", flag_lines())
+    except (ValueError, OSError) as error:
+        sys.exit(f"train.py: {error}")
+
+    announce(model, info, strategy, path)
+    start = time.perf_counter()
+    model.fit(
+        train_images,
+        train_labels,
+        batch_size=FLAGS.batch_size,
+        epochs=FLAGS.epochs,
+        validation_data=(test_images, test_labels),
+        validation_batch_size=EVALUATION_BATCH_SIZE,
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[
+            run_directory.Checkpoints(path / "checkpoints"),
+            keras.callbacks.CSVLogger(path / "history.csv"),
+        ],
+    )
+    seconds = time.perf_counter() - start
+    run_directory.save_model(model, path / "model.keras")
+    results = model.evaluate(
+        test_images, test_labels, EVALUATION_BATCH_SIZE, verbose=0, return_dict=True
+    )
+    run_directory.write_metrics(
+        path,
+        {
+            "dataset": FLAGS.dataset,
+            "split": "test",
+            "examples": len(test_labels),
+            "ensemble": FLAGS.ensemble,
+            **results,
+            "parameters": count_parameters(model),
+            "steps": int(model.step.numpy()),
+            "training_seconds": round(seconds, 1),
+            "libraries": run_directory.library_versions(),
+        },
+    )
+    members = [f"{results[tracker.name]:.2%}" for tracker in model.member_accuracies]
+    print(f"Trained for {seconds:.0f} s. On {len(test_labels):,} test images:")
+    print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
+    print(f"  members' accuracy  {', '.join(members)}")
+    print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+
+
+def choose_strategy():
+    """All GPUs where there are several; else TensorFlow's default device."""
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return tf.distribute.MirroredStrategy()
+    return tf.distribute.get_strategy()
+
+
+def check_sizes(info, strategy):
+    """Raises ValueError where the flags do not fit the dataset or the devices."""
+    if FLAGS.epochs < 1:
+        raise ValueError(f"epochs must be >= 1, got {FLAGS.epochs}")
+    if not 1 <= FLAGS.batch_size <= info.num_examples:
+        raise ValueError(
+            f"batch_size must be in [1, {info.num_examples}], the number of training images, "
+            f"got {FLAGS.batch_size}"
+        )
+    replicas = strategy.num_replicas_in_sync
+    if FLAGS.batch_size % replicas:
+        raise ValueError(f"batch_size must be a multiple of the {replicas} replicas, got {FLAGS.batch_size}")
+
+
+def announce(model, info, strategy, path):
+    """Says what will be trained."""
+    steps = info.num_examples // FLAGS.batch_size
+    rows = FLAGS.batch_size * FLAGS.batch_repetitions
+    devices = strategy.extended.worker_devices if strategy.num_replicas_in_sync > 1 else ["GPU:0"]
+    if not tf.config.list_physical_devices("GPU"):
+        devices = ["CPU"]
+    print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
+    print(f"  parameters      {count_parameters(model):,}")
+    print(f"  training images {info.num_examples:,} of shape {info.image_shape}, {info.num_classes} classes")
+    print(f"  rows per step   {rows}: {FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times")
+    print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
+    print(f"  devices         {', '.join(devices)}; XLA {'on' if model.uses_xla else 'off'}")
+    print(f"  output          {path}", flush=True)
+
+
+def count_parameters(model):
+    """Trainable parameters."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def flag_lines():
+    """Every flag of the run, as the lines of a flagfile."""
+    key_flags = FLAGS.get_key_flags_for_module(sys.argv[0])
+    return sorted(flag.serialize() for flag in key_flags if flag.value is not None)
+
+
+if __name__ == "__main__":
+    app.run(main)

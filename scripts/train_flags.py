@@ -1,0 +1,91 @@
+"""The flags of `train.py`, and the objects that they describe."""
+
+import keras
+from absl import flags
+
+import mixmo_tf
+from mixmo_tf import augmentation, data, masks, networks
+from mixmo_tf.model import ENSEMBLES
+
+FLAGS = flags.FLAGS
+
+# Data and where results go
+flags.DEFINE_enum("dataset", "digits", data.NAMES, "The dataset to train on and to be tested on.")
+flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set.")
+flags.DEFINE_string("output_dir", None, "Folder that the run writes; runs/DATASET if not set.")
+
+# Network
+flags.DEFINE_enum("network", "preact_resnet18", ["preact_resnet18", "wide_resnet"], "The network.")
+flags.DEFINE_integer("depth", 28, "Depth of a wide_resnet: 10, 16, 22, 28, …")
+flags.DEFINE_integer("width", 1, "How many times wider than a plain ResNet the groups are.")
+flags.DEFINE_integer("filters", 16, "Filters of a preact_resnet18's encoder; 64 in the paper.")
+flags.DEFINE_integer("num_members", 2, "M, the subnetworks in the network; 1 is a plain network.")
+flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the ensemble averages over its members.")
+
+# Method
+flags.DEFINE_enum("mixing", "cutmix", masks.NAMES, "The binary mixing block; unused with one member.")
+flags.DEFINE_float("mixing_probability", 0.5, "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training.")
+flags.DEFINE_float("alpha", 2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.")
+flags.DEFINE_float("weight_root", 3.0, "r > 0, the root in the loss weights.")
+flags.DEFINE_integer("batch_repetitions", 4, "b >= 1, how often each image stands in a step.")
+flags.DEFINE_float("input_repetition", 0.0, "ρ in [0, 1], share of rows in which all members see one image.")
+flags.DEFINE_enum("augmentation", "crop", augmentation.NAMES, "Random changes of every member's image.")
+
+# Optimisation
+flags.DEFINE_integer("batch_size", 16, "n, distinct images per step; a step has n·b rows.")
+flags.DEFINE_integer("epochs", 20, "Epochs; each visits every image once.")
+flags.DEFINE_float("learning_rate", 0.05, "Learning rate after the warmup.")
+flags.DEFINE_integer("warmup_steps", 50, "Steps over which the learning rate rises.")
+flags.DEFINE_list("milestones", ["16", "19"], "Epochs, from 1, from which the rate is ×0.1 again.")
+flags.DEFINE_float("l2", 1e-4, "l2·ΣW² over all trainable variables joins the loss.")
+flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of all that is drawn.")
+flags.DEFINE_enum("jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU.")
+
+
+def build_network(info):
+    """The network that the flags describe, for the images and classes of `info`."""
+    common = {
+        "num_members": FLAGS.num_members,
+        "num_classes": info.num_classes,
+        "image_shape": info.image_shape,
+    }
+    if FLAGS.network == "wide_resnet":
+        return networks.wide_resnet(FLAGS.depth, FLAGS.width, **common)
+    return networks.preact_resnet18(FLAGS.width, filters=FLAGS.filters, **common)
+
+
+def build_model(info):
+    """The compiled model that the flags describe, for a training split `info`."""
+    steps_per_epoch = max(info.num_examples // max(FLAGS.batch_size, 1), 1)
+    total_steps = max(FLAGS.epochs, 1) * steps_per_epoch
+    model = mixmo_tf.MixMo(
+        build_network(info),
+        mixing=FLAGS.mixing if FLAGS.num_members > 1 else None,
+        mixing_probability=mixmo_tf.AnnealedProbability(FLAGS.mixing_probability, total_steps),
+        alpha=FLAGS.alpha,
+        weight_root=FLAGS.weight_root,
+        batch_repetitions=FLAGS.batch_repetitions,
+        input_repetition=FLAGS.input_repetition,
+        ensemble=FLAGS.ensemble,
+        l2=FLAGS.l2,
+        augmentation=FLAGS.augmentation,
+        mean=info.mean,
+        std=info.std,
+        seed=FLAGS.seed,
+    )
+    learning_rate = mixmo_tf.training.WarmupMultiStep(
+        FLAGS.learning_rate, FLAGS.warmup_steps, _milestones(), steps_per_epoch
+    )
+    model.compile(
+        keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        metrics=["accuracy"],
+        jit_compile={"auto": "auto", "true": True, "false": False}[FLAGS.jit_compile],
+    )
+    return model
+
+
+def _milestones():
+    try:
+        return [int(epoch) for epoch in FLAGS.milestones]
+    except ValueError:
+        raise ValueError(f"milestones must be epochs, got {','.join(FLAGS.milestones)}") from None

@@ -1,0 +1,31 @@
+"""Packaging of mixmo_tf; BUILD.md says why each dependency is there."""
+
+import pathlib
+
+from setuptools import find_packages, setup
+
+setup(
+    name="mixmo-tf",
+    version="0.1.0",
+    description="MixMo (Ramé, Sun, Cord, ICCV 2021) for Keras 3 and TensorFlow",
+    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "tensorflow>=2.21,<2.22",
+        "keras>=3.15,<3.16",
+        "tensorflow-datasets>=4.9.10",
+        "importlib_resources",
+        "absl-py",
+        "numpy",
+        "scikit-learn",
+        "matplotlib",
+        "tensorboard",
+    ],
+    extras_require={
+        "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
+        "test": ["pytest", "scipy"],
+    },
+)

@@ -1,0 +1,62 @@
+"""Two logical CPU devices for the tests under MirroredStrategy, and small models."""
+
+import os
+import pathlib
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import mixmo_tf
+
+REFERENCE = pathlib.Path(__file__).parent / "reference"
+
+
+def pytest_configure():
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
+    tf.config.set_logical_device_configuration(cpu, two)
+
+
+@pytest.fixture
+def reference():
+    """Loads an array file of tests/reference by its name."""
+    return lambda name: np.load(REFERENCE / f"{name}.npz")
+
+
+@pytest.fixture
+def pixels_and_labels():
+    """40 images of 16×16 whose brightness tells their class, so that training can show."""
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 4, 40)
+    images = random.integers(0, 60, (40, 16, 16, 3)) + 60 * labels[:, None, None, None]
+    return images.astype(np.uint8), labels
+
+
+def tiny_network(num_members=2):
+    """Fewer layers than any real network, so that XLA compiles it in seconds."""
+
+    def encoder(member, image):
+        return keras.layers.Conv2D(8, 3, padding="same", name=f"encoder_{member}")(image)
+
+    def core(x):
+        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
+        return keras.layers.GlobalAveragePooling2D()(x)
+
+    return mixmo_tf.networks.members.build(
+        "tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal"
+    )
+
+
+def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
+    """A compiled MixMo on `tiny_network`, the same weights at every call."""
+    keras.utils.set_random_seed(0)
+    if num_members == 1:
+        arguments.setdefault("mixing", None)
+    model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
+    optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
+    model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)
+    return model

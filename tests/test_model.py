@@ -1,0 +1,300 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model, tiny_network
+
+import mixmo_tf
+from mixmo_tf import seeds
+
+
+def weights_of(model):
+    return [w.copy() for w in model.get_weights()]
+
+
+def largest_difference(model, other):
+    pairs = zip(model.trainable_variables, other.trainable_variables)
+    return max(np.abs(np.subtract(a, b)).max() for a, b in pairs)
+
+
+def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(augmentation="none", mixing="linear", learning_rate=0.1)
+    history = model.fit(
+        images, labels, batch_size=8, epochs=20, verbose=0, validation_data=(images, labels)
+    ).history
+    assert set(history) == {
+        "loss", "member_0_accuracy", "member_1_accuracy",
+        "val_loss", "val_accuracy", "val_member_0_accuracy", "val_member_1_accuracy",
+    }  # fmt: skip
+    assert history["loss"][-1] < 0.7 * history["loss"][0]
+    assert history["val_accuracy"][-1] > 0.9
+    assert int(model.step.numpy()) == 20 * 5
+
+
+def test_training_logs_are_means_over_the_epoch(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(learning_rate=1e-12)  # the weights stay, so that steps can be redone
+    history = model.fit(images, labels, batch_size=8, verbose=0, shuffle=False).history
+    model.step.assign(0)
+    losses, rights = [], []
+    for step in range(5):
+        batch = slice(8 * step, 8 * step + 8)
+        loss, right, _ = model.loss_and_gradients(
+            tf.constant(images[batch]), tf.constant(labels[batch]), None,
+            seeds.step_seed(0, step, 0), 0.5,
+        )  # fmt: skip
+        losses.append(loss)
+        rights.append(right)
+    assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
+    by_member = np.mean(np.concatenate(rights), axis=0)
+    assert history["member_0_accuracy"][0] == pytest.approx(by_member[0])
+    assert history["member_1_accuracy"][0] == pytest.approx(by_member[1])
+
+
+def test_evaluate_is_the_mean_over_all_examples(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    results = model.evaluate(images[:37], labels[:37], batch_size=8, verbose=0, return_dict=True)
+    logits = model.member_logits(images[:37]).numpy()
+    labels = labels[:37]
+    ensemble = tf.nn.softmax(logits.mean(axis=1)).numpy()
+    by_hand = {
+        "loss": -np.log(ensemble[np.arange(37), labels]).mean(),
+        "accuracy": np.mean(ensemble.argmax(axis=1) == labels),
+        "member_0_accuracy": np.mean(logits[:, 0].argmax(axis=1) == labels),
+        "member_1_accuracy": np.mean(logits[:, 1].argmax(axis=1) == labels),
+    }
+    assert results == pytest.approx(by_hand, rel=1e-5)
+    np.testing.assert_allclose(model.predict(images[:37], verbose=0), ensemble, atol=1e-6)
+
+
+def test_ensembles_average_logits_or_probabilities(pixels_and_labels):
+    images, _ = pixels_and_labels
+    for ensemble in ("logits", "probabilities"):
+        model = tiny_model(ensemble=ensemble)
+        logits = model.member_logits(images)
+        by_hand = {
+            "logits": tf.nn.softmax(tf.reduce_mean(logits, axis=1)),
+            "probabilities": tf.reduce_mean(tf.nn.softmax(logits), axis=1),
+        }
+        np.testing.assert_allclose(model(images), by_hand[ensemble], atol=1e-6)
+    assert np.abs(by_hand["logits"] - by_hand["probabilities"]).max() > 1e-3
+
+
+def test_weighted_loss_by_hand():
+    model = tiny_model(weight_root=2.0)
+    logits = np.log([[[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]]]).astype(np.float32)
+    masks = np.zeros((1, 2, 2, 2), np.float32)
+    masks[0, 0, 0, 0] = 1  # member 0 has one pixel of four
+    masks[..., 1] = 1 - masks[..., 0]
+    loss = model.weighted_loss(logits, np.array([[1, 3]]), masks)
+    weights = 2 * np.sqrt([0.25, 0.75]) / np.sum(np.sqrt([0.25, 0.75]))
+    by_hand = weights[0] * -np.log(0.25) + weights[1] * -np.log(0.4)
+    assert float(loss) == pytest.approx(by_hand, rel=1e-5)
+    halved = model.weighted_loss(logits, np.array([[1, 3]]), masks, np.array([[0.5, 0.0]]))
+    assert float(halved) == pytest.approx(0.5 * weights[0] * -np.log(0.25), rel=1e-5)
+
+
+def test_decay_joins_the_gradients(pixels_and_labels):
+    images, labels = map(tf.constant, pixels_and_labels)
+    plain, decayed = tiny_model(), tiny_model(l2=0.01)
+    seed = seeds.step_seed(0, 0, 0)
+    loss, _, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
+    same_loss, _, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
+    assert float(loss) == float(same_loss)  # `loss` is reported without the decay
+    for variable, ours, theirs in zip(plain.trainable_variables, gradients, with_decay):
+        np.testing.assert_allclose(theirs, ours + 2 * 0.01 * variable, atol=1e-5)
+
+
+def test_sample_and_class_weights_of_zero_hide_images(pixels_and_labels):
+    images, labels = pixels_and_labels
+    other = labels.copy()
+    other[labels == 2] = 3
+    trained = []
+    for y in (labels, other):
+        for weights in ({"sample_weight": 1.0 * (labels != 2)}, {"class_weight": {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}}):
+            if y is other and "class_weight" in weights:
+                continue
+            model = tiny_model()
+            model.fit(images, y, batch_size=8, verbose=0, **weights)
+            trained.append(model)
+    assert largest_difference(trained[0], trained[1]) < 1e-6
+    assert largest_difference(trained[0], trained[2]) < 1e-6
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit(pixels_and_labels):
+    images, labels = pixels_and_labels
+    runs = []
+    for seed in (0, 0, 1):
+        model = tiny_model(seed=seed)
+        model.fit(images, labels, batch_size=8, epochs=4, verbose=0)
+        runs.append(weights_of(model))
+    assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1]))
+    assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2]))
+
+
+def test_xla_gives_the_same_run(pixels_and_labels):
+    images, labels = pixels_and_labels
+    models = [tiny_model(jit_compile=jit) for jit in (False, True)]
+    for model in models:
+        model.fit(images, labels, batch_size=8, epochs=4, verbose=0)
+        assert int(model.step.numpy()) == 20
+    assert largest_difference(*models) < 1e-4
+
+
+def test_no_two_steps_draw_the_same_masks():
+    model = tiny_model(mixing_probability=0.5)
+    drawn = [model.draw(2, seeds.step_seed(0, step, 0), 0.5).masks for step in range(300)]
+    assert len(np.unique(np.reshape(drawn, (300, -1)), axis=0)) == 300
+
+
+def test_the_binary_block_is_chosen_with_its_probability():
+    model = tiny_model()
+    for probability in (0.0, 0.3, 1.0):
+        draws = [model.draw(1, seeds.step_seed(1, t, 0), probability).masks for t in range(300)]
+        binary = [np.isin(masks, [0, 1]).all() for masks in draws]
+        assert np.mean(binary) == pytest.approx(probability, abs=0.08)
+
+
+def test_the_schedule_of_the_probability_follows_the_step(pixels_and_labels):
+    model = tiny_model(mixing_probability=mixmo_tf.AnnealedProbability(0.5, 120))
+    seen = []
+    for step in (0, 100, 115, 120):
+        model.step.assign(step)
+        seen.append(float(model._mixing_probability()))
+    np.testing.assert_allclose(seen, [0.5, 0.5, 0.25, 0], atol=1e-6)
+
+
+def test_mimo_and_the_plain_network_train(pixels_and_labels):
+    images, labels = pixels_and_labels
+    for arguments in (
+        {"mixing": "linear", "alpha": 0.0, "weight_root": 1.0, "input_repetition": 0.6},
+        {"num_members": 1, "batch_repetitions": 1},
+        {"num_members": 3},
+    ):
+        model = tiny_model(learning_rate=0.1, **arguments)
+        history = model.fit(images, labels, batch_size=8, epochs=4, verbose=0).history
+        assert history["loss"][-1] < history["loss"][0]
+
+
+def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(
+        mixing_probability=mixmo_tf.AnnealedProbability(0.5, 30),
+        mean=(0.1, 0.2, 0.3),
+        ensemble="probabilities",
+        l2=1e-4,
+        seed=7,
+    )
+    model.fit(images, labels, batch_size=8, verbose=0)
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    np.testing.assert_array_equal(loaded(images), model(images))
+    assert loaded.get_config()["mean"] == (0.1, 0.2, 0.3)
+    assert int(loaded.step.numpy()) == 5
+    for each in (model, loaded):  # the optimizer's state and the step are saved too
+        each.fit(images, labels, batch_size=8, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(model), weights_of(loaded)))
+    assert loaded.evaluate(images, labels, verbose=0, return_dict=True).keys() == {
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy",
+    }  # fmt: skip
+
+
+def test_compile_starts_the_steps_over(pixels_and_labels):
+    model = tiny_model()
+    model.fit(*pixels_and_labels, batch_size=8, verbose=0)
+    model.fit(*pixels_and_labels, batch_size=8, verbose=0)
+    assert int(model.step.numpy()) == 10
+    model.compile("sgd")
+    assert int(model.step.numpy()) == 0
+
+
+def test_fit_takes_a_dataset_and_drops_its_incomplete_batch(pixels_and_labels):
+    model = tiny_model()
+    dataset = tf.data.Dataset.from_tensor_slices(pixels_and_labels).batch(16)  # 16, 16, 8
+    model.fit(dataset, epochs=2, verbose=0, validation_data=dataset)
+    assert int(model.step.numpy()) == 4
+    assert int(model.optimizer.iterations.numpy()) == 4
+
+
+def test_fit_holds_out_the_last_images_for_validation(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(learning_rate=1e-12)
+    history = model.fit(images, labels, batch_size=8, verbose=0, validation_split=0.25).history
+    held_out = model.evaluate(images[30:], labels[30:], verbose=0, return_dict=True)
+    assert history["val_loss"][0] == pytest.approx(held_out["loss"], rel=1e-4)
+    assert int(model.step.numpy()) == 3
+
+
+def test_standard_callbacks_work(tmp_path, pixels_and_labels):
+    model = tiny_model()
+    callbacks = [
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_accuracy", save_best_only=True),
+        keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
+        keras.callbacks.CSVLogger(tmp_path / "history.csv"),
+        keras.callbacks.ReduceLROnPlateau("val_loss"),
+        keras.callbacks.TerminateOnNaN(),
+    ]
+    model.fit(
+        *pixels_and_labels, batch_size=8, epochs=2, verbose=0,
+        validation_data=pixels_and_labels, callbacks=callbacks,
+    )  # fmt: skip
+    assert keras.saving.load_model(tmp_path / "best.keras").built
+    assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
+
+
+def test_several_steps_per_execution(pixels_and_labels):
+    models = [tiny_model() for _ in range(2)]
+    models[1].compile(
+        keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True), steps_per_execution=5
+    )
+    for model in models:
+        model.fit(*pixels_and_labels, batch_size=8, epochs=2, verbose=0)
+    assert int(models[1].step.numpy()) == 10
+    assert largest_difference(*models) < 1e-6
+
+
+BAD_ARGUMENTS = [
+    ({"mixing": "cutmax"}, "mixing must be one of linear, cutmix, got 'cutmax'"),
+    ({"mixing_probability": 1.5}, r"mixing_probability must be in \[0, 1\], got 1.5"),
+    ({"alpha": -1}, "alpha must be >= 0, got -1"),
+    ({"alpha": float("nan")}, "alpha must be >= 0, got nan"),
+    ({"weight_root": 0}, "weight_root must be > 0, got 0"),
+    ({"batch_repetitions": 0}, "batch_repetitions must be >= 1, got 0"),
+    ({"input_repetition": -0.1}, r"input_repetition must be in \[0, 1\], got -0.1"),
+    ({"ensemble": "votes"}, "ensemble must be one of logits, probabilities, got 'votes'"),
+    ({"l2": -1e-4}, "l2 must be >= 0, got -0.0001"),
+    ({"augmentation": "flop"}, "augmentation must be one of none, crop, crop_flip, got 'flop'"),
+    ({"mean": (0.5,)}, "mean and std must have 3 values"),
+    ({"std": (0.5, 0.5, 0.0)}, "std be > 0"),
+    ({"seed": -1}, r"seed must be in \[0, 2147483647\], got -1"),
+    ({"num_members": 1, "mixing": "cutmix"}, "mixing must be None for a network with M = 1"),
+]
+
+
+@pytest.mark.parametrize("arguments, message", BAD_ARGUMENTS)
+def test_bad_arguments_are_named(arguments, message):
+    num_members = arguments.pop("num_members", 2)
+    with pytest.raises(ValueError, match=message):
+        mixmo_tf.MixMo(tiny_network(num_members), **arguments)
+
+
+def test_bad_data_is_named(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\)"):
+        model.fit(images[:, :8], labels, batch_size=8, verbose=0)
+    with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\)"):
+        model.predict(images[..., :1], verbose=0)
+    with pytest.raises(ValueError, match=r"labels must be in 0 to 3, got 4"):
+        model.fit(images, labels + 1, batch_size=8, verbose=0)
+    with pytest.raises(ValueError, match=r"labels must be in 0 to 3, got -1"):
+        model.evaluate(images, labels - 1, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels + 1)).batch(8)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in 0 to 3"):
+        model.fit(dataset, verbose=0)
+    with pytest.raises(ValueError, match="labels must be integers"):
+        model.fit(images, labels.astype(np.float32), batch_size=8, verbose=0)
+    with pytest.raises(ValueError, match=r"batch_size must be in \[1, 40\]"):
+        model.fit(images, labels, batch_size=64, verbose=0)

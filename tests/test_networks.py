@@ -1,0 +1,68 @@
+import keras
+import numpy as np
+import pytest
+
+from mixmo_tf.networks import preact_resnet18, wide_resnet
+
+# method's exact counts of trainable parameters
+COUNTS = [
+    (wide_resnet, (28, 10), 1, 10, 36_479_194),
+    (wide_resnet, (28, 10), 2, 10, 36_486_036),
+    (wide_resnet, (28, 10), 2, 100, 36_601_416),
+    (wide_resnet, (28, 10), 3, 100, 36_665_948),
+    (wide_resnet, (28, 2), 2, 100, 1_492_552),
+    (preact_resnet18, (1,), 1, 200, 11_268_616),
+    (preact_resnet18, (1,), 2, 200, 11_372_944),
+    (preact_resnet18, (2,), 2, 200, 44_991_376),
+    (preact_resnet18, (3,), 2, 200, 100_846_992),
+]
+
+
+@pytest.mark.parametrize("build, size, num_members, num_classes, count", COUNTS)
+def test_parameter_counts_are_exact(build, size, num_members, num_classes, count):
+    network = build(*size, num_members=num_members, num_classes=num_classes)
+    assert sum(np.prod(w.shape) for w in network.trainable_variables) == count
+
+
+def test_inputs_and_output_by_name():
+    network = preact_resnet18(1, num_members=3, num_classes=7, image_shape=(64, 48, 3), filters=8)
+    assert set(network.input) == {"image_0", "image_1", "image_2", "masks"}
+    assert network.input["masks"].shape == (None, 32, 24, 3)
+    assert network.output.shape == (None, 3, 7)
+    plain = wide_resnet(10, 1, num_members=1, num_classes=7)
+    assert set(plain.input) == {"image_0"}
+    assert plain.output.shape == (None, 1, 7)
+
+
+def test_logits_are_float32_in_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = wide_resnet(10, 1)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    images = np.zeros((2, 32, 32, 3), np.float32)
+    masks = np.full((2, 32, 32, 2), 0.5, np.float32)
+    logits = network({"image_0": images, "image_1": images, "masks": masks})
+    assert logits.dtype == "float32"
+
+
+def test_initial_kernels():
+    network = preact_resnet18(1, num_classes=1000)
+    kernel = network.get_layer("group_4_block_1_conv_2").kernel
+    assert np.std(kernel) == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.02)
+    assert np.std(network.get_layer("head_1").kernel) == pytest.approx(0.01, rel=0.02)
+    network = wide_resnet(10, 10, num_classes=100)
+    assert np.std(network.get_layer("head_1").kernel) == pytest.approx((2 / 640) ** 0.5, rel=0.02)
+
+
+def test_bad_values_are_named():
+    with pytest.raises(ValueError, match="depth of a wide_resnet must be 10, 16, 22, 28, …, got 27"):
+        wide_resnet(27, 10)
+    with pytest.raises(ValueError, match="width must be >= 1, got 0"):
+        wide_resnet(28, 0)
+    with pytest.raises(ValueError, match="num_members must be >= 1, got 0"):
+        preact_resnet18(1, num_members=0)
+    with pytest.raises(ValueError, match="num_classes must be >= 2, got 1"):
+        preact_resnet18(1, num_classes=1)
+    with pytest.raises(ValueError, match="image_shape must be"):
+        wide_resnet(28, 10, image_shape=(32, 32))

@@ -1,0 +1,141 @@
+"""Networks, loss, gradients and statistics against the published PyTorch implementation."""
+
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mixmo_tf import MixMo, ratios
+from mixmo_tf.networks import preact_resnet18, wide_resnet
+
+CASES = {
+    "wide_resnet_10_1_m2": lambda: wide_resnet(10, 1, num_members=2, num_classes=10),
+    "wide_resnet_16_1_m3": lambda: wide_resnet(16, 1, num_members=3, num_classes=7),
+    "preact_resnet18_8_m2": lambda: preact_resnet18(1, num_members=2, num_classes=12, filters=8),
+}
+RENAMED = [
+    (r"list_conv1\.(\d+)", r"encoder_\1"),
+    (r"list_fc\.(\d+)", r"head_\1"),
+    (r"layer(\d)\.(\d)\.conv(\d)", r"group_\1_block_\2_conv_\3"),
+    (r"layer(\d)\.(\d)\.bn(\d)", r"group_\1_block_\2_norm_\3"),
+    (r"layer(\d)\.(\d)\.shortcut\.0", r"group_\1_block_\2_shortcut"),
+    (r"bn1", "norm"),
+]
+
+
+def variable_of(network, torch_name):
+    """The Keras variable that PyTorch calls `torch_name`."""
+    layer, weight = torch_name.rsplit(".", 1)
+    for pattern, ours in RENAMED:
+        if re.fullmatch(pattern, layer):
+            layer = network.get_layer(re.sub(pattern, ours, layer))
+            break
+    is_norm = hasattr(layer, "gamma")
+    ours = {
+        "weight": "gamma" if is_norm else "kernel",
+        "bias": "beta" if is_norm else "bias",
+        "running_mean": "moving_mean",
+        "running_var": "moving_variance",
+    }[weight]
+    return getattr(layer, ours)
+
+
+def in_keras_layout(array):
+    """OIHW -> HWIO for convolutions, (out, in) -> (in, out) for dense kernels."""
+    return array.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim])
+
+
+def entries(case, folder):
+    """The arrays below `folder`, in Keras' layout, by their PyTorch names."""
+    names = [n for n in case.files if n.startswith(folder) and "num_batches" not in n]
+    return {n.removeprefix(folder): in_keras_layout(case[n]) for n in names}
+
+
+def assert_close(ours, theirs, what, tolerance=1e-4):
+    error = np.max(np.abs(ours - theirs)) / np.max(np.abs(theirs))
+    print(f"{what}: largest error {error:.1e} of the largest value")
+    assert error < tolerance, what
+
+
+@pytest.fixture(params=CASES)
+def case_and_model(request, reference):
+    case = reference(request.param)
+    network = CASES[request.param]()
+    state = entries(case, "state/")
+    assert len(state) == len(network.variables)
+    for name, array in state.items():
+        variable_of(network, name).assign(array)
+    return case, MixMo(network, weight_root=float(case["weight_root"]), l2=1.0)
+
+
+def test_inference(case_and_model):
+    case, model = case_and_model
+    images = (case["pixels"][:, 0] * 0.5 + 0.5) * 255  # MixMo normalises with 0.5, 0.5
+    logits = model.member_logits(images)
+    assert_close(logits, case["inference/logits"], "inference logits")
+    ensemble = tf.nn.softmax(case["inference/ensemble_logits"])
+    np.testing.assert_allclose(model(images), ensemble, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_training(case_and_model, jit_compile):
+    case, model = case_and_model
+    if jit_compile and model.num_members == 3:
+        pytest.skip("XLA is checked on the two smaller networks")
+    network = model.network
+
+    @tf.function(jit_compile=jit_compile)
+    def step(members, masks, labels):
+        with tf.GradientTape() as tape:
+            logits = model.forward(members, masks, training=True)
+            loss = model.weighted_loss(logits, labels, masks)
+        return logits, loss, tape.gradient(loss, network.trainable_variables)
+
+    logits, loss, gradients = step(case["pixels"], case["masks"], case["labels"])
+    realised = tf.reduce_mean(case["masks"], axis=[1, 2])
+    assert_close(realised, case["kappas"], "realised ratios", 1e-5)
+    assert_close(ratios.loss_weights(realised, 3.0), case["weights"], "loss weights", 1e-5)
+    assert_close(logits, case["training/logits"], "training logits")
+    assert_close(loss, case["training/loss"], "weighted loss")
+
+    theirs = entries(case, "grad/")
+    assert len(theirs) == len(gradients)
+    by_variable = {id(v): g for v, g in zip(network.trainable_variables, gradients)}
+    errors = {}
+    for name, gradient in theirs.items():
+        ours = by_variable[id(variable_of(network, name))]
+        errors[name] = np.max(np.abs(ours - gradient)) / np.max(np.abs(gradient))
+    print(f"gradients: largest error {max(errors.values()):.1e} of each one's largest value")
+    assert max(errors.values()) < 1e-4, errors
+
+
+def test_batch_norm_statistics(case_and_model):
+    case, model = case_and_model
+    before, after = entries(case, "state/"), entries(case, "after/")
+    layers = {}
+
+    def record(layer):  # the number of values that each variance is taken over
+        call = layer.call
+        layer.call = lambda x, **kwargs: (
+            layers.__setitem__(id(layer.moving_variance), np.prod(x.shape[:3])),
+            call(x, **kwargs),
+        )[1]
+
+    for layer in model.network.layers:
+        if hasattr(layer, "moving_variance"):
+            record(layer)
+    model.forward(*map(tf.constant, (case["pixels"], case["masks"])), training=True)
+    assert len(after) == 2 * len(layers)
+    for name, theirs in after.items():
+        variable = variable_of(model.network, name)
+        if name.endswith("running_var"):  # PyTorch keeps the unbiased one, n / (n - 1) of ours
+            n = layers[id(variable)]
+            old = before[name]
+            theirs = 0.9 * old + (theirs - 0.9 * old) * (n - 1) / n
+        assert_close(variable, theirs, name)
+
+
+def test_sum_of_squares(case_and_model):
+    case, model = case_and_model
+    assert_close(model._decay(), case["training/sum_of_squares"], "sum of squares", 1e-6)

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from mixmo_tf.training import WarmupMultiStep
+
+
+def test_agrees_with_the_reference(reference):
+    rules = reference("training_rules")
+    learning_rate, warmup, steps_per_epoch = rules["schedule/settings_lr_warmup_steps_per_epoch"]
+    per_epoch = int(steps_per_epoch)
+    schedule = WarmupMultiStep(learning_rate, warmup, rules["schedule/milestones"], per_epoch)
+    steps = np.arange(60)
+    np.testing.assert_allclose(
+        [schedule(t) for t in steps], rules["schedule/lr_per_step_first_3_epochs"], rtol=1e-6
+    )
+    firsts, lasts = rules["schedule/first_and_last_lr_of_epoch"].T
+    epochs = np.arange(300)
+    np.testing.assert_allclose([schedule(e * per_epoch) for e in epochs], firsts, rtol=1e-6)
+    # In the warmup, epochs 1 to 3, the reference's "last" is read after the step: our next one.
+    last_steps = epochs * per_epoch + per_epoch - 1 + (epochs < 3)
+    np.testing.assert_allclose([schedule(t) for t in last_steps], lasts, rtol=1e-6)
+
+
+def test_the_epochs_of_a_long_run_are_exact():
+    schedule = WarmupMultiStep(1.0, 0, [226], 3125)  # CIFAR, 16 images a step
+    assert schedule(225 * 3125 - 1) == 1.0
+    assert float(schedule(225 * 3125)) == pytest.approx(0.1)
+
+
+def test_bad_values_are_named():
+    with pytest.raises(ValueError, match="learning_rate must be > 0, got 0"):
+        WarmupMultiStep(0, 0, [], 1)
+    with pytest.raises(ValueError, match="warmup_steps must be >= 0, got -1"):
+        WarmupMultiStep(0.1, -1, [], 1)
+    with pytest.raises(ValueError, match="milestones must be >= 1, got 0"):
+        WarmupMultiStep(0.1, 0, [0], 1)

@@ -1,0 +1,65 @@
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mixmo_tf.data import full_batches, training_batches
+
+
+def take(dataset, count):
+    return [tuple(map(np.array, batch)) for batch in itertools.islice(dataset, count)]
+
+
+def arrays(num_examples):
+    labels = np.arange(num_examples)
+    return np.repeat(labels[:, None], 4, axis=1).astype(np.uint8), labels
+
+
+def test_an_epoch_visits_every_example_once():
+    batches = take(training_batches(arrays(48), 16, seed=3), 6)
+    for epoch in (batches[:3], batches[3:]):
+        np.testing.assert_array_equal(np.sort(np.concatenate([b[1] for b in epoch])), np.arange(48))
+    assert not np.array_equal(batches[0][1], batches[3][1])  # each epoch has its own order
+    for images, labels in batches:
+        np.testing.assert_array_equal(images[:, 0], labels)  # images keep their labels
+
+
+def test_the_incomplete_batch_of_an_epoch_changes():
+    batches = take(training_batches(arrays(40), 16, seed=0), 20)
+    left_out = [
+        tuple(sorted(set(range(40)) - set(np.concatenate([b[1] for b in batches[i : i + 2]]))))
+        for i in range(0, 20, 2)
+    ]
+    assert all(len(examples) == 8 for examples in left_out)
+    assert len(set(left_out)) == 10
+
+
+def test_the_order_is_a_function_of_seed_and_step():
+    whole = take(training_batches(arrays(48), 16, seed=3), 7)
+    resumed = take(training_batches(arrays(48), 16, seed=3, start_step=4), 3)
+    for ours, theirs in zip(resumed, whole[4:]):
+        np.testing.assert_array_equal(ours[1], theirs[1])
+    other = take(training_batches(arrays(48), 16, seed=4), 1)
+    assert not np.array_equal(other[0][1], whole[0][1])
+
+
+def test_without_shuffle_the_order_is_that_of_the_arrays():
+    batches = take(training_batches(arrays(40), 16, seed=0, shuffle=False), 3)
+    np.testing.assert_array_equal(batches[1][1], np.arange(16, 32))
+    np.testing.assert_array_equal(batches[2][1], np.arange(16))
+
+
+def test_full_batches_drops_only_incomplete_ones():
+    dataset = tf.data.Dataset.from_tensor_slices(arrays(40))
+    assert [len(b[1]) for b in full_batches(dataset.batch(16))] == [16, 16]
+    assert [len(b[1]) for b in full_batches(dataset.batch(20))] == [20, 20]
+    fixed = dataset.batch(16, drop_remainder=True)
+    assert full_batches(fixed) is fixed
+
+
+def test_bad_values_are_named():
+    with pytest.raises(ValueError, match=r"batch_size must be in \[1, 10\].* got 11"):
+        training_batches(arrays(10), 11, seed=0)
+    with pytest.raises(ValueError, match="arrays must be of one length"):
+        training_batches((np.zeros(3), np.zeros(4)), 2, seed=0)
