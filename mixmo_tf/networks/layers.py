@@ -2,6 +2,8 @@
 
 import keras
 
+from mixmo_tf.networks.batch_norm import BatchNormalization
+
 
 def conv(filters, size, stride=1, padding="same", name=None):
     """A convolution without bias, He-initialised.
@@ -35,5 +37,5 @@ def conv(filters, size, stride=1, padding="same", name=None):
 
 def norm_relu(x, name=None):
     """Batch norm, then ReLU."""
-    norm = keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
+    norm = BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
     return keras.layers.ReLU(name=name and f"{name}_relu")(norm(x))
