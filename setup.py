@@ -15,7 +15,7 @@ setup(
     python_requires=">=3.10",
     install_requires=[
         "tensorflow>=2.21,<2.22",
-        "keras>=3.15,<3.16",
+        "keras>=3.12,<3.16",
         "tensorflow-datasets>=4.9.10",
         "importlib_resources",
         "absl-py",

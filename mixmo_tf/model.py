@@ -4,13 +4,14 @@ Read `MixMo.train_step` first, then `MixMo.weighted_loss`: draw, augment, mix, f
 Each draw is a few lines in the file named after it.
 """
 
+import math
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, masks, pairing, ratios, seeds
+from mixmo_tf.data.checks import check_images, check_labels
 from mixmo_tf.training.replica_model import ReplicaModel, at_least_one, average_over_replicas
 
 ENSEMBLES = ("logits", "probabilities")
@@ -101,7 +102,7 @@ class MixMo(ReplicaModel):
 
     def call(self, images):
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
-        return self._ensemble_probabilities(self.member_logits(images))
+        return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
     def member_logits(self, images):
         """Every member's logits on the same images, without mixing.
@@ -112,31 +113,38 @@ class MixMo(ReplicaModel):
         Returns:
             float32 (n, M, C).
         """
-        images = self._checked_images(images)
+        images = check_images(images, self.image_shape)
         num_images = tf.shape(images)[0]
         images = augmentation.normalise(at_least_one(images), self.mean, self.std)
         members = tf.repeat(images[:, None], self.num_members, axis=1)  # (n, M, H, W, channels)
         masks = self._even_masks(tf.shape(images)[0])
         return self.forward(members, masks, training=False)[:num_images]
 
-    def _ensemble_probabilities(self, member_logits):
+    def ensemble_logits(self, member_logits):
+        """The ensemble's logits (n, C), from its members' (n, M, C).
+
+        They are the mean of the members' logits, or the logarithm of the mean of the members'
+        probabilities.
+        """
         if self.ensemble == "logits":
-            return tf.nn.softmax(tf.reduce_mean(member_logits, axis=1))
-        return tf.reduce_mean(tf.nn.softmax(member_logits), axis=1)
+            return tf.reduce_mean(member_logits, axis=1)
+        log_probabilities = tf.nn.log_softmax(member_logits)
+        return tf.reduce_logsumexp(log_probabilities, axis=1) - math.log(self.num_members)
 
     # Training ----------------------------------------------------------------------------
 
     def train_step(self, data):
         """One step of one replica; what XLA compiles is `loss_and_gradients`."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images, labels = self._checked_images(images), self._checked_labels(labels)
+        images = check_images(images, self.image_shape)
+        labels = check_labels(labels, self.num_classes)
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
         loss, correct, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, seed, self._mixing_probability()
         )
-        with tf.control_dependencies(gradients):  # nothing counts where the data has ended
+        with tf.control_dependencies([loss]):  # nothing counts where the data has ended
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
             average_over_replicas(self.network.non_trainable_variables)
             self.step.assign_add(1)
@@ -183,12 +191,18 @@ class MixMo(ReplicaModel):
         pairing_seed, augmentation_seed, masks_seed = seeds.split(seed, 3)
         num_rows = num_images * self.batch_repetitions
         rows = pairing.draw(
-            num_images, self.num_members, self.batch_repetitions, self.input_repetition, pairing_seed
+            num_images,
+            self.num_members,
+            self.batch_repetitions,
+            self.input_repetition,
+            pairing_seed,
         )
         offsets, flips = augmentation.draw(
             self.augmentation, [num_rows, self.num_members], augmentation_seed
         )
-        return Draws(rows, offsets, flips, self._draw_masks(num_rows, masks_seed, mixing_probability))
+        return Draws(
+            rows, offsets, flips, self._draw_masks(num_rows, masks_seed, mixing_probability)
+        )
 
     def _draw_masks(self, num_rows, seed, mixing_probability):
         if self.num_members == 1:
@@ -249,17 +263,17 @@ class MixMo(ReplicaModel):
     def test_step(self, data):
         """Judges the ensemble and each member on ordinary images."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels = self._checked_labels(labels)
-        member_logits = self.member_logits(images)
-        probabilities = self._ensemble_probabilities(member_logits)
-        nll = keras.losses.sparse_categorical_crossentropy(labels, probabilities)  # (n,)
+        labels = check_labels(labels, self.num_classes)
+        member_logits = self.member_logits(images)  # (n, M, C)
+        ensemble = self.ensemble_logits(member_logits)  # (n, C)
+        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, ensemble)  # (n,)
         self.loss_tracker.update_state(nll, sample_weight)
         predicted = tf.argmax(member_logits, axis=-1, output_type=labels.dtype)  # (n, M)
         for i, accuracy in enumerate(self.member_accuracies):
             accuracy.update_state(tf.equal(predicted[:, i], labels), sample_weight)
-        return self.compute_metrics(images, labels, probabilities, sample_weight)
+        return self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
 
-    # Saving and checks -------------------------------------------------------------------
+    # Saving ------------------------------------------------------------------------------
 
     def get_config(self):
         names = (
@@ -276,37 +290,6 @@ class MixMo(ReplicaModel):
         for name in ("network", "mixing_probability"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
-
-    def _checked_images(self, images):
-        images = tf.convert_to_tensor(images)
-        if tuple(images.shape[1:]) != self.image_shape:
-            raise ValueError(
-                f"images must have the shape (n, {', '.join(map(str, self.image_shape))}) "
-                f"of the network, got {tuple(images.shape)}"
-            )
-        return images
-
-    def _checked_labels(self, labels):
-        labels = tf.convert_to_tensor(labels)
-        if not labels.dtype.is_integer or labels.shape.rank not in (None, 1):
-            raise ValueError(
-                f"labels must be integers of shape (n,), got {labels.dtype.name} {labels.shape}"
-            )
-        message = f"labels must be in 0 to {self.num_classes - 1}"
-        limit = tf.cast(self.num_classes, labels.dtype)
-        tf.debugging.Assert(tf.reduce_all((labels >= 0) & (labels < limit)), [message])
-        return labels
-
-    def check_labels(self, labels):
-        """Raises ValueError unless the array `labels` (n,) holds integers 0 … C - 1."""
-        labels = np.asarray(labels)
-        if not np.issubdtype(labels.dtype, np.integer) or labels.ndim != 1:
-            raise ValueError(
-                f"labels must be integers of shape (n,), got {labels.dtype} {labels.shape}"
-            )
-        wrong = labels[(labels < 0) | (labels >= self.num_classes)]
-        if wrong.size:
-            raise ValueError(f"labels must be in 0 to {self.num_classes - 1}, got {wrong[0]}")
 
     def _check_arguments(self):
         if self.num_members == 1 and self.mixing is not None:

@@ -65,9 +65,7 @@ def _log_gamma(batch_size, num_members, alpha, seed):
     x = seeds.normal(shape, normal_seed)
     v = (1 + x / (9 * d) ** 0.5) ** 3
     log_v = tf.math.log(tf.maximum(v, 1e-30))
-    accepted = tf.math.log(seeds.uniform(shape, accept_seed)) < (
-        0.5 * x**2 + d - d * v + d * log_v
-    )
+    accepted = tf.math.log(seeds.uniform(shape, accept_seed)) < (0.5 * x**2 + d - d * v + d * log_v)
     first = tf.argmax(tf.cast(accepted & (v > 0), tf.int32), axis=-1)
     log_gamma = tf.math.log(d) + tf.gather(log_v, first, batch_dims=2)  # (B, M), of α + 1
     boost = tf.math.log(seeds.uniform(shape[:2], boost_seed)) / alpha

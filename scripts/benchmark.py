@@ -118,7 +118,9 @@ def plain_loop(images, labels, fused_batch_norm):
 def with_batch_norm_of_keras(layer):
     """A copy of the layer, with Keras' class where it is our batch norm."""
     is_norm = isinstance(layer, keras.layers.BatchNormalization)
-    return (keras.layers.BatchNormalization if is_norm else type(layer)).from_config(layer.get_config())
+    return (keras.layers.BatchNormalization if is_norm else type(layer)).from_config(
+        layer.get_config()
+    )
 
 
 def benchmark_input():

@@ -1,6 +1,6 @@
 """Judges a trained model: the ensemble beside its members.
 
-    python scripts/evaluate.py --model=runs/digits
+python scripts/evaluate.py --model=runs/digits
 """
 
 import json
@@ -21,7 +21,9 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
 flags.DEFINE_enum("dataset", None, data.NAMES, "The dataset; the run's own if not set.")
 flags.DEFINE_enum("split", "test", data.SPLITS, "Which images of it.")
-flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set.")
+flags.DEFINE_string(
+    "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
+)
 flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
 flags.DEFINE_string("json", None, "File to write the figures to; none if not set.")
 flags.mark_flag_as_required("model")

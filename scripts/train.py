@@ -18,6 +18,7 @@ import tensorflow as tf
 import train_flags
 from absl import app, flags
 
+import mixmo_tf
 from mixmo_tf import data
 from mixmo_tf.training import run_directory
 
@@ -30,8 +31,9 @@ EVALUATION_BATCH_SIZE = 500
 def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
-    keras.utils.set_random_seed(FLAGS.seed)
     try:
+        mixmo_tf.arguments.within("seed", FLAGS.seed, 0, 2**31 - 1)
+        keras.utils.set_random_seed(FLAGS.seed)
         train_images, train_labels, info = data.load_arrays(FLAGS.dataset, "train", FLAGS.data_dir)
         test_images, test_labels, _ = data.load_arrays(FLAGS.dataset, "test", FLAGS.data_dir)
         strategy = choose_strategy()
@@ -92,8 +94,7 @@ def choose_strategy():
 
 def check_sizes(info, strategy):
     """Raises ValueError where the flags do not fit the dataset or the devices."""
-    if FLAGS.epochs < 1:
-        raise ValueError(f"epochs must be >= 1, got {FLAGS.epochs}")
+    mixmo_tf.arguments.at_least("epochs", FLAGS.epochs, 1)
     if not 1 <= FLAGS.batch_size <= info.num_examples:
         raise ValueError(
             f"batch_size must be in [1, {info.num_examples}], the number of training images, "
@@ -101,7 +102,9 @@ def check_sizes(info, strategy):
         )
     replicas = strategy.num_replicas_in_sync
     if FLAGS.batch_size % replicas:
-        raise ValueError(f"batch_size must be a multiple of the {replicas} replicas, got {FLAGS.batch_size}")
+        raise ValueError(
+            f"batch_size must be a multiple of the {replicas} replicas, got {FLAGS.batch_size}"
+        )
 
 
 def announce(model, info, strategy, path):
@@ -113,8 +116,11 @@ def announce(model, info, strategy, path):
         devices = ["CPU"]
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
-    print(f"  training images {info.num_examples:,} of shape {info.image_shape}, {info.num_classes} classes")
-    print(f"  rows per step   {rows}: {FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times")
+    shape = "×".join(map(str, info.image_shape))
+    print(f"  training images {info.num_examples:,} of {shape}, {info.num_classes} classes")
+    print(
+        f"  rows per step   {rows}: {FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
+    )
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
     print(f"  devices         {', '.join(devices)}; XLA {'on' if model.uses_xla else 'off'}")
     print(f"  output          {path}", flush=True)
@@ -127,8 +133,8 @@ def count_parameters(model):
 
 def flag_lines():
     """Every flag of the run, as the lines of a flagfile."""
-    key_flags = FLAGS.get_key_flags_for_module(sys.argv[0])
-    return sorted(flag.serialize() for flag in key_flags if flag.value is not None)
+    defined = FLAGS.get_flags_for_module(train_flags)
+    return sorted(flag.serialize() for flag in defined if flag.value is not None)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ FLAGS = flags.FLAGS
 
 # Data and where results go
 flags.DEFINE_enum("dataset", "digits", data.NAMES, "The dataset to train on and to be tested on.")
-flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set.")
+flags.DEFINE_string(
+    "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
+)
 flags.DEFINE_string("output_dir", None, "Folder that the run writes; runs/DATASET if not set.")
 
 # Network
@@ -23,13 +25,23 @@ flags.DEFINE_integer("num_members", 2, "M, the subnetworks in the network; 1 is 
 flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the ensemble averages over its members.")
 
 # Method
-flags.DEFINE_enum("mixing", "cutmix", masks.NAMES, "The binary mixing block; unused with one member.")
-flags.DEFINE_float("mixing_probability", 0.5, "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training.")
+flags.DEFINE_enum(
+    "mixing", "cutmix", masks.NAMES, "The binary mixing block; unused with one member."
+)
+flags.DEFINE_float(
+    "mixing_probability",
+    0.5,
+    "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training.",
+)
 flags.DEFINE_float("alpha", 2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.")
 flags.DEFINE_float("weight_root", 3.0, "r > 0, the root in the loss weights.")
 flags.DEFINE_integer("batch_repetitions", 4, "b >= 1, how often each image stands in a step.")
-flags.DEFINE_float("input_repetition", 0.0, "ρ in [0, 1], share of rows in which all members see one image.")
-flags.DEFINE_enum("augmentation", "crop", augmentation.NAMES, "Random changes of every member's image.")
+flags.DEFINE_float(
+    "input_repetition", 0.0, "ρ in [0, 1], share of rows in which all members see one image."
+)
+flags.DEFINE_enum(
+    "augmentation", "crop", augmentation.NAMES, "Random changes of every member's image."
+)
 
 # Optimisation
 flags.DEFINE_integer("batch_size", 16, "n, distinct images per step; a step has n·b rows.")
@@ -39,7 +51,9 @@ flags.DEFINE_integer("warmup_steps", 50, "Steps over which the learning rate ris
 flags.DEFINE_list("milestones", ["16", "19"], "Epochs, from 1, from which the rate is ×0.1 again.")
 flags.DEFINE_float("l2", 1e-4, "l2·ΣW² over all trainable variables joins the loss.")
 flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of all that is drawn.")
-flags.DEFINE_enum("jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU.")
+flags.DEFINE_enum(
+    "jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU."
+)
 
 
 def build_network(info):

@@ -55,10 +55,14 @@ def test_crop_does_not_flip_and_none_changes_nothing():
 
 
 def test_normalise_by_hand():
-    normalised = augmentation.normalise(np.array([[0, 255, 51]], np.uint8), (0.5, 0.4, 0.2), (0.5, 0.2, 0.1))
+    normalised = augmentation.normalise(
+        np.array([[0, 255, 51]], np.uint8), (0.5, 0.4, 0.2), (0.5, 0.2, 0.1)
+    )
     np.testing.assert_allclose(normalised, [[-1, 3, 0]], atol=1e-6)
 
 
 def test_an_unknown_name_is_named():
-    with pytest.raises(ValueError, match="augmentation must be one of none, crop, crop_flip, got 'flop'"):
+    with pytest.raises(
+        ValueError, match="augmentation must be one of none, crop, crop_flip, got 'flop'"
+    ):
         augmentation.draw("flop", [4, 2], [0, 0])

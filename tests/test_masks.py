@@ -64,7 +64,9 @@ def test_the_others_share_the_complement_by_their_ratios():
 
 
 def test_a_holder_with_all_of_the_ratio_leaves_no_nan():
-    shared = masks.share(tf.zeros([1, 2, 2]), tf.constant([[1.0, 0, 0]]), tf.constant([[1.0, 0, 0]]))
+    shared = masks.share(
+        tf.zeros([1, 2, 2]), tf.constant([[1.0, 0, 0]]), tf.constant([[1.0, 0, 0]])
+    )
     np.testing.assert_allclose(shared[0, 0, 0], [0, 0.5, 0.5])
 
 

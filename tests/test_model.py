@@ -113,7 +113,10 @@ def test_sample_and_class_weights_of_zero_hide_images(pixels_and_labels):
     other[labels == 2] = 3
     trained = []
     for y in (labels, other):
-        for weights in ({"sample_weight": 1.0 * (labels != 2)}, {"class_weight": {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}}):
+        for weights in (
+            {"sample_weight": 1.0 * (labels != 2)},
+            {"class_weight": {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}},
+        ):
             if y is other and "class_weight" in weights:
                 continue
             model = tiny_model()
@@ -143,18 +146,27 @@ def test_xla_gives_the_same_run(pixels_and_labels):
     assert largest_difference(*models) < 1e-4
 
 
-def test_no_two_steps_draw_the_same_masks():
-    model = tiny_model(mixing_probability=0.5)
-    drawn = [model.draw(2, seeds.step_seed(0, step, 0), 0.5).masks for step in range(300)]
-    assert len(np.unique(np.reshape(drawn, (300, -1)), axis=0)) == 300
-
-
-def test_the_binary_block_is_chosen_with_its_probability():
+@pytest.fixture
+def draw_masks():
+    """The masks of one image in a step, by (step, probability of the binary block)."""
     model = tiny_model()
+
+    @tf.function
+    def draw(step, probability):
+        return model.draw(1, seeds.step_seed(0, step, 0), probability).masks
+
+    return lambda step, probability: draw(tf.constant(step), tf.constant(probability)).numpy()
+
+
+def test_no_two_steps_draw_the_same_masks(draw_masks):
+    drawn = [draw_masks(step, 0.5).ravel() for step in range(1000)]
+    assert len(np.unique(drawn, axis=0)) == 1000
+
+
+def test_the_binary_block_is_chosen_with_its_probability(draw_masks):
     for probability in (0.0, 0.3, 1.0):
-        draws = [model.draw(1, seeds.step_seed(1, t, 0), probability).masks for t in range(300)]
-        binary = [np.isin(masks, [0, 1]).all() for masks in draws]
-        assert np.mean(binary) == pytest.approx(probability, abs=0.08)
+        binary = [np.isin(draw_masks(step, probability), [0, 1]).all() for step in range(1000)]
+        assert np.mean(binary) == pytest.approx(probability, abs=0.05)
 
 
 def test_the_schedule_of_the_probability_follows_the_step(pixels_and_labels):
@@ -176,6 +188,29 @@ def test_mimo_and_the_plain_network_train(pixels_and_labels):
         model = tiny_model(learning_rate=0.1, **arguments)
         history = model.fit(images, labels, batch_size=8, epochs=4, verbose=0).history
         assert history["loss"][-1] < history["loss"][0]
+
+
+def test_labels_as_keras_datasets_have_them(pixels_and_labels):
+    images, labels = pixels_and_labels
+    models = [tiny_model() for _ in range(2)]
+    models[0].fit(images, labels, batch_size=8, verbose=0)
+    models[1].fit(images, labels[:, None].astype(np.uint8), batch_size=8, verbose=0)
+    assert largest_difference(*models) == 0
+    results = [
+        model.evaluate(images, y, verbose=0)
+        for model, y in zip(models, (labels, labels[:, None].astype(np.uint8)))
+    ]
+    assert results[0] == results[1]
+
+
+def test_a_confident_error_has_its_full_loss(pixels_and_labels):
+    images, labels = pixels_and_labels
+    for ensemble in ("logits", "probabilities"):
+        model = tiny_model(ensemble=ensemble)
+        for member in range(2):
+            model.network.get_layer(f"head_{member}").bias.assign([0.0, 50.0, 0.0, 0.0])
+        loss = model.evaluate(images[labels == 0], labels[labels == 0], verbose=0)[0]
+        assert loss == pytest.approx(50, abs=5)
 
 
 def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
@@ -230,7 +265,9 @@ def test_fit_holds_out_the_last_images_for_validation(pixels_and_labels):
 def test_standard_callbacks_work(tmp_path, pixels_and_labels):
     model = tiny_model()
     callbacks = [
-        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "val_accuracy", save_best_only=True),
+        keras.callbacks.ModelCheckpoint(
+            tmp_path / "best.keras", "val_accuracy", save_best_only=True
+        ),
         keras.callbacks.EarlyStopping("val_loss", patience=1, restore_best_weights=True),
         keras.callbacks.CSVLogger(tmp_path / "history.csv"),
         keras.callbacks.ReduceLROnPlateau("val_loss"),

@@ -56,7 +56,9 @@ def test_initial_kernels():
 
 
 def test_bad_values_are_named():
-    with pytest.raises(ValueError, match="depth of a wide_resnet must be 10, 16, 22, 28, …, got 27"):
+    with pytest.raises(
+        ValueError, match="depth of a wide_resnet must be 10, 16, 22, 28, …, got 27"
+    ):
         wide_resnet(27, 10)
     with pytest.raises(ValueError, match="width must be >= 1, got 0"):
         wide_resnet(28, 0)

@@ -16,7 +16,9 @@ def test_agrees_with_the_reference(reference):
 
 def test_by_hand():
     schedule = AnnealedProbability(0.4, 120)
-    np.testing.assert_allclose([schedule(t) for t in (0, 110, 115, 120)], [0.4, 0.4, 0.2, 0], atol=1e-6)
+    np.testing.assert_allclose(
+        [schedule(t) for t in (0, 110, 115, 120)], [0.4, 0.4, 0.2, 0], atol=1e-6
+    )
 
 
 def test_survives_serialisation():

@@ -37,7 +37,9 @@ def test_normal_draws_are_normal():
     assert stats.kstest(seeds.normal([20_000], [3, 4]), "norm").pvalue > 0.001
 
 
-@pytest.mark.parametrize("draw", [seeds.uniform, seeds.normal, lambda s, k: seeds.integers(s, k, 9)])
+@pytest.mark.parametrize(
+    "draw", [seeds.uniform, seeds.normal, lambda s, k: seeds.integers(s, k, 9)]
+)
 def test_xla_draws_the_same(draw):
     compiled = tf.function(lambda seed: draw([1000], seed), jit_compile=True)
     seed = tf.constant([5, 6])

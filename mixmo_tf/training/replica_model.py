@@ -12,14 +12,15 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data import stream
+from mixmo_tf.data.checks import check_label_array
 
 
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
 
-    A subclass has `image_shape` and `seed`, and writes `train_step` for one replica;
-    `loss_and_gradients`, which `train_step` calls by the name `compiled_loss_and_gradients`;
-    and `check_labels`.
+    A subclass has `image_shape`, `num_classes` and `seed`, and writes `train_step` for one
+    replica, and `loss_and_gradients`, which `train_step` calls by the name
+    `compiled_loss_and_gradients`.
     """
 
     def __init__(self, **kwargs):
@@ -116,7 +117,7 @@ class ReplicaModel(keras.Model):
         if isinstance(x, tf.data.Dataset):
             x, shuffle = stream.full_batches(x), False
         elif isinstance(x, (np.ndarray, tf.Tensor)):
-            self.check_labels(y)
+            check_label_array(y, self.num_classes)
             batch_size = 32 if batch_size is None else batch_size
             arrays = [x, y] if sample_weight is None else [x, y, sample_weight]
             if validation_split and validation_data is None:
@@ -128,7 +129,9 @@ class ReplicaModel(keras.Model):
             elif validation_data is not None:
                 options.setdefault("validation_batch_size", batch_size)
             steps_per_epoch = steps_per_epoch or len(arrays[0]) // batch_size
-            x = stream.training_batches(arrays, batch_size, self.seed, int(self.step.numpy()), shuffle)
+            x = stream.training_batches(
+                arrays, batch_size, self.seed, int(self.step.numpy()), shuffle
+            )
             y = batch_size = sample_weight = None
             validation_split, shuffle = 0.0, False
         return super().fit(
@@ -151,7 +154,7 @@ class ReplicaModel(keras.Model):
     def evaluate(self, x=None, y=None, *arguments, **options):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
         if y is not None:
-            self.check_labels(y)
+            check_label_array(y, self.num_classes)
         return super().evaluate(x, y, *arguments, **options)
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):

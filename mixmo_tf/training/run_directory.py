@@ -1,10 +1,10 @@
 """What a training run leaves on disk.
 
-    run.flags      every flag of the run; a flagfile, with the versions of the libraries
-    history.csv    a line per epoch
-    checkpoints/   the newest two epochs, each a whole .keras model with its optimizer
-    model.keras    the trained model
-    metrics.json   the final figures
+run.flags      every flag of the run; a flagfile, with the versions of the libraries
+history.csv    a line per epoch
+checkpoints/   the newest two epochs, each a whole .keras model with its optimizer
+model.keras    the trained model
+metrics.json   the final figures
 """
 
 import json

@@ -1,0 +1,55 @@
+"""Checks of the images and labels that a model is given: one clear line on what is wrong."""
+
+import numpy as np
+import tensorflow as tf
+
+
+def check_images(images, image_shape):
+    """Returns `images` as a tensor (n, H, W, channels).
+
+    Raises:
+        ValueError: unless each image has the shape `image_shape`.
+    """
+    images = tf.convert_to_tensor(images)
+    if tuple(images.shape[1:]) != image_shape:
+        raise ValueError(
+            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
+            f"of the network, got {tuple(images.shape)}"
+        )
+    return images
+
+
+def check_labels(labels, num_classes):
+    """Returns `labels`, integers (n,) or (n, 1), as an int32 tensor (n,).
+
+    Raises:
+        ValueError: if they are no integers, or of another shape.
+        tf.errors.InvalidArgumentError: when the graph runs, unless they are 0 … C - 1.
+    """
+    labels = tf.convert_to_tensor(labels)
+    _check_kind(labels.dtype.as_numpy_dtype, labels.shape.as_list())
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
+    tf.debugging.Assert(in_range, [f"labels must be in 0 to {num_classes - 1}, got", labels])
+    return labels
+
+
+def check_label_array(labels, num_classes):
+    """Checks a whole array of labels before anything runs.
+
+    Raises:
+        ValueError: unless they are integers 0 … C - 1 of shape (n,) or (n, 1).
+    """
+    labels = np.asarray(labels)
+    _check_kind(labels.dtype, labels.shape)
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if wrong.size:
+        raise ValueError(f"labels must be in 0 to {num_classes - 1}, got {wrong[0]}")
+
+
+def _check_kind(dtype, shape):
+    is_flat = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
+    if not np.issubdtype(dtype, np.integer) or not is_flat:
+        raise ValueError(
+            f"labels must be integers of shape (n,), got {np.dtype(dtype).name} {tuple(shape)}"
+        )

@@ -1,0 +1,175 @@
+"""The scripts as a user runs them, and what they say about bad flags."""
+
+import csv
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+from absl.testing import flagsaver
+
+ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import train  # noqa: E402
+
+SMALL = ["--filters=4", "--epochs=2", "--batch_size=64", "--batch_repetitions=1"]
+
+
+def run(*command):
+    return subprocess.run(
+        [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run of scripts/train.py on digits, small enough for a test."""
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    flags = ["--flagfile=configs/digits.flags", *SMALL, f"--output_dir={path}"]
+    return path, flags, run("scripts/train.py", *flags)
+
+
+def test_train_says_what_it_trains_and_what_came_out(finished):
+    path, _, result = finished
+    assert result.returncode == 0, result.stderr
+    for line in (
+        "Training preact_resnet18_1 with 2 members on digits",
+        "training images 1,437 of 32×32×3, 10 classes",
+        "rows per step   64: 64 images, each 1 times",
+        "steps           44: 2 epochs of 22",
+        "devices         CPU; XLA off",
+    ):
+        assert line in result.stdout
+    metrics = json.loads((path / "metrics.json").read_text())
+    assert f"ensemble accuracy  {metrics['accuracy']:.2%}" in result.stdout
+    assert str(path / "model.keras") in result.stdout.splitlines()[-1]
+    assert metrics["steps"] == 44 and metrics["examples"] == 360
+    assert 0 < metrics["accuracy"] <= 1 and metrics["libraries"]["keras"] == keras.__version__
+
+
+def test_train_writes_history_checkpoints_and_flags(finished):
+    path, _, _ = finished
+    with open(path / "history.csv", newline="") as file:
+        history = list(csv.DictReader(file))
+    assert len(history) == 2
+    assert float(history[1]["loss"]) < float(history[0]["loss"])
+    assert {"val_accuracy", "val_member_1_accuracy"} <= set(history[0])
+    checkpoints = sorted(file.name for file in (path / "checkpoints").iterdir())
+    assert checkpoints == ["step_00000022.keras", "step_00000044.keras"]
+    lines = (path / "run.flags").read_text().splitlines()
+    assert f"# keras {keras.__version__}" in lines
+    assert {"--filters=4", "--seed=0", "--mixing=cutmix"} <= set(lines)
+
+
+def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
+    path, _, _ = finished
+    result = run("scripts/evaluate.py", f"--model={path}", f"--json={tmp_path / 'figures.json'}")
+    assert result.returncode == 0, result.stderr
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    metrics = json.loads((path / "metrics.json").read_text())
+    for name in ("accuracy", "loss", "member_0_accuracy", "member_1_accuracy"):
+        assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
+    assert f"accuracy {metrics['accuracy']:.2%}" in result.stdout
+
+
+def test_the_same_command_gives_the_same_weights(finished, tmp_path):
+    path, flags, _ = finished
+    result = run("scripts/train.py", *flags, f"--output_dir={tmp_path / 'again'}")
+    assert result.returncode == 0, result.stderr
+    pair = [keras.saving.load_model(p / "model.keras") for p in (path, tmp_path / "again")]
+    for ours, theirs in zip(pair[0].get_weights(), pair[1].get_weights()):
+        assert (ours == theirs).all()
+
+
+def test_a_finished_run_is_not_overwritten(finished):
+    path, flags, _ = finished
+    before = (path / "metrics.json").read_bytes()
+    result = run("scripts/train.py", *flags)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith(f"train.py: {path} already holds a run")
+    assert "Traceback" not in result.stderr
+    assert (path / "metrics.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "flag, message",
+    [
+        ("--mixing=cutmax", "--mixing=cutmax"),
+        ("--alpha=much", "--alpha=much"),
+        ("--no_such_flag=1", "no_such_flag"),
+        ("--flagfile=configs/none.flags", "configs/none.flags"),
+    ],
+)
+def test_flags_that_cannot_be_read_are_named(flag, message):
+    result = run("scripts/train.py", flag)
+    assert result.returncode in (1, 2)
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+BAD_FLAGS = [
+    ("--alpha=-1", "alpha must be >= 0, got -1.0"),
+    ("--weight_root=0", "weight_root must be > 0, got 0.0"),
+    ("--input_repetition=1.5", "input_repetition must be in [0, 1], got 1.5"),
+    ("--mixing_probability=-0.5", "mixing_probability must be in [0, 1], got -0.5"),
+    ("--num_members=0", "num_members must be >= 1, got 0"),
+    ("--batch_repetitions=0", "batch_repetitions must be >= 1, got 0"),
+    (
+        "--batch_size=2000",
+        "batch_size must be in [1, 1437], the number of training images, got 2000",
+    ),
+    ("--batch_size=0", "batch_size must be in [1, 1437]"),
+    ("--epochs=0", "epochs must be >= 1, got 0"),
+    ("--learning_rate=0", "learning_rate must be > 0, got 0.0"),
+    ("--warmup_steps=-1", "warmup_steps must be >= 0, got -1"),
+    ("--milestones=ten", "milestones must be epochs, got ten"),
+    ("--l2=-1", "l2 must be >= 0, got -1.0"),
+    ("--seed=-1", "seed must be in [0, 2147483647], got -1"),
+    ("--width=0", "width must be >= 1, got 0"),
+    ("--filters=0", "filters must be >= 1, got 0"),
+    (
+        "--network=wide_resnet --depth=27",
+        "depth of a wide_resnet must be 10, 16, 22, 28, …, got 27",
+    ),
+    ("--dataset=cifar10 --data_dir=/nowhere", "tfds build cifar10 --data_dir=/nowhere"),
+]
+
+
+@pytest.mark.parametrize("flags, message", BAD_FLAGS)
+def test_bad_values_are_named_in_one_line(flags, message, tmp_path):
+    output = tmp_path / "run"
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as stopped:
+        train.FLAGS(["train.py", f"--output_dir={output}", *flags.split()])
+        train.main(["train.py"])
+    assert message in stopped.value.code
+    assert "\n" not in stopped.value.code
+    assert not output.exists()
+
+
+def test_evaluate_names_what_is_wrong(finished, tmp_path):
+    path, _, _ = finished
+    (tmp_path / "broken.keras").write_bytes(b"no model")
+    for flags, message in (
+        ([f"--model={tmp_path}"], f"there is no model at {tmp_path / 'model.keras'}"),
+        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras"),
+        ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "tfds build cifar10"),
+        ([], "--model"),
+    ):
+        result = run("scripts/evaluate.py", *flags)
+        assert result.returncode in (1, 2)
+        assert message in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_benchmarks_run():
+    small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1"]
+    result = run("scripts/benchmark.py", "train", *small)
+    assert result.returncode == 0, result.stderr
+    assert "MixMo / plain Keras" in result.stdout
+    result = run("scripts/benchmark.py", "input", "--turns=1")
+    assert "images/s" in result.stdout
+    result = run("scripts/benchmark.py", "speed")
+    assert result.returncode == 1 and "say what to measure: train or input" in result.stderr

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from mixmo_tf import data
+
+
+def test_digits_are_split_the_same_way_every_time():
+    images, labels, info = data.load_arrays("digits", "train")
+    test_images, test_labels, test_info = data.load_arrays("digits", "test")
+    assert (images.shape, images.dtype) == ((1437, 32, 32, 3), np.uint8)
+    assert (test_images.shape, test_labels.shape) == ((360, 32, 32, 3), (360,))
+    assert (info.num_examples, test_info.num_examples) == (1437, 360)
+    assert info.num_classes == 10 and info.class_names[3] == "3"
+    assert images.min() == 0 and images.max() == 255
+    np.testing.assert_array_equal(images[..., 0], images[..., 2])
+    assert list(test_labels[:5]) == [0, 5, 0, 5, 0]  # scans 0, 5, 10, 15, 20
+    seen = {image.tobytes() for image in images}
+    assert sum(image.tobytes() in seen for image in test_images) == 0
+
+
+def test_load_gives_a_dataset_of_the_same_examples():
+    images, labels, _ = data.load_arrays("digits", "test")
+    dataset, info = data.load("digits", "test")
+    assert dataset.element_spec[0] == tf.TensorSpec((32, 32, 3), tf.uint8)
+    image, label = next(iter(dataset.skip(7)))
+    np.testing.assert_array_equal(image, images[7])
+    assert label == labels[7] and info.num_examples == 360
+
+
+@pytest.mark.parametrize("name, num_classes", [("cifar10", 10), ("cifar100", 100)])
+def test_cifar_comes_through_tensorflow_datasets(tmp_path, name, num_classes):
+    """TFDS' own code runs on records in CIFAR's format, written here."""
+    write_cifar(tmp_path, name, num_classes)
+    images, labels, info = data.load_arrays(name, "train", tmp_path)
+    assert (images.shape, images.dtype) == ((12, 32, 32, 3), np.uint8)
+    np.testing.assert_array_equal(np.sort(labels), np.sort(np.arange(12) % num_classes))
+    np.testing.assert_array_equal(images[:, 0, 0, 0], labels)  # images keep their labels
+    assert info.num_classes == num_classes and info.image_shape == (32, 32, 3)
+    assert data.load_arrays(name, "test", tmp_path)[2].num_examples == 5
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_missing_data_names_the_command_that_provides_it(tmp_path, name):
+    with pytest.raises(data.MissingDataError, match=f"tfds build {name} --data_dir={tmp_path}"):
+        data.load_arrays(name, "train", str(tmp_path))
+
+
+def test_unknown_names_are_named():
+    with pytest.raises(ValueError, match="dataset must be one of digits, .*, got 'mnist'"):
+        data.load_arrays("mnist", "train")
+    with pytest.raises(ValueError, match="split must be one of train, test, got 'valid'"):
+        data.load_arrays("digits", "valid")
+
+
+def write_cifar(path, name, num_classes):
+    """A tiny dataset on disk, with the features, version and layout of TFDS' own builder."""
+    builder = tfds.builder(name, data_dir=path)
+
+    def examples(count):
+        labels = np.arange(count) % num_classes
+        images = np.tile(labels[:, None, None, None], (1, 32, 32, 3)).astype(np.uint8)
+        content = {"image": images, "label": labels, "id": [f"{name}_{i}" for i in range(count)]}
+        if name == "cifar100":
+            content["coarse_label"] = labels % 20
+        return tf.data.Dataset.from_tensor_slices(content)
+
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name=name,
+        version=str(builder.version),
+        features=builder.info.features,
+        split_datasets={"train": examples(12), "test": examples(5)},
+        data_dir=path,
+    )
