@@ -111,18 +111,16 @@ def announce(model, info, strategy, path):
     """Says what will be trained."""
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
-    devices = strategy.extended.worker_devices if strategy.num_replicas_in_sync > 1 else ["GPU:0"]
-    if not tf.config.list_physical_devices("GPU"):
-        devices = ["CPU"]
+    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    images = f"{FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))
     print(f"  training images {info.num_examples:,} of {shape}, {info.num_classes} classes")
-    print(
-        f"  rows per step   {rows}: {FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
-    )
+    print(f"  rows per step   {rows}: {images}")
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
-    print(f"  devices         {', '.join(devices)}; XLA {'on' if model.uses_xla else 'off'}")
+    xla = "on" if model.uses_xla else "off"
+    print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
     print(f"  output          {path}", flush=True)
 
 

@@ -40,7 +40,7 @@ def test_train_says_what_it_trains_and_what_came_out(finished):
         "training images 1,437 of 32×32×3, 10 classes",
         "rows per step   64: 64 images, each 1 times",
         "steps           44: 2 epochs of 22",
-        "devices         CPU; XLA off",
+        "devices         1 CPU; XLA off",
     ):
         assert line in result.stdout
     metrics = json.loads((path / "metrics.json").read_text())
