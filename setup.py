@@ -18,6 +18,7 @@ setup(
         "keras>=3.12,<3.16",
         "tensorflow-datasets>=4.9.10",
         "importlib_resources",
+        'etils<1.14; python_version < "3.11"',
         "absl-py",
         "numpy",
         "scikit-learn",
