@@ -1,5 +1,6 @@
 """`fit` and `evaluate` under MirroredStrategy, on two logical CPU devices."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -21,7 +22,7 @@ def trained(request):
     strategy = two_replicas()
     with strategy.scope():
         model = tiny_model(jit_compile=request.param, learning_rate=0.1)
-    before = [np.array(v) for v in model.trainable_variables]
+    before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     model.fit(images, labels, batch_size=8, epochs=3, verbose=0)
     assert int(model.step.numpy()) == 15
     assert all(np.any(b != v) for b, v in zip(before, model.trainable_variables))

@@ -6,6 +6,8 @@ differ. Its batch-norm statistics stay apart on each replica. What is here mends
 no other file of the package touches Keras' internals.
 """
 
+import warnings
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -134,22 +136,25 @@ class ReplicaModel(keras.Model):
             )
             y = batch_size = sample_weight = None
             validation_split, shuffle = 0.0, False
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            sample_weight=sample_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            **options,
-        )
+        with warnings.catch_warnings():
+            if steps_per_epoch is None:  # where an epoch ends is not known: no cause for alarm
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            return super().fit(
+                x,
+                y,
+                batch_size=batch_size,
+                epochs=epochs,
+                verbose=verbose,
+                callbacks=callbacks,
+                validation_split=validation_split,
+                validation_data=validation_data,
+                shuffle=shuffle,
+                class_weight=class_weight,
+                sample_weight=sample_weight,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                **options,
+            )
 
     def evaluate(self, x=None, y=None, *arguments, **options):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
