@@ -2,7 +2,8 @@
 
     python scripts/train.py --flagfile=configs/digits.flags
 
-A flag that comes after --flagfile overrides it. What the run leaves in --output_dir:
+A flag that comes after --flagfile overrides it. A run that was interrupted goes on from its
+newest checkpoint when the same command is given again. What a run leaves in --output_dir:
 mixmo_tf/training/run_directory.py.
 """
 
@@ -37,26 +38,32 @@ def main(arguments):
         train_images, train_labels, info = data.load_arrays(FLAGS.dataset, "train", FLAGS.data_dir)
         test_images, test_labels, _ = data.load_arrays(FLAGS.dataset, "test", FLAGS.data_dir)
         strategy = choose_strategy()
+        check_sizes(info, strategy)
         with strategy.scope():
             model = train_flags.build_model(info)
-        check_sizes(info, strategy)
-        path = run_directory.create(FLAGS.output_dir or f"runs/{FLAGS.dataset}", flag_lines())
+            path, lock = run_directory.start(
+                FLAGS.output_dir or f"runs/{FLAGS.dataset}", flag_lines()
+            )
+            model = run_directory.newest_checkpoint(path) or model
     except (ValueError, OSError) as error:
         sys.exit(f"train.py: {error}")
 
-    announce(model, info, strategy, path)
+    epochs_done = int(model.step.numpy()) // (info.num_examples // FLAGS.batch_size)
+    announce(model, info, strategy, path, epochs_done)
+    run_directory.cut_history(path, epochs_done)
     start = time.perf_counter()
     model.fit(
         train_images,
         train_labels,
         batch_size=FLAGS.batch_size,
         epochs=FLAGS.epochs,
+        initial_epoch=epochs_done,
         validation_data=(test_images, test_labels),
         validation_batch_size=EVALUATION_BATCH_SIZE,
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
+            keras.callbacks.CSVLogger(path / "history.csv", append=epochs_done > 0),
             run_directory.Checkpoints(path / "checkpoints"),
-            keras.callbacks.CSVLogger(path / "history.csv"),
         ],
     )
     seconds = time.perf_counter() - start
@@ -74,12 +81,17 @@ def main(arguments):
             **results,
             "parameters": count_parameters(model),
             "steps": int(model.step.numpy()),
-            "training_seconds": round(seconds, 1),
             "libraries": run_directory.library_versions(),
         },
     )
+    lock.close()
+    report(model, results, path, seconds)
+
+
+def report(model, results, path, seconds):
+    """Says what came out, and where it is."""
     members = [f"{results[tracker.name]:.2%}" for tracker in model.member_accuracies]
-    print(f"Trained for {seconds:.0f} s. On {len(test_labels):,} test images:")
+    print(f"Trained for {seconds:.0f} s. On the test images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
     print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
@@ -107,7 +119,7 @@ def check_sizes(info, strategy):
         )
 
 
-def announce(model, info, strategy, path):
+def announce(model, info, strategy, path, epochs_done):
     """Says what will be trained."""
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
@@ -122,6 +134,8 @@ def announce(model, info, strategy, path):
     xla = "on" if model.uses_xla else "off"
     print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
     print(f"  output          {path}", flush=True)
+    if epochs_done:
+        print(f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; going on from there.", flush=True)
 
 
 def count_parameters(model):

@@ -1,10 +1,13 @@
 """The scripts as a user runs them, and what they say about bad flags."""
 
 import csv
+import fcntl
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
+import time
 
 import keras
 import pytest
@@ -22,6 +25,14 @@ def run(*command):
     return subprocess.run(
         [sys.executable, *map(str, command)], cwd=ROOT, capture_output=True, text=True
     )
+
+
+def assert_same_weights(file, other_file):
+    model, other = map(keras.saving.load_model, (file, other_file))
+    pairs = zip(model.get_weights(), other.get_weights())
+    assert all((ours == theirs).all() for ours, theirs in pairs)
+    pairs = zip(model.optimizer.variables, other.optimizer.variables)
+    assert all((ours.numpy() == theirs.numpy()).all() for ours, theirs in pairs)
 
 
 @pytest.fixture(scope="module")
@@ -79,19 +90,67 @@ def test_the_same_command_gives_the_same_weights(finished, tmp_path):
     path, flags, _ = finished
     result = run("scripts/train.py", *flags, f"--output_dir={tmp_path / 'again'}")
     assert result.returncode == 0, result.stderr
-    pair = [keras.saving.load_model(p / "model.keras") for p in (path, tmp_path / "again")]
-    for ours, theirs in zip(pair[0].get_weights(), pair[1].get_weights()):
-        assert (ours == theirs).all()
+    assert_same_weights(path / "model.keras", tmp_path / "again" / "model.keras")
 
 
-def test_a_finished_run_is_not_overwritten(finished):
+def test_a_finished_run_stays_as_it_is(finished):
     path, flags, _ = finished
-    before = (path / "metrics.json").read_bytes()
+    before = {name: (path / name).read_bytes() for name in ("metrics.json", "history.csv")}
     result = run("scripts/train.py", *flags)
+    assert result.returncode == 0, result.stderr
+    assert "holds 2 of 2 epochs; going on from there" in result.stdout
+    assert all((path / name).read_bytes() == content for name, content in before.items())
+
+
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(finished, tmp_path):
+    path, flags, _ = finished
+    again = tmp_path / "killed"
+    command = [sys.executable, "scripts/train.py", *flags, f"--output_dir={again}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    while not list((again / "checkpoints").glob("step_*.keras")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    assert not (again / "model.keras").exists()
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "going on from there" in result.stdout
+    assert_same_weights(path / "model.keras", again / "model.keras")
+    assert (again / "history.csv").read_text() == (path / "history.csv").read_text()
+
+
+def test_a_damaged_checkpoint_is_left_for_the_one_before(finished, tmp_path):
+    path, flags, _ = finished
+    again = tmp_path / "damaged"
+    shutil.copytree(path, again)
+    newest = again / "checkpoints" / "step_00000044.keras"
+    newest.write_bytes(newest.read_bytes()[:5000])
+    lines = (again / "run.flags").read_text().replace(str(path), str(again))
+    (again / "run.flags").write_text(lines)
+    result = run("scripts/train.py", *flags, f"--output_dir={again}")
+    assert result.returncode == 0, result.stderr
+    assert "step_00000044.keras cannot be read, trying the one before it" in result.stderr
+    assert "holds 1 of 2 epochs" in result.stdout
+    assert_same_weights(path / "model.keras", again / "model.keras")
+
+
+def test_a_directory_with_another_run_is_refused(finished):
+    path, flags, _ = finished
+    result = run("scripts/train.py", *flags, "--alpha=1")
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].startswith(f"train.py: {path} already holds a run")
+    assert "holds a run with other flags (--alpha 2.0 there, 1.0 here)" in result.stderr
     assert "Traceback" not in result.stderr
-    assert (path / "metrics.json").read_bytes() == before
+
+
+def test_a_directory_in_use_is_refused(finished):
+    path, flags, _ = finished
+    with open(path / "run.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        result = run("scripts/train.py", *flags)
+    assert result.returncode == 1
+    assert f"another process is training in {path}" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,56 +1,79 @@
-"""What a training run leaves on disk.
+"""What a training run leaves on disk, and how it goes on after an interruption.
 
-run.flags      every flag of the run; a flagfile, with the versions of the libraries
-history.csv    a line per epoch
-checkpoints/   the newest two epochs, each a whole .keras model with its optimizer
-model.keras    the trained model
-metrics.json   the final figures
+- run.flags: every flag of the run; a flagfile, with the versions of the libraries
+- history.csv: a line per epoch
+- checkpoints/: the newest two epochs, each a whole .keras model with its optimizer
+- model.keras: the trained model
+- metrics.json: the final figures
+- run.lock: held while a process trains here
 """
 
+import fcntl
 import json
 import os
 import pathlib
 import platform
+import warnings
 
 import keras
 import tensorflow as tf
 
-LIBRARIES = {"tensorflow": tf.__version__, "keras": keras.__version__}
 
-
-def create(path, flag_lines):
-    """Starts a run directory with its run.flags.
+def start(path, flag_lines):
+    """Starts a run in a directory, or takes up the one that is there.
 
     Args:
-        path: where; must not hold a run yet.
-        flag_lines: lines `--name=value`.
+        path: the directory; created if need be.
+        flag_lines: lines `--name=value`, every flag of the run.
 
     Returns:
-        pathlib.Path.
+        pathlib.Path of the directory, and its lock, to be kept while the run goes on.
 
     Raises:
-        FileExistsError: if `path` holds a run already.
+        ValueError: if a run with other flags is there; the message names what differs.
+        BlockingIOError: if another process is training there.
     """
     path = pathlib.Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    lock = open(path / "run.lock", "w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise BlockingIOError(f"another process is training in {path}") from None
     flags_file = path / "run.flags"
     if flags_file.exists():
-        raise FileExistsError(
-            f"{path} already holds a run; choose another --output_dir, or remove it first"
-        )
-    path.mkdir(parents=True, exist_ok=True)
-    versions = [f"# {name} {version}" for name, version in library_versions().items()]
-    flags_file.write_text("\n".join([*versions, *flag_lines]) + "\n")
-    return path
+        _check_same_flags(path, flags_file.read_text().splitlines(), flag_lines)
+    else:
+        versions = [f"# {name} {version}" for name, version in library_versions().items()]
+        _write_at_once(flags_file, "\n".join([*versions, *flag_lines]) + "\n")
+    return path, lock
 
 
-def library_versions():
-    """Versions of what a run's numbers depend on, by name."""
-    return {"python": platform.python_version(), **LIBRARIES}
+def newest_checkpoint(path):
+    """Loads the newest checkpoint below `path` that can be read; None if there is none.
+
+    A file that cannot be read is left out with a warning.
+    """
+    for file in sorted((path / "checkpoints").glob("step_*.keras"), reverse=True):
+        try:
+            return keras.saving.load_model(file)
+        except Exception as error:  # whatever a damaged file makes Keras raise
+            reason = str(error).splitlines()[0]
+            warnings.warn(f"{file} cannot be read, trying the one before it: {reason}")
+    return None
+
+
+def cut_history(path, epochs):
+    """Drops the lines of history.csv from epoch `epochs` (from 0) on; they will be redone."""
+    history = path / "history.csv"
+    if history.exists():
+        lines = history.read_bytes().splitlines(keepends=True)
+        _write_at_once(history, b"".join(lines[: 1 + epochs]))
 
 
 def write_metrics(path, metrics):
     """Writes metrics.json below `path`."""
-    (path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    _write_at_once(path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
 
 
 def save_model(model, path):
@@ -58,6 +81,15 @@ def save_model(model, path):
     partial = path.with_name("partial-" + path.name)
     model.save(partial)
     os.replace(partial, path)
+
+
+def library_versions():
+    """Versions of what a run's numbers depend on, by name."""
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
 
 
 class Checkpoints(keras.callbacks.Callback):
@@ -79,3 +111,24 @@ class Checkpoints(keras.callbacks.Callback):
         save_model(self.model, self.path / f"step_{step:08d}.keras")
         for old in sorted(self.path.glob("step_*.keras"))[: -self.keep]:
             old.unlink()
+
+
+def _check_same_flags(path, old_lines, new_lines):
+    old, new = (
+        dict(line.split("=", 1) for line in lines if line.startswith("--"))
+        for lines in (old_lines, new_lines)
+    )
+    names = sorted(name for name in old | new if old.get(name) != new.get(name))
+    if names:
+        differences = ", ".join(
+            f"{name} {old.get(name)} there, {new.get(name)} here" for name in names
+        )
+        raise ValueError(
+            f"{path} holds a run with other flags ({differences}); choose another --output_dir"
+        )
+
+
+def _write_at_once(path, content):
+    partial = path.with_name("partial-" + path.name)
+    partial.write_bytes(content if isinstance(content, bytes) else content.encode())
+    os.replace(partial, path)
