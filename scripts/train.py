@@ -81,7 +81,7 @@ def main(arguments):
             **results,
             "parameters": count_parameters(model),
             "steps": int(model.step.numpy()),
-            "libraries": run_directory.library_versions(),
+            "libraries": run_directory.versions(),
         },
     )
     lock.close()
@@ -135,7 +135,9 @@ def announce(model, info, strategy, path, epochs_done):
     print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
     print(f"  output          {path}", flush=True)
     if epochs_done:
-        print(f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; going on from there.", flush=True)
+        print(
+            f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; going on from there.", flush=True
+        )
 
 
 def count_parameters(model):

@@ -55,6 +55,15 @@ def test_initial_kernels():
     assert np.std(network.get_layer("head_1").kernel) == pytest.approx((2 / 640) ** 0.5, rel=0.02)
 
 
+@pytest.mark.parametrize("build", [lambda: wide_resnet(10, 1, 3), lambda: preact_resnet18(1, 3)])
+def test_no_two_members_start_alike(build):
+    network = build()
+    for part in ("encoder", "head"):
+        kernels = [network.get_layer(f"{part}_{i}").kernel.numpy() for i in range(3)]
+        for i, j in ((0, 1), (0, 2), (1, 2)):
+            assert not np.any(kernels[i] == kernels[j])
+
+
 def test_bad_values_are_named():
     with pytest.raises(
         ValueError, match="depth of a wide_resnet must be 10, 16, 22, 28, …, got 27"

@@ -43,6 +43,10 @@ def build(name, encoder, core, num_members, num_classes, image_shape, head_initi
 
 
 def _head(member, num_classes, initializer):
+    initializer = keras.initializers.get(initializer)
     return keras.layers.Dense(
-        num_classes, kernel_initializer=initializer, dtype="float32", name=f"head_{member}"
+        num_classes,
+        kernel_initializer=initializer.clone(),  # one initializer gives the same values twice
+        dtype="float32",
+        name=f"head_{member}",
     )

@@ -44,8 +44,8 @@ def start(path, flag_lines):
     if flags_file.exists():
         _check_same_flags(path, flags_file.read_text().splitlines(), flag_lines)
     else:
-        versions = [f"# {name} {version}" for name, version in library_versions().items()]
-        _write_at_once(flags_file, "\n".join([*versions, *flag_lines]) + "\n")
+        libraries = [f"# {name} {version}" for name, version in versions().items()]
+        _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
     return path, lock
 
 
@@ -83,7 +83,7 @@ def save_model(model, path):
     os.replace(partial, path)
 
 
-def library_versions():
+def versions():
     """Versions of what a run's numbers depend on, by name."""
     return {
         "python": platform.python_version(),
