@@ -1,5 +1,7 @@
 """Checks of arguments: one clear line that names the argument, what it must be, what came."""
 
+import math
+
 
 def one_of(name, value, choices):
     """Raises ValueError unless `value` is one of `choices`."""
@@ -8,15 +10,21 @@ def one_of(name, value, choices):
 
 
 def at_least(name, value, low):
-    """Raises ValueError unless `value` >= `low`."""
-    if not value >= low:
+    """Raises ValueError unless `value` is finite and >= `low`."""
+    if not low <= value < math.inf:
         raise ValueError(f"{name} must be >= {low}, got {value}")
 
 
 def above(name, value, low):
-    """Raises ValueError unless `value` > `low`."""
-    if not value > low:
+    """Raises ValueError unless `value` is finite and > `low`."""
+    if not low < value < math.inf:
         raise ValueError(f"{name} must be > {low}, got {value}")
+
+
+def whole(name, value):
+    """Raises ValueError unless `value` is a whole number."""
+    if value != int(value):
+        raise ValueError(f"{name} must be a whole number, got {value}")
 
 
 def within(name, value, low, high):

@@ -166,7 +166,7 @@ class MixMo(ReplicaModel):
         members = augmentation.normalise(members, self.mean, self.std)  # (B, M, H, W, channels)
         labels = tf.gather(labels, draws.rows)  # (B, M)
         if sample_weight is not None:
-            sample_weight = tf.gather(sample_weight, draws.rows)  # (B, M)
+            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), draws.rows)  # (B, M)
 
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -301,11 +301,13 @@ class MixMo(ReplicaModel):
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
         arguments.at_least("batch_repetitions", self.batch_repetitions, 1)
+        arguments.whole("batch_repetitions", self.batch_repetitions)
         arguments.within("input_repetition", self.input_repetition, 0, 1)
         arguments.one_of("ensemble", self.ensemble, ENSEMBLES)
         arguments.at_least("l2", self.l2, 0)
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
         arguments.within("seed", self.seed, 0, 2**31 - 1)
+        arguments.whole("seed", self.seed)
         channels = self.image_shape[2]
         if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
             raise ValueError(

@@ -6,16 +6,14 @@ python scripts/evaluate.py --model=runs/digits
 import json
 import os
 import pathlib
-import re
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import keras
 from absl import app, flags
 
-import mixmo_tf
 from mixmo_tf import data
+from mixmo_tf.training import run_directory
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
@@ -33,9 +31,14 @@ def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"evaluate.py: unknown argument {arguments[1]}; flags start with --")
     try:
+        check_folder_of_json()
         model = load_model(pathlib.Path(FLAGS.model))
-        dataset = FLAGS.dataset or dataset_of_run(pathlib.Path(FLAGS.model))
-        images, labels, info = data.load_arrays(dataset, FLAGS.split, FLAGS.data_dir)
+        run_flags = flags_of_run(pathlib.Path(FLAGS.model))
+        dataset = FLAGS.dataset or run_flags.get("--dataset")
+        if dataset is None:
+            raise ValueError(f"{FLAGS.model} is not in a run's folder: name the --dataset")
+        data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
+        images, labels, info = data.load_arrays(dataset, FLAGS.split, data_dir)
         if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
             raise ValueError(
                 f"the model takes images {model.image_shape} of {model.num_classes} classes; "
@@ -51,24 +54,29 @@ def main(arguments):
         pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
 
 
+def check_folder_of_json():
+    folder = pathlib.Path(FLAGS.json or ".").parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} for --json")
+
+
 def load_model(path):
-    """The MixMo at `path`, a run's folder or a .keras file."""
+    """The MixMo at `path`, a run's folder or a .keras file, ready to be evaluated."""
     file = path / "model.keras" if path.is_dir() else path
     if not file.is_file():
         raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
-    model = keras.saving.load_model(file)
-    if not isinstance(model, mixmo_tf.MixMo):
-        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    model = run_directory.load_model(file)
+    model.compile(metrics=["accuracy"])
     return model
 
 
-def dataset_of_run(path):
-    """The dataset that the run around the model was trained on."""
+def flags_of_run(path):
+    """The flags of the run around the model, by name; none if it is in no run's folder."""
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
-            lines = (folder / "run.flags").read_text()
-            return re.search(r"^--dataset=(.+)$", lines, re.MULTILINE).group(1)
-    raise ValueError(f"{path} is not in a run's folder: name the --dataset")
+            lines = (folder / "run.flags").read_text().splitlines()
+            return dict(line.split("=", 1) for line in lines if line.startswith("--"))
+    return {}
 
 
 def print_table(model, results, title):

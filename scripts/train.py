@@ -21,6 +21,7 @@ from absl import app, flags
 
 import mixmo_tf
 from mixmo_tf import data
+from mixmo_tf.data import stream
 from mixmo_tf.training import run_directory
 
 FLAGS = flags.FLAGS
@@ -52,7 +53,7 @@ def main(arguments):
     announce(model, info, strategy, path, epochs_done)
     run_directory.cut_history(path, epochs_done)
     start = time.perf_counter()
-    model.fit(
+    history = model.fit(
         train_images,
         train_labels,
         batch_size=FLAGS.batch_size,
@@ -64,9 +65,15 @@ def main(arguments):
         callbacks=[
             keras.callbacks.CSVLogger(path / "history.csv", append=epochs_done > 0),
             run_directory.Checkpoints(path / "checkpoints"),
+            keras.callbacks.TerminateOnNaN(),
         ],
     )
     seconds = time.perf_counter() - start
+    if not all(math.isfinite(loss) for loss in history.history.get("loss", [])):
+        sys.exit(
+            f"train.py: the loss became NaN or infinite by step {int(model.step.numpy())}; "
+            f"the last good checkpoint is in {path / 'checkpoints'}"
+        )
     run_directory.save_model(model, path / "model.keras")
     results = model.evaluate(
         test_images, test_labels, EVALUATION_BATCH_SIZE, verbose=0, return_dict=True
@@ -112,11 +119,7 @@ def check_sizes(info, strategy):
             f"batch_size must be in [1, {info.num_examples}], the number of training images, "
             f"got {FLAGS.batch_size}"
         )
-    replicas = strategy.num_replicas_in_sync
-    if FLAGS.batch_size % replicas:
-        raise ValueError(
-            f"batch_size must be a multiple of the {replicas} replicas, got {FLAGS.batch_size}"
-        )
+    stream.check_shares(FLAGS.batch_size, strategy.num_replicas_in_sync)
 
 
 def announce(model, info, strategy, path, epochs_done):
@@ -135,9 +138,8 @@ def announce(model, info, strategy, path, epochs_done):
     print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
     print(f"  output          {path}", flush=True)
     if epochs_done:
-        print(
-            f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; going on from there.", flush=True
-        )
+        what = "nothing is left to train" if epochs_done == FLAGS.epochs else "going on from there"
+        print(f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; {what}.", flush=True)
 
 
 def count_parameters(model):

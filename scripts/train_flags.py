@@ -19,14 +19,21 @@ flags.DEFINE_string("output_dir", None, "Folder that the run writes; runs/DATASE
 # Network
 flags.DEFINE_enum("network", "preact_resnet18", ["preact_resnet18", "wide_resnet"], "The network.")
 flags.DEFINE_integer("depth", 28, "Depth of a wide_resnet: 10, 16, 22, 28, …")
-flags.DEFINE_integer("width", 1, "How many times wider than a plain ResNet the groups are.")
+flags.DEFINE_integer(
+    "width", 1, "Width >= 1: how many times wider than a plain ResNet the groups are."
+)
 flags.DEFINE_integer("filters", 16, "Filters of a preact_resnet18's encoder; 64 in the paper.")
-flags.DEFINE_integer("num_members", 2, "M, the subnetworks in the network; 1 is a plain network.")
+flags.DEFINE_integer(
+    "num_members", 2, "M >= 1, the subnetworks in the network; 1 is a plain network."
+)
 flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the ensemble averages over its members.")
 
 # Method
 flags.DEFINE_enum(
-    "mixing", "cutmix", masks.NAMES, "The binary mixing block; unused with one member."
+    "mixing",
+    "cutmix",
+    masks.NAMES,
+    "Mixing block of the batches that p picks; the others are linear. Unused with one member.",
 )
 flags.DEFINE_float(
     "mixing_probability",
@@ -44,12 +51,12 @@ flags.DEFINE_enum(
 )
 
 # Optimisation
-flags.DEFINE_integer("batch_size", 16, "n, distinct images per step; a step has n·b rows.")
-flags.DEFINE_integer("epochs", 20, "Epochs; each visits every image once.")
-flags.DEFINE_float("learning_rate", 0.05, "Learning rate after the warmup.")
+flags.DEFINE_integer("batch_size", 16, "n >= 1, distinct images per step; a step has n·b rows.")
+flags.DEFINE_integer("epochs", 20, "Epochs >= 1; each visits every image once.")
+flags.DEFINE_float("learning_rate", 0.05, "Learning rate > 0 after the warmup.")
 flags.DEFINE_integer("warmup_steps", 50, "Steps over which the learning rate rises.")
 flags.DEFINE_list("milestones", ["16", "19"], "Epochs, from 1, from which the rate is ×0.1 again.")
-flags.DEFINE_float("l2", 1e-4, "l2·ΣW² over all trainable variables joins the loss.")
+flags.DEFINE_float("l2", 1e-4, "l2 >= 0: l2·ΣW² over all trainable variables joins the loss.")
 flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of all that is drawn.")
 flags.DEFINE_enum(
     "jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU."

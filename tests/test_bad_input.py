@@ -13,6 +13,8 @@ BAD_ARGUMENTS = [
     ({"alpha": -1}, "alpha must be >= 0, got -1"),
     ({"alpha": float("nan")}, "alpha must be >= 0, got nan"),
     ({"weight_root": 0}, "weight_root must be > 0, got 0"),
+    ({"batch_repetitions": 2.5}, "batch_repetitions must be a whole number, got 2.5"),
+    ({"alpha": float("inf")}, "alpha must be >= 0, got inf"),
     ({"batch_repetitions": 0}, "batch_repetitions must be >= 1, got 0"),
     ({"input_repetition": -0.1}, r"input_repetition must be in \[0, 1\], got -0.1"),
     ({"ensemble": "votes"}, "ensemble must be one of logits, probabilities, got 'votes'"),
@@ -48,5 +50,11 @@ def test_bad_data_is_named(pixels_and_labels):
         model.fit(dataset, verbose=0)
     with pytest.raises(ValueError, match="labels must be integers"):
         model.fit(images, labels.astype(np.float32), batch_size=8, verbose=0)
-    with pytest.raises(ValueError, match=r"batch_size must be in \[1, 40\]"):
-        model.fit(images, labels, batch_size=64, verbose=0)
+    for batch_size in (0, 64):
+        with pytest.raises(ValueError, match=r"batch_size must be in \[1, 40\]"):
+            model.fit(images, labels, batch_size=batch_size, verbose=0)
+    with pytest.raises(ValueError, match=r"validation_split must be in \(0, 1\), got 1.0"):
+        model.fit(images, labels, batch_size=8, validation_split=1.0, verbose=0)
+    model.compile("sgd", steps_per_execution=2)
+    with pytest.raises(ValueError, match="the 5 steps of an epoch must be a multiple of steps_per"):
+        model.fit(images, labels, batch_size=8, verbose=0)

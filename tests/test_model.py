@@ -190,6 +190,15 @@ def test_mimo_and_the_plain_network_train(pixels_and_labels):
         assert history["loss"][-1] < history["loss"][0]
 
 
+def test_sample_weights_may_be_a_column(pixels_and_labels):
+    images, labels = pixels_and_labels
+    weights = np.linspace(0, 2, 40)
+    models = [tiny_model() for _ in range(2)]
+    models[0].fit(images, labels, batch_size=8, sample_weight=weights, verbose=0)
+    models[1].fit(images, labels, batch_size=8, sample_weight=weights[:, None], verbose=0)
+    assert largest_difference(*models) == 0
+
+
 def test_labels_as_keras_datasets_have_them(pixels_and_labels):
     images, labels = pixels_and_labels
     models = [tiny_model() for _ in range(2)]
@@ -201,6 +210,7 @@ def test_labels_as_keras_datasets_have_them(pixels_and_labels):
         for model, y in zip(models, (labels, labels[:, None].astype(np.uint8)))
     ]
     assert results[0] == results[1]
+    assert models[0].evaluate(images, labels[:, None], verbose=0) == results[0]
 
 
 def test_a_confident_error_has_its_full_loss(pixels_and_labels):

@@ -71,6 +71,12 @@ def test_a_dataset_with_an_incomplete_batch_trains(trained):
     assert np.isfinite(history["loss"][0]) and np.isfinite(history["val_loss"][0])
 
 
+def test_a_batch_that_cannot_be_shared_alike_is_refused(trained):
+    _, model, images, labels = trained
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 replicas, got 5"):
+        model.fit(images, labels, batch_size=5, verbose=0)
+
+
 def test_replicas_draw_for_themselves():
     model = tiny_model()
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+import zipfile
 
 import keras
 import pytest
@@ -98,7 +99,7 @@ def test_a_finished_run_stays_as_it_is(finished):
     before = {name: (path / name).read_bytes() for name in ("metrics.json", "history.csv")}
     result = run("scripts/train.py", *flags)
     assert result.returncode == 0, result.stderr
-    assert "holds 2 of 2 epochs; going on from there" in result.stdout
+    assert "holds 2 of 2 epochs; nothing is left to train" in result.stdout
     assert all((path / name).read_bytes() == content for name, content in before.items())
 
 
@@ -130,7 +131,7 @@ def test_a_damaged_checkpoint_is_left_for_the_one_before(finished, tmp_path):
     (again / "run.flags").write_text(lines)
     result = run("scripts/train.py", *flags, f"--output_dir={again}")
     assert result.returncode == 0, result.stderr
-    assert "step_00000044.keras cannot be read, trying the one before it" in result.stderr
+    assert "step_00000044.keras is no readable .keras file" in result.stderr
     assert "holds 1 of 2 epochs" in result.stdout
     assert_same_weights(path / "model.keras", again / "model.keras")
 
@@ -141,6 +142,26 @@ def test_a_directory_with_another_run_is_refused(finished):
     assert result.returncode == 1
     assert "holds a run with other flags (--alpha 2.0 there, 1.0 here)" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_directory_with_other_files_is_refused(finished, tmp_path):
+    _, flags, _ = finished
+    (tmp_path / "model.keras").write_text("keep")
+    result = run("scripts/train.py", *flags, f"--output_dir={tmp_path}")
+    assert result.returncode == 1
+    assert f"{tmp_path} holds model.keras but no run.flags" in result.stderr
+    assert (tmp_path / "model.keras").read_text() == "keep"
+
+
+def test_a_loss_that_is_no_number_stops_the_run(finished, tmp_path):
+    _, flags, _ = finished
+    result = run(
+        "scripts/train.py", *flags, "--learning_rate=1e30", f"--output_dir={tmp_path / 'nan'}"
+    )
+    assert result.returncode == 1
+    assert "the loss became NaN or infinite by step" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not list((tmp_path / "nan" / "checkpoints").iterdir())
 
 
 def test_a_directory_in_use_is_refused(finished):
@@ -170,6 +191,7 @@ def test_flags_that_cannot_be_read_are_named(flag, message):
 
 
 BAD_FLAGS = [
+    ("--alpha=inf", "alpha must be >= 0, got inf"),
     ("--alpha=-1", "alpha must be >= 0, got -1.0"),
     ("--weight_root=0", "weight_root must be > 0, got 0.0"),
     ("--input_repetition=1.5", "input_repetition must be in [0, 1], got 1.5"),
@@ -211,7 +233,11 @@ def test_bad_values_are_named_in_one_line(flags, message, tmp_path):
 def test_evaluate_names_what_is_wrong(finished, tmp_path):
     path, _, _ = finished
     (tmp_path / "broken.keras").write_bytes(b"no model")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
+        pass
     for flags, message in (
+        ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is no readable .keras file"),
+        ([f"--model={path}", "--json=nowhere/x.json"], "there is no folder nowhere"),
         ([f"--model={tmp_path}"], f"there is no model at {tmp_path / 'model.keras'}"),
         ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras"),
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "tfds build cifar10"),

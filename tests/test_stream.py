@@ -44,6 +44,13 @@ def test_the_order_is_a_function_of_seed_and_step():
     assert not np.array_equal(other[0][1], whole[0][1])
 
 
+def test_an_epoch_may_begin_at_any_step():
+    epoch = take(training_batches(arrays(48), 16, seed=3, start_step=4, epoch_start=4), 3)
+    np.testing.assert_array_equal(np.sort(np.concatenate([b[1] for b in epoch])), np.arange(48))
+    rest = take(training_batches(arrays(48), 16, seed=3, start_step=6, epoch_start=4), 1)
+    np.testing.assert_array_equal(rest[0][1], epoch[2][1])
+
+
 def test_without_shuffle_the_order_is_that_of_the_arrays():
     batches = take(training_batches(arrays(40), 16, seed=0, shuffle=False), 3)
     np.testing.assert_array_equal(batches[1][1], np.arange(16, 32))
@@ -55,7 +62,15 @@ def test_full_batches_drops_only_incomplete_ones():
     assert [len(b[1]) for b in full_batches(dataset.batch(16))] == [16, 16]
     assert [len(b[1]) for b in full_batches(dataset.batch(20))] == [20, 20]
     fixed = dataset.batch(16, drop_remainder=True)
-    assert full_batches(fixed) is fixed
+    assert full_batches(fixed, replicas=2) is fixed
+
+
+def test_replicas_must_get_equal_shares():
+    dataset = tf.data.Dataset.from_tensor_slices(arrays(40))
+    with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 replicas, got 5"):
+        full_batches(dataset.batch(5, drop_remainder=True), replicas=2)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="a multiple of the 2 replicas"):
+        take(full_batches(dataset.batch(5), replicas=2), 1)
 
 
 def test_bad_values_are_named():

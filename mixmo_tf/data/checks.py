@@ -35,7 +35,7 @@ def check_labels(labels, num_classes):
 
 
 def check_label_array(labels, num_classes):
-    """Checks a whole array of labels before anything runs.
+    """Checks a whole array of labels before anything runs; returns it as (n,).
 
     Raises:
         ValueError: unless they are integers 0 … C - 1 of shape (n,) or (n, 1).
@@ -44,7 +44,8 @@ def check_label_array(labels, num_classes):
     _check_kind(labels.dtype, labels.shape)
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if wrong.size:
-        raise ValueError(f"labels must be in 0 to {num_classes - 1}, got {wrong[0]}")
+        raise ValueError(f"labels must be in 0 to {num_classes - 1}, got {wrong.flat[0]}")
+    return labels.reshape(-1)
 
 
 def _check_kind(dtype, shape):

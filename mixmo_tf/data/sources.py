@@ -92,7 +92,7 @@ def _cifar(name, split, data_dir):
     import tensorflow_datasets as tfds  # imported here: it takes seconds
 
     builder = tfds.builder(name, data_dir=data_dir)
-    if not builder.data_path.exists():
+    if split not in builder.info.splits:
         where = f" --data_dir={data_dir}" if data_dir else ""
         raise MissingDataError(
             f"{name} is not in {builder.data_path}; download it with: tfds build {name}{where}"

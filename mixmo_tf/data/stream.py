@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def training_batches(arrays, batch_size, seed, start_step=0, shuffle=True):
+def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuffle=True):
     """Serves arrays from memory, without end.
 
     Every epoch has an order of its own and visits each example at most once; the examples
@@ -14,6 +14,8 @@ def training_batches(arrays, batch_size, seed, start_step=0, shuffle=True):
         batch_size: int n <= N.
         seed: int in [0, 2^31).
         start_step: int, the step of the first batch; the stream of a run that continues.
+        epoch_start: int <= start_step, a step at which an epoch began; the next ones begin
+            every ⌊N/n⌋ steps from there.
         shuffle: bool; False keeps the order of the arrays.
 
     Returns:
@@ -35,11 +37,11 @@ def training_batches(arrays, batch_size, seed, start_step=0, shuffle=True):
     steps_per_epoch = num_examples // batch_size
 
     def batch(step):
-        epoch, position = step // steps_per_epoch, step % steps_per_epoch
+        position = (step - epoch_start) % steps_per_epoch
         indices = position * batch_size + tf.range(batch_size, dtype=tf.int64)
         if shuffle:
             indices = tf.random.experimental.index_shuffle(
-                indices, tf.stack([seed, epoch]), num_examples - 1
+                indices, tf.stack([seed, step - position]), num_examples - 1
             )
         return tuple(tf.gather(array, indices) for array in arrays)
 
@@ -47,24 +49,34 @@ def training_batches(arrays, batch_size, seed, start_step=0, shuffle=True):
     return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def full_batches(dataset):
+def full_batches(dataset, replicas=1):
     """Drops batches that are smaller than the first, as a dataset's last one may be.
 
     An incomplete batch would make XLA compile anew, and leave a replica without images.
 
     Args:
         dataset: batched tf.data.Dataset of (images, labels) or (images, labels, weights).
+        replicas: int; each is to get the same share of a batch.
 
     Returns:
         tf.data.Dataset of the same elements.
+
+    Raises:
+        ValueError: if the size of the batches is fixed, and no multiple of `replicas`.
+        tf.errors.InvalidArgumentError: the same, where the size shows in the data only.
     """
     images = tf.nest.flatten(dataset.element_spec)[0]
-    if images.shape.rank is None or images.shape[0] is not None:
+    if images.shape.rank is None:
+        return dataset
+    if images.shape[0] is not None:
+        check_shares(images.shape[0], replicas)
         return dataset
 
     def compare_with_first(first_size, batch):
         size = tf.shape(batch[0], tf.int64)[0]
         first_size = tf.where(first_size == 0, size, first_size)
+        message = f"batch_size must be a multiple of the {replicas} replicas"
+        tf.debugging.Assert(first_size % replicas == 0, [message])
         return first_size, (size == first_size, batch)
 
     def is_full(full, batch):
@@ -75,3 +87,11 @@ def full_batches(dataset):
 
     compared = dataset.scan(tf.constant(0, tf.int64), compare_with_first)
     return compared.filter(is_full).map(only_batch)
+
+
+def check_shares(batch_size, replicas):
+    """Raises ValueError unless `batch_size` is a multiple of `replicas`."""
+    if batch_size % replicas:
+        raise ValueError(
+            f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}"
+        )

@@ -1,4 +1,4 @@
-"""What any image classifier's training needs: schedules, batches, replicas, checkpoints."""
+"""What any image classifier's training needs: schedules, replicas, what a run writes."""
 
 from mixmo_tf.training.schedules import WarmupMultiStep
 

@@ -115,29 +115,28 @@ class ReplicaModel(keras.Model):
 
         Arrays are served in an order that is a pure function of (seed, step). The last batch
         of an epoch is dropped where it is incomplete, for arrays and for a tf.data.Dataset.
+        Each replica gets the same share of a batch.
         """
+        replicas = self.distribute_strategy.num_replicas_in_sync
+        ends_with_the_data = isinstance(x, tf.data.Dataset) and steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
-            x, shuffle = stream.full_batches(x), False
+            x, shuffle = stream.full_batches(x, replicas), False
         elif isinstance(x, (np.ndarray, tf.Tensor)):
-            check_label_array(y, self.num_classes)
             batch_size = 32 if batch_size is None else batch_size
-            arrays = [x, y] if sample_weight is None else [x, y, sample_weight]
+            stream.check_shares(batch_size, replicas)
+            arrays = [x, check_label_array(y, self.num_classes)]
+            arrays += [] if sample_weight is None else [sample_weight]
             if validation_split and validation_data is None:
-                arguments.within("validation_split", validation_split, 0, 1)
-                num_train = int(np.floor(len(x) * (1 - validation_split)))
-                validation_data = tuple(array[num_train:] for array in arrays)
-                arrays = [array[:num_train] for array in arrays]
-                options.setdefault("validation_batch_size", batch_size)
-            elif validation_data is not None:
-                options.setdefault("validation_batch_size", batch_size)
+                arrays, validation_data = _split(arrays, validation_split)
+            step = int(self.step.numpy())
+            x = stream.training_batches(arrays, batch_size, self.seed, step, step, shuffle)
             steps_per_epoch = steps_per_epoch or len(arrays[0]) // batch_size
-            x = stream.training_batches(
-                arrays, batch_size, self.seed, int(self.step.numpy()), shuffle
-            )
+            self._check_executions(steps_per_epoch)
+            options.setdefault("validation_batch_size", batch_size)
             y = batch_size = sample_weight = None
             validation_split, shuffle = 0.0, False
         with warnings.catch_warnings():
-            if steps_per_epoch is None:  # where an epoch ends is not known: no cause for alarm
+            if ends_with_the_data:  # Keras would warn of what is no surprise
                 warnings.filterwarnings("ignore", "Your input ran out of data")
             return super().fit(
                 x,
@@ -156,14 +155,30 @@ class ReplicaModel(keras.Model):
                 **options,
             )
 
-    def evaluate(self, x=None, y=None, *arguments, **options):
+    def evaluate(self, x=None, y=None, *args, **options):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
         if y is not None:
-            check_label_array(y, self.num_classes)
-        return super().evaluate(x, y, *arguments, **options)
+            y = check_label_array(y, self.num_classes)
+        return super().evaluate(x, y, *args, **options)
+
+    def _check_executions(self, steps_per_epoch):
+        """Keras would run whole executions on the stream, which has no end, and so too many."""
+        if steps_per_epoch % self.steps_per_execution:
+            raise ValueError(
+                f"the {steps_per_epoch} steps of an epoch must be a multiple of "
+                f"steps_per_execution, got {self.steps_per_execution}"
+            )
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""
+
+
+def _split(arrays, validation_split):
+    """Arrays without their last examples, and those; `validation_split` is their share."""
+    if not 0 < validation_split < 1:
+        raise ValueError(f"validation_split must be in (0, 1), got {validation_split}")
+    num_train = int(len(arrays[0]) * (1 - validation_split))
+    return [a[:num_train] for a in arrays], tuple(a[num_train:] for a in arrays)
 
 
 def average_over_replicas(variables):

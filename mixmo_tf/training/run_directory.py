@@ -10,6 +10,7 @@
 
 import fcntl
 import json
+import math
 import os
 import pathlib
 import platform
@@ -17,6 +18,11 @@ import warnings
 
 import keras
 import tensorflow as tf
+
+from mixmo_tf.training.replica_model import ReplicaModel
+
+CONTENTS = ("history.csv", "checkpoints", "model.keras", "metrics.json")
+MAY_DIFFER = ("--data_dir", "--output_dir")  # where things are does not change a run
 
 
 def start(path, flag_lines):
@@ -30,17 +36,23 @@ def start(path, flag_lines):
         pathlib.Path of the directory, and its lock, to be kept while the run goes on.
 
     Raises:
-        ValueError: if a run with other flags is there; the message names what differs.
+        ValueError: if a run with other flags is there, or files of something else; the
+            message names them.
         BlockingIOError: if another process is training there.
     """
     path = pathlib.Path(path)
+    flags_file = path / "run.flags"
+    strangers = [name for name in CONTENTS if (path / name).exists()]
+    if strangers and not flags_file.exists():
+        raise ValueError(
+            f"{path} holds {', '.join(strangers)} but no run.flags; choose another --output_dir"
+        )
     path.mkdir(parents=True, exist_ok=True)
     lock = open(path / "run.lock", "w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(f"another process is training in {path}") from None
-    flags_file = path / "run.flags"
     if flags_file.exists():
         _check_same_flags(path, flags_file.read_text().splitlines(), flag_lines)
     else:
@@ -56,10 +68,9 @@ def newest_checkpoint(path):
     """
     for file in sorted((path / "checkpoints").glob("step_*.keras"), reverse=True):
         try:
-            return keras.saving.load_model(file)
-        except Exception as error:  # whatever a damaged file makes Keras raise
-            reason = str(error).splitlines()[0]
-            warnings.warn(f"{file} cannot be read, trying the one before it: {reason}")
+            return load_model(file)
+        except ValueError as error:
+            warnings.warn(f"{error}; trying the one before it")
     return None
 
 
@@ -83,6 +94,22 @@ def save_model(model, path):
     os.replace(partial, path)
 
 
+def load_model(file):
+    """Loads a .keras file that this package wrote.
+
+    Raises:
+        ValueError: if it cannot be read, or holds another kind of model.
+    """
+    try:
+        model = keras.saving.load_model(file)
+    except Exception as error:  # whatever a damaged file makes Keras raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{file} is no readable .keras file: {reason}") from error
+    if not isinstance(model, ReplicaModel):
+        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    return model
+
+
 def versions():
     """Versions of what a run's numbers depend on, by name."""
     return {
@@ -94,6 +121,8 @@ def versions():
 
 class Checkpoints(keras.callbacks.Callback):
     """Saves the whole model after every epoch and keeps the newest `keep` files.
+
+    After an epoch whose loss is NaN or infinite nothing is saved.
 
     Args:
         path: folder, created if need be.
@@ -107,6 +136,8 @@ class Checkpoints(keras.callbacks.Callback):
         self.keep = keep
 
     def on_epoch_end(self, epoch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            return
         step = int(self.model.step.numpy())
         save_model(self.model, self.path / f"step_{step:08d}.keras")
         for old in sorted(self.path.glob("step_*.keras"))[: -self.keep]:
@@ -119,6 +150,7 @@ def _check_same_flags(path, old_lines, new_lines):
         for lines in (old_lines, new_lines)
     )
     names = sorted(name for name in old | new if old.get(name) != new.get(name))
+    names = [name for name in names if name not in MAY_DIFFER]
     if names:
         differences = ", ".join(
             f"{name} {old.get(name)} there, {new.get(name)} here" for name in names
