@@ -2,11 +2,11 @@
 
 Where the paper's ideas are:
 
-    ratios, loss weights (sections 3.1, 3.3)    ratios.py
-    mixing blocks (section 3.2)                 masks.py, mixing.py
-    pairing, batch repetition (section 3.4)     pairing.py
-    probability of the binary block             probability.py
-    the whole step                              model.py
+    κ ~ Dirichlet(α), loss weights w_r(κ)       ratios.py
+    mixing blocks 𝓜                             masks.py, mixing.py
+    pairing, batch and input repetition         pairing.py
+    probability of the binary block, p(t)       probability.py
+    forward pass, weighted loss, ensemble       model.py
 """
 
 from mixmo_tf import augmentation, data, masks, networks, pairing, ratios, seeds, training

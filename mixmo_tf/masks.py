@@ -1,4 +1,4 @@
-"""Mixing blocks: the mask of each member over the feature map (paper, section 3.2).
+"""Mixing blocks: the mask of each member over the feature map.
 
 A block is a function (ratio (B,), (h, w), seed) -> (B, h, w) that draws where one member,
 the holder of the patch, is seen. The others share the rest in proportion to their ratios.

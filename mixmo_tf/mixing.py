@@ -1,4 +1,4 @@
-"""The mixing layer: mixed = M · Σ_i 𝓜_i ⊙ c_i(x_i) (paper, equation 1)."""
+"""The mixing layer: mixed = M · Σ_i 𝓜_i ⊙ c_i(x_i)."""
 
 import keras
 

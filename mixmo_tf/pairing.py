@@ -1,4 +1,4 @@
-"""Which image each member sees in each row of a step (paper, section 3.4; MIMO).
+"""Which image each member sees in each row of a step, after MIMO (Havasi et al. 2021).
 
 A step takes n distinct images and repeats each b times: B = n·b rows. Each member meets
 the rows in an order of its own, so every member sees every image exactly b times.

@@ -1,4 +1,4 @@
-"""The chance p(t) that a batch uses the binary mixing block (paper, section 4.2)."""
+"""The chance p(t) that a batch uses the binary mixing block."""
 
 import keras
 import tensorflow as tf

@@ -1,4 +1,4 @@
-"""Mixing ratios and the loss weights that follow from them (paper, sections 3.1 and 3.3).
+"""Mixing ratios and the loss weights that follow from them.
 
 A row of ratios κ lies on the simplex: κ_i is how much of the mixed features belongs to
 member i.

@@ -1,4 +1,4 @@
-"""Pre-activation ResNet-18 (He et al. 2016), with M members (paper, section 5.2)."""
+"""Pre-activation ResNet-18 (He et al. 2016), with M members."""
 
 import keras
 

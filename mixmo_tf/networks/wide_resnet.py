@@ -1,4 +1,4 @@
-"""Wide ResNet (Zagoruyko and Komodakis 2016), with M members (paper, section 5.1)."""
+"""Wide ResNet (Zagoruyko and Komodakis 2016), with M members."""
 
 import keras
 
