@@ -111,7 +111,7 @@ def plain_loop(images, labels, fused_batch_norm):
         return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
 
     batches = data.training_batches((images, labels), FLAGS.rows, seed=0).enumerate()
-    batches = batches.map(augment, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = batches.map(augment, num_parallel_calls=2).prefetch(2)
     return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
 
 

@@ -45,8 +45,8 @@ def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuf
             )
         return tuple(tf.gather(array, indices) for array in arrays)
 
-    steps = tf.data.Dataset.counter(start_step)
-    return steps.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    batches = tf.data.Dataset.counter(start_step).map(batch).prefetch(2)
+    return batches.with_options(without_autotune())
 
 
 def full_batches(dataset, replicas=1):
@@ -87,6 +87,17 @@ def full_batches(dataset, replicas=1):
 
     compared = dataset.scan(tf.constant(0, tf.int64), compare_with_first)
     return compared.filter(is_full).map(only_batch)
+
+
+def without_autotune():
+    """Options for tf.data that switch its tuning off.
+
+    The tuning thread sleeps for longer and longer, up to a minute, and the end of an iterator
+    waits for it: a `fit` of 7 s would take 10.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def check_shares(batch_size, replicas):
