@@ -1,6 +1,6 @@
 """Judges a trained model: the ensemble beside its members.
 
-python scripts/evaluate.py --model=runs/digits
+    python scripts/evaluate.py --model=runs/digits
 """
 
 import json
@@ -74,8 +74,7 @@ def flags_of_run(path):
     """The flags of the run around the model, by name; none if it is in no run's folder."""
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
-            lines = (folder / "run.flags").read_text().splitlines()
-            return dict(line.split("=", 1) for line in lines if line.startswith("--"))
+            return run_directory.read_flags(folder)
     return {}
 
 

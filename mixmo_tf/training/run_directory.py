@@ -54,11 +54,16 @@ def start(path, flag_lines):
     except BlockingIOError:
         raise BlockingIOError(f"another process is training in {path}") from None
     if flags_file.exists():
-        _check_same_flags(path, flags_file.read_text().splitlines(), flag_lines)
+        _check_same_flags(path, read_flags(path), _parse(flag_lines))
     else:
         libraries = [f"# {name} {version}" for name, version in versions().items()]
         _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
     return path, lock
+
+
+def read_flags(path):
+    """The flags in `path`/run.flags, values as text by names such as "--dataset"."""
+    return _parse((path / "run.flags").read_text().splitlines())
 
 
 def newest_checkpoint(path):
@@ -144,11 +149,11 @@ class Checkpoints(keras.callbacks.Callback):
             old.unlink()
 
 
-def _check_same_flags(path, old_lines, new_lines):
-    old, new = (
-        dict(line.split("=", 1) for line in lines if line.startswith("--"))
-        for lines in (old_lines, new_lines)
-    )
+def _parse(lines):
+    return dict(line.split("=", 1) for line in lines if line.startswith("--"))
+
+
+def _check_same_flags(path, old, new):
     names = sorted(name for name in old | new if old.get(name) != new.get(name))
     names = [name for name in names if name not in MAY_DIFFER]
     if names:
