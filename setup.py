@@ -12,6 +12,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
+    package_data={"mixmo_tf.data": ["checksums.tsv"]},
     python_requires=">=3.10",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -24,6 +25,7 @@ setup(
         "scikit-learn",
         "matplotlib",
         "tensorboard",
+        "tqdm",
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],

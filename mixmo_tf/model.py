@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, masks, pairing, ratios, seeds
 from mixmo_tf.data.checks import check_images, check_labels
+from mixmo_tf.deployment import saved_model
 from mixmo_tf.training.replica_model import ReplicaModel, at_least_one, average_over_replicas
 
 ENSEMBLES = ("logits", "probabilities")
@@ -23,6 +24,7 @@ class Draws(NamedTuple):
     rows: tf.Tensor  # int32 (B, M)
     offsets: tf.Tensor  # int32 (B, M, 2)
     flips: tf.Tensor  # bool (B, M)
+    binary: tf.Tensor  # bool (), whether the batch is on the binary block
     masks: tf.Tensor  # float32 (B, h, w, M)
 
 
@@ -34,8 +36,9 @@ class MixMo(ReplicaModel):
     `fit` takes ordinary data, each image once per epoch: repetition, augmentation,
     normalisation and mixing happen inside the step. Its `loss` is the weighted loss without
     the decay, its `member_i_accuracy` how often member i is right about the image it was
-    given. `evaluate` gives the ensemble's mean negative log-likelihood as `loss`, the
-    ensemble's compiled metrics, and each member's accuracy.
+    given, its `binary_share` the share of batches on the binary block. `evaluate` gives the
+    ensemble's mean negative log-likelihood as `loss`, the ensemble's compiled metrics, and
+    each member's accuracy.
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
@@ -53,6 +56,7 @@ class MixMo(ReplicaModel):
         mean: per channel, of pixels scaled to [0, 1].
         std: per channel, of pixels scaled to [0, 1].
         seed: int in [0, 2^31), seed of all that is drawn in training.
+        class_names: C strings by label, or None; kept with the model and written by `export`.
 
     Raises:
         ValueError: if an argument is out of range; the message names it.
@@ -74,6 +78,7 @@ class MixMo(ReplicaModel):
         mean=(0.5, 0.5, 0.5),
         std=(0.5, 0.5, 0.5),
         seed=0,
+        class_names=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -92,10 +97,12 @@ class MixMo(ReplicaModel):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.seed = seed
+        self.class_names = class_names and tuple(class_names)
         self._check_arguments()
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(self.num_members)
         ]
+        self.binary_share = keras.metrics.Mean(name="binary_share")
         self.built = True
 
     # Inference ---------------------------------------------------------------------------
@@ -141,7 +148,7 @@ class MixMo(ReplicaModel):
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
-        loss, correct, gradients = self.compiled_loss_and_gradients(
+        loss, correct, binary, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, seed, self._mixing_probability()
         )
         with tf.control_dependencies([loss]):  # nothing counts where the data has ended
@@ -149,17 +156,24 @@ class MixMo(ReplicaModel):
             average_over_replicas(self.network.non_trainable_variables)
             self.step.assign_add(1)
 
-        trackers = [self.loss_tracker, *self.member_accuracies]
-        for tracker, value in zip(trackers, [loss, *tf.unstack(correct, axis=1)]):
+        values = [loss, *tf.unstack(correct, axis=1), binary]
+        for tracker, value in zip(self.training_trackers, values):
             tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in trackers}
+        return {tracker.name: tracker.result() for tracker in self.training_trackers}
+
+    @property
+    def training_trackers(self):
+        """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
+        trackers = [self.loss_tracker, *self.member_accuracies]
+        return trackers + [self.binary_share] if self.num_members > 1 else trackers
 
     def loss_and_gradients(self, images, labels, sample_weight, seed, mixing_probability):
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
         Returns:
-            The weighted loss, float32 (); whether each member was right, float32 (B, M); and
-            the gradients of (weighted loss + l2·ΣW²) / replicas.
+            The weighted loss, float32 (); whether each member was right, float32 (B, M);
+            whether the batch was on the binary block, float32 (); and the gradients of
+            (weighted loss + l2·ΣW²) / replicas.
         """
         draws = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members = augmentation.apply(images, draws.rows, draws.offsets, draws.flips)
@@ -175,7 +189,7 @@ class MixMo(ReplicaModel):
             objective = self.optimizer.scale_loss((loss + self._decay()) / replicas)
         gradients = tape.gradient(objective, self.trainable_variables)
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
-        return loss, tf.cast(correct, tf.float32), gradients
+        return loss, tf.cast(correct, tf.float32), tf.cast(draws.binary, tf.float32), gradients
 
     def draw(self, num_images, seed, mixing_probability):
         """Draws all that is random in a step on `num_images` images.
@@ -200,18 +214,18 @@ class MixMo(ReplicaModel):
         offsets, flips = augmentation.draw(
             self.augmentation, [num_rows, self.num_members], augmentation_seed
         )
-        return Draws(
-            rows, offsets, flips, self._draw_masks(num_rows, masks_seed, mixing_probability)
-        )
+        binary, masks = self._draw_masks(num_rows, masks_seed, mixing_probability)
+        return Draws(rows, offsets, flips, binary, masks)
 
     def _draw_masks(self, num_rows, seed, mixing_probability):
+        """Whether the batch is on the binary block, bool (), and its masks (B, h, w, M)."""
         if self.num_members == 1:
-            return self._even_masks(num_rows)
+            return tf.constant(False), self._even_masks(num_rows)
         ratios_seed, choice_seed, block_seed = seeds.split(seed, 3)
         size = self.network.input["masks"].shape[1:3]
         kappa = ratios.draw(num_rows, self.num_members, self.alpha, ratios_seed)  # (B, M)
         binary = seeds.uniform([], choice_seed) < mixing_probability
-        return tf.where(
+        return binary, tf.where(
             binary,
             masks.draw(self.mixing, kappa, size, block_seed),
             masks.draw("linear", kappa, size, block_seed),
@@ -271,14 +285,21 @@ class MixMo(ReplicaModel):
         predicted = tf.argmax(member_logits, axis=-1, output_type=labels.dtype)  # (n, M)
         for i, accuracy in enumerate(self.member_accuracies):
             accuracy.update_state(tf.equal(predicted[:, i], labels), sample_weight)
-        return self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
+        results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
+        return {name: results[name] for name in results if name != self.binary_share.name}
 
     # Saving ------------------------------------------------------------------------------
+
+    def export(self, filepath, format="tf_saved_model", verbose=None):
+        """Writes a SavedModel that takes uint8 images; see `deployment.saved_model.export`."""
+        del verbose  # Keras' argument; there is nothing to tell
+        arguments.one_of("format", format, ("tf_saved_model",))
+        saved_model.export(self, filepath)
 
     def get_config(self):
         names = (
             "network mixing mixing_probability alpha weight_root batch_repetitions "
-            "input_repetition ensemble l2 augmentation mean std seed"
+            "input_repetition ensemble l2 augmentation mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
         for name in ("network", "mixing_probability"):
@@ -308,6 +329,11 @@ class MixMo(ReplicaModel):
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
         arguments.within("seed", self.seed, 0, 2**31 - 1)
         arguments.whole("seed", self.seed)
+        if self.class_names and len(self.class_names) != self.num_classes:
+            raise ValueError(
+                f"class_names must be the {self.num_classes} of the network, "
+                f"got {len(self.class_names)}"
+            )
         channels = self.image_shape[2]
         if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
             raise ValueError(

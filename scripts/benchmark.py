@@ -1,17 +1,20 @@
 """Measures what the README claims, on this machine.
 
     python scripts/benchmark.py train    MixMo's whole `fit` beside a plain Keras `fit`
-    python scripts/benchmark.py input    images/s of the in-memory training stream
+    python scripts/benchmark.py input    images/s of the training streams, without a network
+    python scripts/benchmark.py folder   training from a folder of JPEGs beside training from memory
 
 Rates differ from machine to machine and from minute to minute: compare only figures of one
-run. The loops of `train` take turns, and a ratio is the median over the turns, with the
+run. The loops take turns, and a ratio is the median over the turns, with the
 least and the largest in brackets. On a CPU that others use too, processor seconds are the
 steadier measure.
 """
 
 import os
+import pathlib
 import statistics
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -31,15 +34,16 @@ flags.DEFINE_integer("rows", 64, "Rows per step of both loops.", lower_bound=1)
 flags.DEFINE_integer("batch_repetitions", 4, "b of MixMo; it takes rows / b images.", lower_bound=1)
 flags.DEFINE_integer("steps", 8, "Steps of one turn.", lower_bound=1)
 flags.DEFINE_integer("turns", 9, "Turns of each loop, after one to warm up.", lower_bound=1)
-flags.DEFINE_boolean("jit_compile", False, "XLA, in both loops.")
+flags.DEFINE_integer("images", 20_000, "JPEGs of the folder, 64×64 pixels each.", lower_bound=100)
+flags.DEFINE_boolean("jit_compile", False, "XLA, in all loops.")
 
 NUM_CLASSES = 10
 
 
 def main(arguments):
-    benchmarks = {"train": benchmark_train, "input": benchmark_input}
+    benchmarks = {"train": benchmark_train, "input": benchmark_input, "folder": benchmark_folder}
     if len(arguments) != 2 or arguments[1] not in benchmarks:
-        sys.exit(f"benchmark.py: say what to measure: {' or '.join(benchmarks)}")
+        sys.exit(f"benchmark.py: say what to measure: {', '.join(benchmarks)}")
     try:
         benchmarks[arguments[1]]()
     except ValueError as error:
@@ -56,6 +60,19 @@ def benchmark_train():
         "plain Keras": plain_loop(images, labels, fused_batch_norm=False),
         "plain Keras, our BN": plain_loop(images, labels, fused_batch_norm=True),
     }
+    wall, processor = take_turns(loops)
+    print(
+        f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.rows} rows per step, "
+        f"XLA {'on' if FLAGS.jit_compile else 'off'}, {FLAGS.turns} turns of {FLAGS.steps} steps"
+    )
+    rows = FLAGS.steps * FLAGS.rows
+    for name in loops:
+        print(f"  {name:<20} {spread([rows / seconds for seconds in wall[name]], '.0f')} rows/s")
+    print_ratios(wall, processor)
+
+
+def take_turns(loops):
+    """Seconds and processor seconds of each turn, lists by the names of the loops."""
     wall, processor = ({name: [] for name in loops} for _ in range(2))
     for turn in range(FLAGS.turns + 1):
         for name, run_steps in loops.items():
@@ -64,17 +81,16 @@ def benchmark_train():
             if turn > 0:
                 wall[name].append(time.perf_counter() - start)
                 processor[name].append(time.process_time() - processor_start)
-    print(
-        f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.rows} rows per step, "
-        f"XLA {'on' if FLAGS.jit_compile else 'off'}, {FLAGS.turns} turns of {FLAGS.steps} steps"
-    )
-    rows = FLAGS.steps * FLAGS.rows
-    for name in loops:
-        print(f"  {name:<20} {spread([rows / seconds for seconds in wall[name]], '.0f')} rows/s")
+    return wall, processor
+
+
+def print_ratios(wall, processor):
+    """The first loop against each of the others."""
+    first, *others = wall
     for what, seconds in (("rows/s", wall), ("rows per processor second", processor)):
-        for name in list(loops)[1:]:
-            ratios = [theirs / ours for ours, theirs in zip(seconds["MixMo"], seconds[name])]
-            print(f"  MixMo / {name:<20} {spread(ratios, '.2f')} in {what}")
+        for name in others:
+            ratios = [theirs / ours for ours, theirs in zip(seconds[first], seconds[name])]
+            print(f"  {first} / {name:<20} {spread(ratios, '.2f')} in {what}")
 
 
 def mixmo_loop(images, labels):
@@ -125,16 +141,64 @@ def with_batch_norm_of_keras(layer):
 
 def benchmark_input():
     """Images/s of the in-memory stream, on as many images as CIFAR-10 has."""
-    batches = iter(data.training_batches(random_cifar10(50_000), FLAGS.rows, seed=0))
-    rates = []
+    print(f"Training streams, {FLAGS.rows} images per batch")
+    batches = data.training_batches(random_cifar10(50_000), FLAGS.rows, seed=0)
+    rates = stream_rates(batches, num_batches=1000)
+    print(f"  memory, 50,000 of 32×32×3    {spread(rates, ',.0f')} images/s")
+    with tempfile.TemporaryDirectory() as folder:
+        rates = stream_rates(jpeg_folder(folder).training_batches(FLAGS.rows, seed=0), 100)
+    print(f"  JPEGs, {FLAGS.images:,} of 64×64×3     {spread(rates, ',.0f')} images/s")
+
+
+def stream_rates(batches, num_batches):
+    """Images/s of each turn, `num_batches` a turn."""
+    batches, rates = iter(batches), []
     for turn in range(FLAGS.turns + 1):
         start = time.perf_counter()
-        for _ in range(1000):
+        for _ in range(num_batches):
             next(batches)
         if turn > 0:
-            rates.append(1000 * FLAGS.rows / (time.perf_counter() - start))
-    print(f"In-memory stream, 50,000 images of 32×32×3, {FLAGS.rows} per batch")
-    print(f"  {spread(rates, ',.0f')} images/s")
+            rates.append(num_batches * FLAGS.rows / (time.perf_counter() - start))
+    return rates
+
+
+def benchmark_folder():
+    """Rows/s of MixMo's `fit` on a folder of JPEGs and on the same images in memory."""
+    with tempfile.TemporaryDirectory() as folder:
+        on_disk = jpeg_folder(folder)
+        loops = {
+            "folder": folder_loop(on_disk),
+            "memory": folder_loop(on_disk.in_memory()),
+        }
+        wall, processor = take_turns(loops)
+    rows = FLAGS.steps * FLAGS.rows
+    print(
+        f"PreActResNet-18-1, {FLAGS.images:,} images of 64×64, {FLAGS.rows} rows per step, "
+        f"b = {FLAGS.batch_repetitions}, {FLAGS.turns} turns of {FLAGS.steps} steps"
+    )
+    for name in loops:
+        print(f"  {name:<20} {spread([rows / seconds for seconds in wall[name]], '.1f')} rows/s")
+    print_ratios(wall, processor)
+
+
+def folder_loop(examples):
+    """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
+    network = mixmo_tf.networks.preact_resnet18(1, 2, NUM_CLASSES, examples.info.image_shape)
+    model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
+    model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
+    batches = examples.training_batches(FLAGS.rows // FLAGS.batch_repetitions, seed=0)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def jpeg_folder(folder):
+    """Examples on disk: JPEGs of blurred noise, about as large as Tiny ImageNet's."""
+    random = np.random.default_rng(0)
+    for i in range(FLAGS.images):
+        noise = tf.image.resize(random.integers(0, 256, (16, 16, 3)), (64, 64))
+        path = pathlib.Path(folder, f"class_{i % NUM_CLASSES}", f"{i}.jpg")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tf.io.encode_jpeg(tf.cast(noise, tf.uint8), quality=75).numpy())
+    return data.load_examples(f"image_folder:{folder}", "train")
 
 
 def random_cifar10(num_images):

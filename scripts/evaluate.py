@@ -1,6 +1,6 @@
 """Judges a trained model: the ensemble beside its members.
 
-    python scripts/evaluate.py --model=runs/digits
+python scripts/evaluate.py --model=runs/digits
 """
 
 import json
@@ -10,15 +10,18 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags
+import tensorflow as tf
+from absl import app, flags, logging
 
 from mixmo_tf import data
-from mixmo_tf.training import run_directory
+from mixmo_tf.training import checkpoints, run_directory
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
-flags.DEFINE_enum("dataset", None, data.NAMES, "The dataset; the run's own if not set.")
-flags.DEFINE_enum("split", "test", data.SPLITS, "Which images of it.")
+flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
+flags.DEFINE_enum(
+    "split", None, data.SPLITS, "Which images of it; the test images, if it has such, if not set."
+)
 flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
@@ -30,26 +33,16 @@ flags.mark_flag_as_required("model")
 def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"evaluate.py: unknown argument {arguments[1]}; flags start with --")
+    logging.set_verbosity(logging.WARNING)
     try:
         check_folder_of_json()
-        model = load_model(pathlib.Path(FLAGS.model))
-        run_flags = flags_of_run(pathlib.Path(FLAGS.model))
-        dataset = FLAGS.dataset or run_flags.get("--dataset")
-        if dataset is None:
-            raise ValueError(f"{FLAGS.model} is not in a run's folder: name the --dataset")
-        data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
-        images, labels, info = data.load_arrays(dataset, FLAGS.split, data_dir)
-        if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
-            raise ValueError(
-                f"the model takes images {model.image_shape} of {model.num_classes} classes; "
-                f"{dataset} has {info.image_shape} and {info.num_classes}"
-            )
+        model = checkpoints.load_model(FLAGS.model)
+        model.compile(metrics=["accuracy"])
+        examples, title = load_data(model)
+        results = evaluate(model, examples)
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
-    results = model.evaluate(
-        images, labels, FLAGS.batch_size, verbose=int(sys.stdout.isatty()), return_dict=True
-    )
-    print_table(model, results, f"{dataset}, {FLAGS.split}: {len(labels):,} images")
+    print_table(model, results, f"{title}: {len(examples):,} images")
     if FLAGS.json:
         pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
 
@@ -60,14 +53,40 @@ def check_folder_of_json():
         raise FileNotFoundError(f"there is no folder {folder} for --json")
 
 
-def load_model(path):
-    """The MixMo at `path`, a run's folder or a .keras file, ready to be evaluated."""
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
-    model = run_directory.load_model(file)
-    model.compile(metrics=["accuracy"])
-    return model
+def load_data(model):
+    """The Examples to judge the model on, and what they are called."""
+    run_flags = flags_of_run(pathlib.Path(FLAGS.model))
+    dataset = FLAGS.dataset or run_flags.get("--dataset")
+    if dataset is None:
+        raise ValueError(f"{FLAGS.model} is not in a run's folder: name the --dataset")
+    split = FLAGS.split or ("test" if data.has_test_split(dataset) else "validation")
+    examples = data.load_examples(
+        dataset,
+        split,
+        FLAGS.data_dir or run_flags.get("--data_dir"),
+        validation_examples=int(run_flags.get("--validation_examples", 0)),
+        image_size=model.image_shape[0] if data.is_folder(dataset) else None,
+    )
+    info = examples.info
+    if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
+        raise ValueError(
+            f"the model takes images {model.image_shape} of {model.num_classes} classes; "
+            f"{dataset} has {info.image_shape} and {info.num_classes}"
+        )
+    for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
+        if ours != theirs:
+            raise ValueError(f"{dataset} has the class {theirs} where the model has {ours}")
+    return examples, f"{dataset}, {split}"
+
+
+def evaluate(model, examples):
+    """The figures by name; an image that cannot be read is named."""
+    try:
+        batches = examples.batches(FLAGS.batch_size)
+        return model.evaluate(batches, verbose=int(sys.stdout.isatty()), return_dict=True)
+    except tf.errors.OpError:
+        examples.find_damaged()
+        raise
 
 
 def flags_of_run(path):

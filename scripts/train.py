@@ -3,12 +3,14 @@
     python scripts/train.py --flagfile=configs/digits.flags
 
 A flag that comes after --flagfile overrides it. A run that was interrupted goes on from its
-newest checkpoint when the same command is given again. What a run leaves in --output_dir:
+newest checkpoint when the same command is given again. SIGTERM and Ctrl-C write a checkpoint
+and end the run with exit code 75. What a run leaves in --output_dir:
 mixmo_tf/training/run_directory.py.
 """
 
 import math
 import os
+import pathlib
 import sys
 import time
 
@@ -17,91 +19,111 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import tensorflow as tf
 import train_flags
-from absl import app, flags
+from absl import app, flags, logging
 
 import mixmo_tf
-from mixmo_tf import data
 from mixmo_tf.data import stream
-from mixmo_tf.training import run_directory
+from mixmo_tf.training import checkpoints, fine_tuning, interruption, loop, run_directory
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(train_flags)
-
-EVALUATION_BATCH_SIZE = 500
 
 
 def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
+    logging.set_verbosity(logging.WARNING)
+    interruption.raise_at_once()
     try:
-        mixmo_tf.arguments.within("seed", FLAGS.seed, 0, 2**31 - 1)
-        keras.utils.set_random_seed(FLAGS.seed)
-        train_images, train_labels, info = data.load_arrays(FLAGS.dataset, "train", FLAGS.data_dir)
-        test_images, test_labels, _ = data.load_arrays(FLAGS.dataset, "test", FLAGS.data_dir)
-        strategy = choose_strategy()
-        check_sizes(info, strategy)
-        with strategy.scope():
-            model = train_flags.build_model(info)
-            path, lock = run_directory.start(
-                FLAGS.output_dir or f"runs/{FLAGS.dataset}", flag_lines()
-            )
-            model = run_directory.newest_checkpoint(path) or model
-    except (ValueError, OSError) as error:
+        run()
+    except (ValueError, OSError, checkpoints.NotFiniteError) as error:
         sys.exit(f"train.py: {error}")
+    except (interruption.Interrupted, KeyboardInterrupt) as signal:
+        name = str(signal) or "Ctrl-C"
+        print(f"train.py: ended by {name}; the same command goes on from there", file=sys.stderr)
+        sys.exit(interruption.EXIT_CODE)
 
-    epochs_done = int(model.step.numpy()) // (info.num_examples // FLAGS.batch_size)
-    announce(model, info, strategy, path, epochs_done)
-    run_directory.cut_history(path, epochs_done)
+
+def run():
+    """Loads the data, starts the run or takes it up, trains, and judges the result."""
+    mixmo_tf.arguments.within("seed", FLAGS.seed, 0, 2**31 - 1)
+    keras.utils.set_random_seed(FLAGS.seed)
+    if FLAGS.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    examples = train_flags.load_data()
+    info = examples["train"].info
+    strategy = choose_strategy()
+    check_sizes(info, strategy)
+    with strategy.scope():
+        model = train_flags.build_model(info)
+        path = pathlib.Path(train_flags.output_dir())
+        if FLAGS.initialize_from and not checkpoints.files(path / "checkpoints"):
+            initialize(model, FLAGS.initialize_from)
+        lock = run_directory.start(path, train_flags.lines())
+        run_directory.check_dataset(path, info)
+        model = checkpoints.load_newest(path / "checkpoints") or model
+    announce(model, examples["train"], strategy, path)
     start = time.perf_counter()
-    history = model.fit(
-        train_images,
-        train_labels,
-        batch_size=FLAGS.batch_size,
-        epochs=FLAGS.epochs,
-        initial_epoch=epochs_done,
-        validation_data=(test_images, test_labels),
-        validation_batch_size=EVALUATION_BATCH_SIZE,
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            keras.callbacks.CSVLogger(path / "history.csv", append=epochs_done > 0),
-            run_directory.Checkpoints(path / "checkpoints"),
-            keras.callbacks.TerminateOnNaN(),
-        ],
-    )
+    train(model, examples, path)
     seconds = time.perf_counter() - start
-    if not all(math.isfinite(loss) for loss in history.history.get("loss", [])):
-        sys.exit(
-            f"train.py: the loss became NaN or infinite by step {int(model.step.numpy())}; "
-            f"the last good checkpoint is in {path / 'checkpoints'}"
-        )
-    run_directory.save_model(model, path / "model.keras")
-    results = model.evaluate(
-        test_images, test_labels, EVALUATION_BATCH_SIZE, verbose=0, return_dict=True
-    )
-    run_directory.write_metrics(
-        path,
-        {
-            "dataset": FLAGS.dataset,
-            "split": "test",
-            "examples": len(test_labels),
-            "ensemble": FLAGS.ensemble,
-            **results,
-            "parameters": count_parameters(model),
-            "steps": int(model.step.numpy()),
-            "libraries": run_directory.versions(),
-        },
-    )
+    checkpoints.save_model(model, path / "model.keras")
+    judge(model, examples, path)
     lock.close()
-    report(model, results, path, seconds)
+    print(f"Trained for {seconds:.0f} s.")
+    print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
 
 
-def report(model, results, path, seconds):
-    """Says what came out, and where it is."""
+def train(model, examples, path):
+    """`loop.train` as the flags say; an image that cannot be read is named."""
+    validation = "validation" if FLAGS.validation_examples else "test"
+    try:
+        loop.train(
+            model,
+            examples["train"],
+            examples[validation],
+            path,
+            epochs=FLAGS.epochs,
+            batch_size=FLAGS.batch_size,
+            checkpoint_steps=FLAGS.checkpoint_steps,
+            keep_best=FLAGS.validation_examples > 0,
+            verbose=1 if sys.stdout.isatty() else 2,
+        )
+    except checkpoints.NotFiniteError as error:
+        last = f"the last good checkpoint is in {path / 'checkpoints'}"
+        raise checkpoints.NotFiniteError(f"{error}; {last}") from None
+    except tf.errors.OpError:
+        for split in ("train", validation):
+            examples[split].find_damaged()
+        raise
+
+
+def judge(model, examples, path):
+    """Judges the trained model on the test images; prints the figures and saves them."""
+    split = "test" if "test" in examples else "validation"
+    results = model.evaluate(
+        examples[split].batches(loop.EVALUATION_BATCH_SIZE),
+        verbose=int(sys.stdout.isatty()),
+        return_dict=True,
+    )
+    figures = {
+        "dataset": FLAGS.dataset,
+        "split": split,
+        "examples": len(examples[split]),
+        "ensemble": FLAGS.ensemble,
+        **results,
+        "parameters": count_parameters(model),
+        "steps": int(model.step.numpy()),
+        "libraries": run_directory.versions(),
+    }
     members = [f"{results[tracker.name]:.2%}" for tracker in model.member_accuracies]
-    print(f"Trained for {seconds:.0f} s. On the test images of {FLAGS.dataset}:")
+    print(f"On the {split} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
-    print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+    if FLAGS.validation_examples:
+        epoch, accuracy = run_directory.best_epoch(path)
+        figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
+        print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
+    run_directory.write_metrics(path, figures)
 
 
 def choose_strategy():
@@ -114,6 +136,8 @@ def choose_strategy():
 def check_sizes(info, strategy):
     """Raises ValueError where the flags do not fit the dataset or the devices."""
     mixmo_tf.arguments.at_least("epochs", FLAGS.epochs, 1)
+    if FLAGS.checkpoint_steps is not None:
+        mixmo_tf.arguments.at_least("checkpoint_steps", FLAGS.checkpoint_steps, 1)
     if not 1 <= FLAGS.batch_size <= info.num_examples:
         raise ValueError(
             f"batch_size must be in [1, {info.num_examples}], the number of training images, "
@@ -122,35 +146,46 @@ def check_sizes(info, strategy):
     stream.check_shares(FLAGS.batch_size, strategy.num_replicas_in_sync)
 
 
-def announce(model, info, strategy, path, epochs_done):
-    """Says what will be trained."""
+def initialize(model, file):
+    """Gives the model the weights of --initialize_from."""
+    try:
+        copied_heads = fine_tuning.copy_weights(checkpoints.load_model(file), model)
+    except ValueError as error:
+        raise ValueError(f"cannot initialize from {file}: {error}") from None
+    print(f"Initialized from {file}; its heads are {'kept' if copied_heads else 'new'}.")
+
+
+def announce(model, examples, strategy, path):
+    """Says what will be trained, and what of it is already done."""
+    info = examples.info
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    images = f"{FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
+    where = "on disk" if examples.decode else "in memory"
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))
-    print(f"  training images {info.num_examples:,} of {shape}, {info.num_classes} classes")
-    print(f"  rows per step   {rows}: {images}")
+    print(
+        f"  training images {info.num_examples:,} of {shape}, {info.num_classes} classes, {where}"
+    )
+    repeated = f"{FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
+    print(f"  rows per step   {rows}: {repeated}")
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
     xla = "on" if model.uses_xla else "off"
     print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
     print(f"  output          {path}", flush=True)
-    if epochs_done:
+    epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
+    if epochs_done or steps_done:
         what = "nothing is left to train" if epochs_done == FLAGS.epochs else "going on from there"
-        print(f"{path} holds {epochs_done} of {FLAGS.epochs} epochs; {what}.", flush=True)
+        and_steps = f" and {steps_done} steps" if steps_done else ""
+        print(
+            f"{path} holds {epochs_done}{and_steps} of {FLAGS.epochs} epochs; {what}.", flush=True
+        )
 
 
 def count_parameters(model):
     """Trainable parameters."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
-
-
-def flag_lines():
-    """Every flag of the run, as the lines of a flagfile."""
-    defined = FLAGS.get_flags_for_module(train_flags)
-    return sorted(flag.serialize() for flag in defined if flag.value is not None)
 
 
 if __name__ == "__main__":

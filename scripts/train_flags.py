@@ -1,5 +1,8 @@
 """The flags of `train.py`, and the objects that they describe."""
 
+import os
+import sys
+
 import keras
 from absl import flags
 
@@ -10,11 +13,37 @@ from mixmo_tf.model import ENSEMBLES
 FLAGS = flags.FLAGS
 
 # Data and where results go
-flags.DEFINE_enum("dataset", "digits", data.NAMES, "The dataset to train on and to be tested on.")
+flags.DEFINE_string(
+    "dataset", "digits", f"The dataset to train on and to be tested on: {', '.join(data.NAMES)}."
+)
 flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
+flags.DEFINE_integer(
+    "image_size", None, "Height and width that an image_folder's images are brought to, in pixels."
+)
+flags.DEFINE_integer(
+    "validation_examples",
+    0,
+    "Training images held out to validate each epoch and to choose best.keras; 0 validates on "
+    "the test images, and chooses none.",
+)
+flags.DEFINE_float(
+    "memory_gib",
+    4,
+    "Decoded images are kept in memory up to this size in GiB; larger sets are decoded as they "
+    "are needed.",
+)
 flags.DEFINE_string("output_dir", None, "Folder that the run writes; runs/DATASET if not set.")
+flags.DEFINE_integer(
+    "checkpoint_steps", None, "Steps >= 1 between checkpoints within an epoch; none if not set."
+)
+flags.DEFINE_string(
+    "initialize_from",
+    None,
+    "A run's folder or a .keras file whose weights a new run starts from; for another number of "
+    "classes the heads are new.",
+)
 
 # Network
 flags.DEFINE_enum("network", "preact_resnet18", ["preact_resnet18", "wide_resnet"], "The network.")
@@ -58,9 +87,47 @@ flags.DEFINE_integer("warmup_steps", 50, "Steps over which the learning rate ris
 flags.DEFINE_list("milestones", ["16", "19"], "Epochs, from 1, from which the rate is ×0.1 again.")
 flags.DEFINE_float("l2", 1e-4, "l2 >= 0: l2·ΣW² over all trainable variables joins the loss.")
 flags.DEFINE_integer("seed", 0, "Seed of the initial weights and of all that is drawn.")
+flags.DEFINE_boolean(
+    "deterministic",
+    False,
+    "TensorFlow's deterministic kernels: the same weights bit for bit on a GPU too; slower.",
+)
 flags.DEFINE_enum(
     "jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU."
 )
+
+
+def load_data():
+    """The Examples that the flags describe, by split: train, validation, test, if there."""
+    options = {"validation_examples": FLAGS.validation_examples, "image_size": FLAGS.image_size}
+    examples = {}
+    for split in data.SPLITS:
+        if split == "validation" and not FLAGS.validation_examples:
+            continue
+        if split == "test" and not data.has_test_split(FLAGS.dataset):
+            continue
+        examples[split] = data.load_examples(FLAGS.dataset, split, FLAGS.data_dir, **options)
+    if len(examples) == 1:
+        raise ValueError(f"{FLAGS.dataset} has no val folder: set validation_examples")
+    if sum(part.num_bytes for part in examples.values()) <= FLAGS.memory_gib * 2**30:
+        examples = {split: part.in_memory() for split, part in examples.items()}
+    return examples
+
+
+def output_dir():
+    """Where the run writes."""
+    name = FLAGS.dataset.rstrip(os.sep).split(":")[-1]
+    return FLAGS.output_dir or f"runs/{os.path.basename(name)}"
+
+
+def lines():
+    """Every flag of the run, as the lines of a flagfile."""
+    defined = FLAGS.get_flags_for_module(sys.modules[__name__])
+    return sorted(_line(flag) for flag in defined if flag.value is not None)
+
+
+def _line(flag):
+    return f"--{flag.name}={str(flag.value).lower()}" if flag.boolean else flag.serialize()
 
 
 def build_network(info):
@@ -93,6 +160,7 @@ def build_model(info):
         mean=info.mean,
         std=info.std,
         seed=FLAGS.seed,
+        class_names=info.class_names,
     )
     learning_rate = mixmo_tf.training.WarmupMultiStep(
         FLAGS.learning_rate, FLAGS.warmup_steps, _milestones(), steps_per_epoch

@@ -8,11 +8,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import keras
 import numpy as np
 import pytest
+import scripts_at_work
 import tensorflow as tf
 
 import mixmo_tf
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--kills", type=int, default=3, help="SIGKILLs that the run of test_survival.py gets."
+    )
 
 
 def pytest_configure():
@@ -25,6 +32,23 @@ def pytest_configure():
 def reference():
     """Loads an array file of tests/reference by its name."""
     return lambda name: np.load(REFERENCE / f"{name}.npz")
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A run of scripts/train.py on digits, small enough for a test."""
+    path = tmp_path_factory.mktemp("runs") / "digits"
+    flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
+    return path, flags, scripts_at_work.run("train.py", *flags)
+
+
+@pytest.fixture
+def offline(monkeypatch):
+    """No host can be reached: a proxy that is not there refuses every connection."""
+    for name in ("http_proxy", "https_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

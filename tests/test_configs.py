@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import train_flags  # noqa: E402
 
 PARAMETERS = {
+    "tinyimagenet": 100_846_992,
+    "tinyimagenet_small": 751_504,
     "digits": 702_484,
     "cifar10_small": 702_484,
     "cifar10_wrn2810_cut_mixmo": 36_486_036,
@@ -24,9 +26,11 @@ CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
 
 
 def info(dataset):
-    num_classes = 100 if dataset == "cifar100" else 10
+    num_classes = {"cifar100": 100, "tiny_imagenet": 200}.get(dataset, 10)
     names = tuple(map(str, range(num_classes)))
-    return data.Info(dataset, 50_000, (32, 32, 3), names, (0.5,) * 3, (0.5,) * 3)
+    if dataset == "tiny_imagenet":
+        return data.Info(dataset, 100_000, (64, 64, 3), names)
+    return data.Info(dataset, 50_000, (32, 32, 3), names)
 
 
 def test_every_config_is_known():
@@ -45,23 +49,32 @@ def test_config(config):
     assert count == PARAMETERS[config.stem]
 
 
-def test_the_papers_recipe():
+RECIPES = {
+    "cifar100_wrn2810_cut_mixmo": {
+        "learning_rate": 0.0125, "warmup_steps": 3128, "milestones": [101, 201, 226],
+        "steps_per_epoch": 3125, "total_steps": 937_500, "l2": 3e-4,
+    },
+    "tinyimagenet": {
+        "learning_rate": 0.05, "warmup_steps": 4000, "milestones": [600, 900],
+        "steps_per_epoch": 4000, "total_steps": 4_800_000, "l2": 5e-5,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_papers_recipe(name):
     flags = train_flags.FLAGS
     with flagsaver.flagsaver():
-        flags(["train.py", f"--flagfile={ROOT / 'configs/cifar100_wrn2810_cut_mixmo.flags'}"])
-        model = train_flags.build_model(info("cifar100"))
-    rate = model.optimizer.get_config()["learning_rate"]["config"]
-    assert rate == {
-        "learning_rate": 0.0125,
-        "warmup_steps": 3128,
-        "milestones": [101, 201, 226],
-        "steps_per_epoch": 3125,
-    }
-    assert model.mixing_probability.get_config() == {"probability": 0.5, "total_steps": 937_500}
-    config = model.get_config()
-    expected = {
+        flags(["train.py", f"--flagfile={ROOT}/configs/{name}.flags"])
+        model = train_flags.build_model(info(flags.dataset))
+    expected = dict(RECIPES[name])
+    p = model.mixing_probability.get_config()
+    assert p == {"probability": 0.5, "total_steps": expected.pop("total_steps")}
+    expected |= {
         "mixing": "cutmix", "alpha": 2.0, "weight_root": 3.0, "batch_repetitions": 4,
-        "input_repetition": 0.0, "ensemble": "logits", "l2": 3e-4, "augmentation": "crop_flip",
+        "input_repetition": 0.0, "ensemble": "logits", "augmentation": "crop_flip",
     }  # fmt: skip
+    rate = model.optimizer.get_config()["learning_rate"]["config"]
+    config = {**model.get_config(), **rate}
     assert {name: config[name] for name in expected} == expected
     assert model.optimizer.nesterov and model.optimizer.momentum == 0.9

@@ -24,7 +24,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
         images, labels, batch_size=8, epochs=20, verbose=0, validation_data=(images, labels)
     ).history
     assert set(history) == {
-        "loss", "member_0_accuracy", "member_1_accuracy",
+        "loss", "member_0_accuracy", "member_1_accuracy", "binary_share",
         "val_loss", "val_accuracy", "val_member_0_accuracy", "val_member_1_accuracy",
     }  # fmt: skip
     assert history["loss"][-1] < 0.7 * history["loss"][0]
@@ -37,19 +37,22 @@ def test_training_logs_are_means_over_the_epoch(pixels_and_labels):
     model = tiny_model(learning_rate=1e-12)  # the weights stay, so that steps can be redone
     history = model.fit(images, labels, batch_size=8, verbose=0, shuffle=False).history
     model.step.assign(0)
-    losses, rights = [], []
+    losses, rights, binaries = [], [], []
     for step in range(5):
         batch = slice(8 * step, 8 * step + 8)
-        loss, right, _ = model.loss_and_gradients(
+        loss, right, binary, _ = model.loss_and_gradients(
             tf.constant(images[batch]), tf.constant(labels[batch]), None,
             seeds.step_seed(0, step, 0), 0.5,
         )  # fmt: skip
         losses.append(loss)
         rights.append(right)
+        binaries.append(float(binary))
     assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
     by_member = np.mean(np.concatenate(rights), axis=0)
     assert history["member_0_accuracy"][0] == pytest.approx(by_member[0])
     assert history["member_1_accuracy"][0] == pytest.approx(by_member[1])
+    assert history["binary_share"][0] == pytest.approx(np.mean(binaries))
+    assert set(binaries) == {0.0, 1.0}
 
 
 def test_evaluate_is_the_mean_over_all_examples(pixels_and_labels):
@@ -100,8 +103,8 @@ def test_decay_joins_the_gradients(pixels_and_labels):
     images, labels = map(tf.constant, pixels_and_labels)
     plain, decayed = tiny_model(), tiny_model(l2=0.01)
     seed = seeds.step_seed(0, 0, 0)
-    loss, _, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
-    same_loss, _, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
+    loss, _, _, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
+    same_loss, _, _, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
     assert float(loss) == float(same_loss)  # `loss` is reported without the decay
     for variable, ours, theirs in zip(plain.trainable_variables, gradients, with_decay):
         np.testing.assert_allclose(theirs, ours + 2 * 0.01 * variable, atol=1e-5)
@@ -176,6 +179,41 @@ def test_the_schedule_of_the_probability_follows_the_step(pixels_and_labels):
         model.step.assign(step)
         seen.append(float(model._mixing_probability()))
     np.testing.assert_allclose(seen, [0.5, 0.5, 0.25, 0], atol=1e-6)
+
+
+def test_the_share_of_the_binary_block(pixels_and_labels):
+    images, labels = pixels_and_labels
+    for probability in (0.0, 1.0):
+        model = tiny_model(mixing_probability=probability)
+        history = model.fit(images, labels, batch_size=8, verbose=0).history
+        assert history["binary_share"] == [probability]
+    plain = tiny_model(num_members=1, batch_repetitions=1)
+    assert "binary_share" not in plain.fit(images, labels, batch_size=8, verbose=0).history
+
+
+def test_an_epoch_goes_on_from_saved_sums(tmp_path, pixels_and_labels):
+    images, labels = pixels_and_labels
+    whole, first = tiny_model(), tiny_model()
+    history = whole.fit(images, labels, batch_size=8, shuffle=False, verbose=0).history
+    first.fit(images[:24], labels[:24], batch_size=8, shuffle=False, verbose=0)
+    first.save(tmp_path / "first.keras")
+    rest = keras.saving.load_model(tmp_path / "first.keras")
+    sums = rest.epoch_sums()
+    restore = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: rest.continue_epoch(sums))
+    again = rest.fit(
+        images[24:], labels[24:], batch_size=8, shuffle=False, verbose=0, callbacks=[restore]
+    ).history
+    assert again == history
+    assert all(np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(rest)))
+
+
+def test_class_names_stay_with_the_model(tmp_path):
+    model = tiny_model(class_names=["ant", "bee", "cat", "dog"])
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.class_names == ("ant", "bee", "cat", "dog")
+    with pytest.raises(ValueError, match="class_names must be the 4 of the network, got 1"):
+        tiny_model(class_names=["ant"])
 
 
 def test_mimo_and_the_plain_network_train(pixels_and_labels):

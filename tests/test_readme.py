@@ -9,6 +9,10 @@ import sys
 import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import train_flags  # noqa: E402
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -38,11 +42,29 @@ def test_the_python_example_runs(tmp_path):
 def test_links_and_paths_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {"#" + re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
     paths = re.findall(r"`((?:mixmo_tf|configs|scripts|tests|docs)/[\w/.]+)`", text)
     for path in links + paths:
-        assert (ROOT / path).exists(), path
+        assert path in anchors or (ROOT / path).exists(), path
 
 
 def test_every_config_is_listed():
     for config in (ROOT / "configs").glob("*.flags"):
         assert f"`{config.name}`" in README
+
+
+def flags_table():
+    """README's table of the flags of train.py, as train_flags.py defines them."""
+    lines = ["| flag | default | what |", "|---|---|---|"]
+    for flag in train_flags.FLAGS.get_flags_for_module(train_flags):
+        default = f"`{flag.default_as_str}`".replace("'", "") if flag.default_as_str else "not set"
+        what = re.sub(r"^<.*?>: ", "", flag.help)  # absl puts the values of an enum there
+        if values := getattr(flag.parser, "enum_values", None):
+            what += f" One of {', '.join(values)}."
+        lines.append(f"| `--{flag.name}` | {default} | {what} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_every_flag_is_in_the_table():
+    assert flags_table() in README, f"README.md wants this table:\n{flags_table()}"

@@ -38,6 +38,38 @@ def test_every_variable_is_equal_on_both_replicas(trained):
         np.testing.assert_array_equal(first, second)
 
 
+def test_training_logs_are_those_of_both_replicas():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (16, 16, 16, 3)).astype(np.uint8)
+    labels = random.integers(0, 4, 16)
+    with two_replicas().scope():
+        model = tiny_model()
+    single = tiny_model()
+    history = model.fit(images, labels, batch_size=16, verbose=0, shuffle=False).history
+    losses = [
+        single.loss_and_gradients(
+            tf.constant(images[8 * r : 8 * r + 8]), tf.constant(labels[8 * r : 8 * r + 8]), None,
+            seeds.step_seed(0, 0, r), 0.5,
+        )[0]
+        for r in range(2)
+    ]  # fmt: skip
+    assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
+    assert abs(losses[0] - losses[1]) > 0.01
+
+
+def test_sums_of_an_epoch_are_saved_and_restored(trained, tmp_path):
+    strategy, model, images, labels = trained
+    model.fit(images, labels, batch_size=8, verbose=0)
+    sums = model.epoch_sums()
+    assert sums[1] == 2 * 5  # each replica counts its share of 5 steps
+    model.save(tmp_path / "x.keras")
+    with strategy.scope():
+        loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.epoch_sums() == sums
+    loaded.continue_epoch(sums)
+    assert loaded.epoch_sums() == sums
+
+
 def test_statistics_are_those_of_both_replicas(trained):
     _, model, images, labels = trained
     for variable in model.network.non_trainable_variables:
@@ -87,9 +119,9 @@ def test_replicas_draw_for_themselves():
 
     strategy = two_replicas()
     first, second = strategy.experimental_local_results(strategy.run(step_seed))
-    draws = [model.draw(4, seed, 0.5) for seed in (first, second)]
-    for ours, theirs in zip(*draws):
-        assert not np.array_equal(ours, theirs)
+    ours, theirs = (model.draw(4, seed, 0.5) for seed in (first, second))
+    for name in ("rows", "offsets", "flips", "masks"):
+        assert not np.array_equal(getattr(ours, name), getattr(theirs, name)), name
 
 
 def test_one_step_is_the_mean_of_the_replicas_gradients():
@@ -106,7 +138,7 @@ def test_one_step_is_the_mean_of_the_replicas_gradients():
         single.loss_and_gradients(
             tf.constant(images[4 * r : 4 * r + 4]), tf.constant(labels[4 * r : 4 * r + 4]), None,
             seeds.step_seed(0, 0, r), 0.5,
-        )[2]
+        )[3]
         for r in range(2)
     ]  # fmt: skip
     single.optimizer.apply([(a + b) / 2 for a, b in zip(*halves)], single.trainable_variables)

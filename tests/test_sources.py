@@ -41,17 +41,36 @@ def test_cifar_comes_through_tensorflow_datasets(tmp_path, name, num_classes):
     assert data.load_arrays(name, "test", tmp_path)[2].num_examples == 5
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
-def test_missing_data_names_the_command_that_provides_it(tmp_path, name):
-    with pytest.raises(data.MissingDataError, match=f"tfds build {name} --data_dir={tmp_path}"):
+@pytest.mark.parametrize("name", ["cifar10", "cifar100", "tiny_imagenet"])
+def test_data_that_cannot_be_downloaded_is_named(tmp_path, offline, name):
+    where = rf"{name} is not in {tmp_path}/{name}/[0-9.]+, and could not be prepared"
+    with pytest.raises(data.MissingDataError, match=rf"{where}: http.*Connection refused"):
         data.load_arrays(name, "train", str(tmp_path))
 
 
+def test_validation_images_are_held_out_from_training():
+    options = {"validation_examples": 100}
+    train, _, info = data.load_arrays("digits", "train", **options)
+    held_out, labels, held_out_info = data.load_arrays("digits", "validation", **options)
+    assert (info.num_examples, held_out_info.num_examples) == (1337, 100)
+    assert min(np.bincount(labels)) >= 9
+    everything = {image.tobytes() for image in data.load_arrays("digits", "train")[0]}
+    assert {image.tobytes() for image in [*train, *held_out]} == everything
+    assert data.load_arrays("digits", "test", **options)[2].num_examples == 360
+    assert data.has_test_split("digits")
+
+
 def test_unknown_names_are_named():
-    with pytest.raises(ValueError, match="dataset must be one of digits, .*, got 'mnist'"):
-        data.load_arrays("mnist", "train")
-    with pytest.raises(ValueError, match="split must be one of train, test, got 'valid'"):
+    known = "digits, cifar10, cifar100, tiny_imagenet, image_folder:PATH"
+    for name in ("mnist", "image_folder:"):
+        with pytest.raises(ValueError, match=f"dataset must be one of {known}, got '{name}'"):
+            data.load_arrays(name, "train")
+    with pytest.raises(ValueError, match="split must be one of train, .*, got 'valid'"):
         data.load_arrays("digits", "valid")
+    with pytest.raises(ValueError, match="the split validation needs validation_examples > 0"):
+        data.load_arrays("digits", "validation")
+    with pytest.raises(ValueError, match="image_size is for an image_folder, got 16 for digits"):
+        data.load_arrays("digits", "train", image_size=16)
 
 
 def write_cifar(path, name, num_classes):

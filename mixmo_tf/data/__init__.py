@@ -1,15 +1,31 @@
 """Datasets by name, and the batches that training takes from them."""
 
-from mixmo_tf.data.sources import NAMES, SPLITS, Info, MissingDataError, load, load_arrays
-from mixmo_tf.data.stream import full_batches, training_batches
+from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+from mixmo_tf.data.sources import (
+    NAMES,
+    SPLITS,
+    MissingDataError,
+    has_test_split,
+    is_folder,
+    load,
+    load_arrays,
+    load_examples,
+)
+from mixmo_tf.data.stream import evaluation_batches, full_batches, training_batches
 
 __all__ = [
     "NAMES",
     "SPLITS",
+    "DamagedImageError",
+    "Examples",
     "Info",
     "MissingDataError",
+    "evaluation_batches",
     "full_batches",
+    "has_test_split",
+    "is_folder",
     "load",
     "load_arrays",
+    "load_examples",
     "training_batches",
 ]

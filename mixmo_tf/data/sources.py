@@ -1,72 +1,93 @@
 """Datasets by name: where the images come from, and what is known about them."""
 
-import dataclasses
+import os
+import sys
+import urllib.error
+import urllib.request
 
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
+from mixmo_tf.data import image_folder
+from mixmo_tf.data.examples import Examples, Info, hold_out
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 _CIFAR_MEAN, _CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
 
 
 class MissingDataError(FileNotFoundError):
-    """The dataset is not on this machine; the message names the command that provides it."""
+    """The dataset is not on this machine, and could not be downloaded."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Info:
-    """What training needs to know about a dataset.
-
-    Attributes:
-        name: str.
-        num_examples: int, examples of the split.
-        image_shape: (height, width, channels).
-        class_names: tuple of str, by label.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
-    """
-
-    name: str
-    num_examples: int
-    image_shape: tuple
-    class_names: tuple
-    mean: tuple
-    std: tuple
-
-    @property
-    def num_classes(self):
-        return len(self.class_names)
-
-
-def load_arrays(name, split, data_dir=None):
-    """Loads a whole split into memory.
+def load_examples(name, split, data_dir=None, validation_examples=0, image_size=None):
+    """Finds a split; a dataset of tensorflow-datasets is downloaded if need be.
 
     Args:
-        name: one of `NAMES`.
-        split: "train" or "test".
+        name: one of `NAMES`; "image_folder:PATH" with a path.
+        split: one of `SPLITS`. "test" are the images that published numbers are for, which
+            Tiny ImageNet and image folders call validation images; "validation" are training
+            images that were held out.
         data_dir: the folder of tensorflow-datasets; None for its default,
-            ~/tensorflow_datasets. `digits` needs none.
+            ~/tensorflow_datasets.
+        validation_examples: int, training images to hold out; "train" is without them.
+        image_size: int, for image folders only; see `image_folder.read`.
+
+    Returns:
+        Examples.
+
+    Raises:
+        ValueError: if an argument is out of range, or the data is damaged.
+        MissingDataError: if a dataset is missing, and cannot be downloaded.
+        FileNotFoundError: if an image folder is missing.
+    """
+    arguments.one_of("split", split, SPLITS)
+    arguments.at_least("validation_examples", validation_examples, 0)
+    if split == "validation" and not validation_examples:
+        raise ValueError("the split validation needs validation_examples > 0")
+    source_split = "test" if split == "test" else "train"
+    if is_folder(name):
+        examples = image_folder.read(name, source_split, image_size)
+    else:
+        arguments.one_of("dataset", name, NAMES)
+        if image_size is not None:
+            raise ValueError(f"image_size is for an image_folder, got {image_size} for {name}")
+        examples = _SOURCES[name](name, source_split, data_dir)
+    if split == "test" or not validation_examples:
+        return examples
+    train, held_out = hold_out(examples, validation_examples)
+    return train if split == "train" else held_out
+
+
+def load_arrays(name, split, data_dir=None, **options):
+    """`load_examples`, whole in memory.
 
     Returns:
         images: uint8 (N, height, width, channels).
         labels: int64 (N,).
         info: Info.
-
-    Raises:
-        ValueError: if `name` or `split` is unknown.
-        MissingDataError: if the dataset is not in `data_dir`.
     """
-    arguments.one_of("dataset", name, NAMES)
-    arguments.one_of("split", split, SPLITS)
-    return _SOURCES[name](name, split, data_dir)
+    examples = load_examples(name, split, data_dir, **options).in_memory()
+    return examples.images, examples.labels, examples.info
 
 
-def load(name, split, data_dir=None):
-    """Like `load_arrays`, but returns a tf.data.Dataset of (image, label), and its Info."""
-    images, labels, info = load_arrays(name, split, data_dir)
-    return tf.data.Dataset.from_tensor_slices((images, labels)), info
+def load(name, split, data_dir=None, **options):
+    """`load_examples` as a tf.data.Dataset of (uint8 image, int64 label), and its Info.
+
+    The images are decoded as they are needed.
+    """
+    examples = load_examples(name, split, data_dir, **options)
+    return examples.batches(1).unbatch(), examples.info
+
+
+def has_test_split(name):
+    """Whether a dataset has test images apart from its training images."""
+    return image_folder.has_test_split(name) if is_folder(name) else True
+
+
+def is_folder(name):
+    """Whether the name is that of an image folder."""
+    return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 
 def _digits(name, split, data_dir):
@@ -84,25 +105,91 @@ def _digits(name, split, data_dir):
     images = np.repeat(np.round(images).astype(np.uint8), 3, axis=-1)  # (N, 32, 32, 3)
     labels = scans.target[chosen].astype(np.int64)
     names = tuple(str(digit) for digit in scans.target_names)
-    return images, labels, Info(name, len(labels), (32, 32, 3), names, (0.5,) * 3, (0.5,) * 3)
+    return Examples(images, labels, Info(name, len(labels), (32, 32, 3), names))
 
 
 def _cifar(name, split, data_dir):
     """CIFAR-10 or CIFAR-100 (Krizhevsky 2009), as tensorflow-datasets keeps them."""
     import tensorflow_datasets as tfds  # imported here: it takes seconds
 
-    builder = tfds.builder(name, data_dir=data_dir)
-    if split not in builder.info.splits:
-        where = f" --data_dir={data_dir}" if data_dir else ""
-        raise MissingDataError(
-            f"{name} is not in {builder.data_path}; download it with: tfds build {name}{where}"
-        )
-    data = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1))
+    builder = _prepared(tfds.builder(name, data_dir=data_dir))
     names = tuple(builder.info.features["label"].names)
-    labels = data["label"].astype(np.int64)
-    info = Info(name, len(labels), data["image"].shape[1:], names, _CIFAR_MEAN, _CIFAR_STD)
-    return data["image"], labels, info
+    return _encoded(builder, split, names, "id", mean=_CIFAR_MEAN, std=_CIFAR_STD)
 
 
-_SOURCES = {"digits": _digits, "cifar10": _cifar, "cifar100": _cifar}
-NAMES = tuple(_SOURCES)
+def _tiny_imagenet(name, split, data_dir):
+    """Tiny ImageNet; its labelled validation images are the test images."""
+    from mixmo_tf.data.tiny_imagenet import TinyImagenet  # imported here: it takes seconds
+
+    builder = _prepared(TinyImagenet(data_dir=data_dir))
+    words = builder.info.metadata["words"]
+    names = tuple(words[wnid] for wnid in builder.info.features["label"].names)
+    return _encoded(builder, {"test": "validation"}.get(split, split), names, "file_name")
+
+
+def _prepared(builder):
+    """The builder, its data downloaded and prepared."""
+    import tensorflow_datasets as tfds
+
+    if builder.is_prepared():
+        return builder
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
+    print(f"Preparing {builder.name} in {builder.data_path}", flush=True)
+    try:
+        _check_network(builder)
+        builder.download_and_prepare()
+    except ValueError:
+        raise
+    except Exception as error:  # whatever the network, the disk and TFDS raise
+        reason = str(error).splitlines()[0]
+        raise MissingDataError(
+            f"{builder.name} is not in {builder.data_path}, and could not be prepared: {reason}"
+        ) from error
+    return builder
+
+
+def _check_network(builder):
+    """Asks once for what is to be downloaded; TFDS would try again for minutes.
+
+    Raises:
+        OSError: if the host does not answer, and nothing has been downloaded before.
+    """
+    downloads = builder.data_path.parents[1] / "downloads"
+    if any(files for _, _, files in os.walk(downloads, followlinks=True)):
+        return
+    url = next(iter(builder.url_infos))
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=15)
+    except urllib.error.HTTPError:
+        return  # the host answers; TFDS will say what is wrong
+    except OSError as error:
+        raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
+
+
+def _encoded(builder, split, class_names, name_feature, **statistics):
+    """Examples whose images are still encoded, as tensorflow-datasets stores them."""
+    import tensorflow_datasets as tfds
+
+    encoded = {"image": tfds.decode.SkipDecoding()}
+    data = builder.as_dataset(split=split, decoders=encoded, batch_size=-1)
+    image_names, labels = data[name_feature].numpy(), data["label"].numpy()
+    shape = builder.info.features["image"].shape
+    info = Info(builder.name, len(labels), shape, class_names, **statistics)
+
+    def decode(image):
+        return tf.io.decode_image(image, channels=shape[-1], expand_animations=False)
+
+    def file_name(i):
+        return f"{image_names[i].decode()} of {builder.data_path}"
+
+    return Examples(data["image"].numpy(), labels, info, decode, file_name)
+
+
+_SOURCES = {
+    "digits": _digits,
+    "cifar10": _cifar,
+    "cifar100": _cifar,
+    "tiny_imagenet": _tiny_imagenet,
+}
+NAMES = (*_SOURCES, image_folder.PREFIX + "PATH")

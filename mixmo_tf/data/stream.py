@@ -1,10 +1,14 @@
 """Training batches of a fixed size, in an order that is a pure function of (seed, step)."""
 
+import os
+
 import tensorflow as tf
 
 
-def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuffle=True):
-    """Serves arrays from memory, without end.
+def training_batches(
+    arrays, batch_size, seed, start_step=0, epoch_start=0, shuffle=True, decode=None
+):
+    """Serves arrays, without end.
 
     Every epoch has an order of its own and visits each example at most once; the examples
     that would fill only a part of a batch are left for another epoch's order.
@@ -17,6 +21,8 @@ def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuf
         epoch_start: int <= start_step, a step at which an epoch began; the next ones begin
             every ⌊N/n⌋ steps from there.
         shuffle: bool; False keeps the order of the arrays.
+        decode: None, or a function of one element of the first array, such as a path, that
+            gives what is served in its place, such as an image. Runs on all cores.
 
     Returns:
         infinite tf.data.Dataset of tuples (n, ...); its element t is the batch of the step
@@ -32,8 +38,7 @@ def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuf
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
         )
-    with tf.device("CPU"):
-        arrays = tuple(tf.convert_to_tensor(array) for array in arrays)
+    arrays = _on_cpu(arrays)
     steps_per_epoch = num_examples // batch_size
 
     def batch(step):
@@ -45,8 +50,33 @@ def training_batches(arrays, batch_size, seed, start_step=0, epoch_start=0, shuf
             )
         return tuple(tf.gather(array, indices) for array in arrays)
 
-    batches = tf.data.Dataset.counter(start_step).map(batch).prefetch(2)
-    return batches.with_options(without_autotune())
+    batches = tf.data.Dataset.counter(start_step).map(batch)
+    if decode:
+        batches = _decoded(batches, decode).batch(batch_size, drop_remainder=True)
+    return batches.prefetch(2).with_options(without_autotune())
+
+
+def evaluation_batches(arrays, batch_size, decode=None):
+    """Serves each element of the arrays once, in order.
+
+    Args:
+        arrays: tuple of arrays (N, ...).
+        batch_size: int >= 1; the last batch may be smaller.
+        decode: as in `training_batches`.
+
+    Returns:
+        tf.data.Dataset of tuples (<= batch_size, ...).
+    """
+    num_examples = len(arrays[0])
+    arrays = _on_cpu(arrays)
+
+    def batch(start):
+        return tuple(array[start : start + batch_size] for array in arrays)
+
+    batches = tf.data.Dataset.range(0, num_examples, batch_size).map(batch)
+    if decode:
+        batches = _decoded(batches, decode).batch(batch_size)
+    return batches.prefetch(2).with_options(without_autotune())
 
 
 def full_batches(dataset, replicas=1):
@@ -106,3 +136,17 @@ def check_shares(batch_size, replicas):
         raise ValueError(
             f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}"
         )
+
+
+def _on_cpu(arrays):
+    with tf.device("CPU"):
+        return tuple(tf.convert_to_tensor(array) for array in arrays)
+
+
+def _decoded(batches, decode):
+    """Single elements of `batches`, the first part of each decoded."""
+
+    def decode_first(encoded, *others):
+        return decode(encoded), *others
+
+    return batches.unbatch().map(decode_first, num_parallel_calls=os.cpu_count())

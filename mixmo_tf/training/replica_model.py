@@ -20,9 +20,9 @@ from mixmo_tf.data.checks import check_label_array
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
 
-    A subclass has `image_shape`, `num_classes` and `seed`, and writes `train_step` for one
-    replica, and `loss_and_gradients`, which `train_step` calls by the name
-    `compiled_loss_and_gradients`.
+    A subclass has `image_shape`, `num_classes`, `seed` and `training_trackers`, the metrics
+    that `train_step` reports. It writes `train_step` for one replica, and
+    `loss_and_gradients`, which `train_step` calls by the name `compiled_loss_and_gradients`.
     """
 
     def __init__(self, **kwargs):
@@ -93,6 +93,32 @@ class ReplicaModel(keras.Model):
 
     def compile_from_config(self, config):
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def save_own_variables(self, store):
+        """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
+        super().save_own_variables(store)
+        for i, variable in enumerate(self._tracker_variables()):
+            store[f"tracker_{i}"] = variable.numpy()
+
+    def load_own_variables(self, store):
+        of_keras = [name for name in store.keys() if not name.startswith("tracker_")]
+        super().load_own_variables({name: store[name] for name in of_keras})
+        if len(of_keras) < len(store.keys()):
+            variables = self._tracker_variables()
+            self.continue_epoch([store[f"tracker_{i}"] for i in range(len(variables))])
+
+    def epoch_sums(self):
+        """What `fit` has summed up in this epoch: arrays, for `continue_epoch`."""
+        return [v.numpy() for v in self._tracker_variables()]
+
+    def continue_epoch(self, sums):
+        """Goes on from `epoch_sums`, after `fit` began an epoch from nothing."""
+        for variable, value in zip(self._tracker_variables(), sums):
+            variable.assign(value)
+
+    def _tracker_variables(self):
+        trackers = self.training_trackers if self.compiled else []
+        return [variable for tracker in trackers for variable in tracker.variables]
 
     def fit(
         self,
@@ -168,6 +194,14 @@ class ReplicaModel(keras.Model):
                 f"the {steps_per_epoch} steps of an epoch must be a multiple of "
                 f"steps_per_execution, got {self.steps_per_execution}"
             )
+
+    def _get_metrics_result_or_logs(self, logs):
+        """The metrics that a step reports, summed up over all replicas.
+
+        Keras would show those of replica 0 where a step does not report every metric.
+        """
+        results = self.get_metrics_result()
+        return {name: results[name] for name in logs}
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""

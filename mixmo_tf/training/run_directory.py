@@ -1,46 +1,46 @@
-"""What a training run leaves on disk, and how it goes on after an interruption.
+"""What a training run leaves on disk, apart from its checkpoints.
 
 - run.flags: every flag of the run; a flagfile, with the versions of the libraries
+- dataset.json: what the run was trained on
 - history.csv: a line per epoch
-- checkpoints/: the newest two epochs, each a whole .keras model with its optimizer
+- tensorboard/: the same and more, for TensorBoard
+- checkpoints/: the newest two, each a whole .keras model with its optimizer
+- best.keras: the model of the best epoch on held-out images, where there are any
 - model.keras: the trained model
 - metrics.json: the final figures
 - run.lock: held while a process trains here
 """
 
+import csv
+import dataclasses
 import fcntl
 import json
 import math
 import os
-import pathlib
 import platform
-import warnings
 
 import keras
 import tensorflow as tf
 
-from mixmo_tf.training.replica_model import ReplicaModel
-
-CONTENTS = ("history.csv", "checkpoints", "model.keras", "metrics.json")
-MAY_DIFFER = ("--data_dir", "--output_dir")  # where things are does not change a run
+CONTENTS = ("history.csv", "checkpoints", "best.keras", "model.keras", "metrics.json")
+MAY_DIFFER = ("--data_dir", "--output_dir", "--memory_gib", "--checkpoint_steps")  # no effect
 
 
 def start(path, flag_lines):
     """Starts a run in a directory, or takes up the one that is there.
 
     Args:
-        path: the directory; created if need be.
+        path: pathlib.Path of the directory; created if need be.
         flag_lines: lines `--name=value`, every flag of the run.
 
     Returns:
-        pathlib.Path of the directory, and its lock, to be kept while the run goes on.
+        The lock of the directory, to be kept while the run goes on.
 
     Raises:
         ValueError: if a run with other flags is there, or files of something else; the
             message names them.
         BlockingIOError: if another process is training there.
     """
-    path = pathlib.Path(path)
     flags_file = path / "run.flags"
     strangers = [name for name in CONTENTS if (path / name).exists()]
     if strangers and not flags_file.exists():
@@ -53,12 +53,14 @@ def start(path, flag_lines):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(f"another process is training in {path}") from None
+    for partial in path.glob("**/partial-*"):  # of a process that was killed while writing
+        partial.unlink()
     if flags_file.exists():
         _check_same_flags(path, read_flags(path), _parse(flag_lines))
     else:
         libraries = [f"# {name} {version}" for name, version in versions().items()]
         _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
-    return path, lock
+    return lock
 
 
 def read_flags(path):
@@ -66,53 +68,49 @@ def read_flags(path):
     return _parse((path / "run.flags").read_text().splitlines())
 
 
-def newest_checkpoint(path):
-    """Loads the newest checkpoint below `path` that can be read; None if there is none.
+def check_dataset(path, info):
+    """Notes the dataset of the run in dataset.json, or compares it with the one noted.
 
-    A file that cannot be read is left out with a warning.
+    Raises:
+        ValueError: if the run was trained on other images; the message says what differs.
     """
-    for file in sorted((path / "checkpoints").glob("step_*.keras"), reverse=True):
-        try:
-            return load_model(file)
-        except ValueError as error:
-            warnings.warn(f"{error}; trying the one before it")
-    return None
+    file = path / "dataset.json"
+    now = json.loads(json.dumps(dataclasses.asdict(info)))
+    if not file.exists():
+        _write_at_once(file, json.dumps(now, indent=2) + "\n")
+        return
+    then = json.loads(file.read_text())
+    for key in now:
+        if then[key] != now[key]:
+            raise ValueError(
+                f"{path} holds a run on other images ({key}: {_difference(then[key], now[key])}); "
+                "choose another --output_dir"
+            )
+
+
+def history_has(path, epoch):
+    """Whether history.csv has a line for epoch `epoch` (from 1)."""
+    return len(_history_lines(path)) > epoch
 
 
 def cut_history(path, epochs):
-    """Drops the lines of history.csv from epoch `epochs` (from 0) on; they will be redone."""
-    history = path / "history.csv"
-    if history.exists():
-        lines = history.read_bytes().splitlines(keepends=True)
-        _write_at_once(history, b"".join(lines[: 1 + epochs]))
+    """Drops the lines of history.csv after epoch `epochs` (from 1); they will be redone."""
+    lines = _history_lines(path)
+    if lines:
+        _write_at_once(path / "history.csv", b"".join(lines[: 1 + epochs]))
+
+
+def best_epoch(path):
+    """The first epoch (from 1) with the highest `val_accuracy`, and that; (0, -inf) if none."""
+    lines = [line.decode() for line in _history_lines(path)]
+    accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(lines)]
+    best = max(accuracies, default=-math.inf)
+    return (accuracies.index(best) + 1 if accuracies else 0), best
 
 
 def write_metrics(path, metrics):
     """Writes metrics.json below `path`."""
     _write_at_once(path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
-
-
-def save_model(model, path):
-    """Saves a .keras file at `path` at once: a reader sees the old file or the new one."""
-    partial = path.with_name("partial-" + path.name)
-    model.save(partial)
-    os.replace(partial, path)
-
-
-def load_model(file):
-    """Loads a .keras file that this package wrote.
-
-    Raises:
-        ValueError: if it cannot be read, or holds another kind of model.
-    """
-    try:
-        model = keras.saving.load_model(file)
-    except Exception as error:  # whatever a damaged file makes Keras raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ValueError(f"{file} is no readable .keras file: {reason}") from error
-    if not isinstance(model, ReplicaModel):
-        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
-    return model
 
 
 def versions():
@@ -124,29 +122,20 @@ def versions():
     }
 
 
-class Checkpoints(keras.callbacks.Callback):
-    """Saves the whole model after every epoch and keeps the newest `keep` files.
+def _difference(there, here):
+    """What differs between two values; of two lists, the first elements that do."""
+    if isinstance(there, list) and len(there) == len(here):
+        there, here = next((a, b) for a, b in zip(there, here) if a != b)
+    elif isinstance(there, list):
+        there, here = len(there), len(here)
+    return f"{there} there, {here} here"
 
-    After an epoch whose loss is NaN or infinite nothing is saved.
 
-    Args:
-        path: folder, created if need be.
-        keep: int >= 1.
-    """
-
-    def __init__(self, path, keep=2):
-        super().__init__()
-        self.path = pathlib.Path(path)
-        self.path.mkdir(parents=True, exist_ok=True)
-        self.keep = keep
-
-    def on_epoch_end(self, epoch, logs=None):
-        if not math.isfinite(logs["loss"]):
-            return
-        step = int(self.model.step.numpy())
-        save_model(self.model, self.path / f"step_{step:08d}.keras")
-        for old in sorted(self.path.glob("step_*.keras"))[: -self.keep]:
-            old.unlink()
+def _history_lines(path):
+    """The complete lines of history.csv, the first with the names; none without the file."""
+    history = path / "history.csv"
+    lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
+    return [line for line in lines if line.endswith(b"\n")]
 
 
 def _parse(lines):

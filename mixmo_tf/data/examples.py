@@ -1,0 +1,181 @@
+"""Labelled images that can be read in any order: pixels in memory, or files to be decoded.
+
+Whatever the images are, an order of reading is an array of indices. That keeps the training
+stream a pure function of (seed, step), and lets it continue anywhere without reading what
+came before.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from mixmo_tf.data import stream
+
+_DECODE_BATCH = 100  # images between two moves of the progress bar
+
+
+class DamagedImageError(ValueError):
+    """An image cannot be decoded; the message names its file."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Info:
+    """What training needs to know about a dataset.
+
+    Attributes:
+        name: str.
+        num_examples: int, examples of the split.
+        image_shape: (height, width, channels).
+        class_names: tuple of str, by label.
+        mean: per channel, of pixels scaled to [0, 1].
+        std: per channel, of pixels scaled to [0, 1].
+    """
+
+    name: str
+    num_examples: int
+    image_shape: tuple
+    class_names: tuple
+    mean: tuple = (0.5, 0.5, 0.5)
+    std: tuple = (0.5, 0.5, 0.5)
+
+    @property
+    def num_classes(self):
+        return len(self.class_names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """The labelled images of a split.
+
+    Attributes:
+        images: uint8 (N, height, width, channels); or (N,), what `decode` takes, such as paths.
+        labels: int64 (N,).
+        info: Info.
+        decode: None where `images` are pixels; else a function of one element of `images`, a
+            str tensor (), that gives uint8 (height, width, channels).
+        file_name: function of an index that names the image's file.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    info: Info
+    decode: Callable | None = None
+    file_name: Callable | None = None
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def num_bytes(self):
+        """Bytes that the decoded images take."""
+        return len(self) * math.prod(self.info.image_shape)
+
+    def take(self, indices):
+        """The examples at `indices`, an int array (n,)."""
+        named = self.file_name and (lambda i: self.file_name(indices[i]))
+        return dataclasses.replace(
+            self,
+            images=self.images[indices],
+            labels=self.labels[indices],
+            info=dataclasses.replace(self.info, num_examples=len(indices)),
+            file_name=named,
+        )
+
+    def training_batches(self, batch_size, seed, start_step=0):
+        """`stream.training_batches` of these examples; epochs begin at step 0."""
+        arrays = self.images, self.labels
+        return stream.training_batches(
+            arrays, batch_size, seed, start_step, decode=self._checked_decode()
+        )
+
+    def batches(self, batch_size):
+        """`stream.evaluation_batches` of these examples, (images, labels) in order."""
+        arrays = self.images, self.labels
+        return stream.evaluation_batches(arrays, batch_size, self._checked_decode())
+
+    def in_memory(self):
+        """The same examples with all images decoded; a progress bar shows how far it is.
+
+        Raises:
+            DamagedImageError: if an image cannot be decoded.
+        """
+        if self.decode is None:
+            return self
+        images = np.empty((len(self), *self.info.image_shape), np.uint8)
+        batches = self.batches(_DECODE_BATCH).as_numpy_iterator()
+        what = f"Reading {self.info.name}"
+        with tqdm(total=len(self), desc=what, unit=" images", disable=None) as progress:
+            for start in range(0, len(self), _DECODE_BATCH):
+                try:
+                    batch, _ = next(batches)
+                except tf.errors.OpError:
+                    self.find_damaged(start)
+                    raise
+                images[start : start + len(batch)] = batch
+                progress.update(len(batch))
+        return dataclasses.replace(self, images=images, decode=None)
+
+    def find_damaged(self, start=0):
+        """Decodes the images from index `start` on, one by one, up to a damaged one.
+
+        Raises:
+            DamagedImageError: if there is one, or one of another size than the first.
+        """
+        for i in range(start, len(self) if self.decode else 0):
+            try:
+                shape = tuple(self.decode(tf.constant(self.images[i])).shape)
+            except tf.errors.OpError as error:
+                what = "gone" if isinstance(error, tf.errors.NotFoundError) else "damaged"
+                raise DamagedImageError(f"cannot read {self.file_name(i)}: it is {what}") from None
+            if shape != self.info.image_shape:
+                sizes = [f"{height}×{width}" for height, width, _ in (shape, self.info.image_shape)]
+                raise DamagedImageError(
+                    f"{self.file_name(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
+                    "an image_size would bring all to one size"
+                )
+
+    def _checked_decode(self):
+        if self.decode is None:
+            return None
+        return lambda image: tf.ensure_shape(self.decode(image), self.info.image_shape)
+
+
+def hold_out(examples, count):
+    """Splits off images for validation, the same share of every class.
+
+    The choice depends on the labels and `count` only: every run on a dataset holds out the
+    same images.
+
+    Args:
+        examples: Examples.
+        count: int, images to hold out.
+
+    Returns:
+        Examples that are left for training, and those held out.
+
+    Raises:
+        ValueError: unless both parts have an image of every class.
+    """
+    from sklearn.model_selection import train_test_split  # imported here: it takes a second
+
+    num_classes = examples.info.num_classes
+    most = len(examples) - num_classes
+    if not num_classes <= count <= most:
+        raise ValueError(
+            f"validation_examples must be 0 or in [{num_classes}, {most}], so that both parts "
+            f"have every class, got {count}"
+        )
+    per_class = np.bincount(examples.labels, minlength=num_classes)
+    if per_class.min() < 2:
+        raise ValueError(
+            f"validation_examples needs 2 images of every class; "
+            f"{examples.info.class_names[per_class.argmin()]} has {per_class.min()}"
+        )
+    train, held_out = train_test_split(
+        np.arange(len(examples)), test_size=count, random_state=0, stratify=examples.labels
+    )
+    return examples.take(np.sort(train)), examples.take(np.sort(held_out))

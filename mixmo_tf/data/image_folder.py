@@ -1,0 +1,128 @@
+"""A user's own images: one folder per class, below `train/` and `val/`, or without these.
+
+    flowers/train/rose/*.jpg          flowers/rose/*.jpg
+    flowers/train/tulip/*.png    or   flowers/tulip/*.png
+    flowers/val/rose/*.jpg            (validation images are held out)
+    flowers/val/tulip/*.png
+
+The files are read where they are, in any format that `tf.io.decode_image` knows.
+"""
+
+import os
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from mixmo_tf import arguments
+from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # in any case
+PREFIX = "image_folder:"
+
+
+def read(name, split, image_size=None):
+    """Lists the images of a split. The images themselves are read when they are needed.
+
+    Args:
+        name: "image_folder:PATH".
+        split: "train", or "test", which is what `val/` holds.
+        image_size: int, pixels: the central square of each image is scaled to this height and
+            width. None where all images have the size of the first.
+
+    Returns:
+        Examples of three channels.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no image in it.
+        ValueError: if a class folder is empty, `val/` has a class that `train/` has not, or
+            `image_size` is out of range.
+        DamagedImageError: if the first image cannot be read.
+    """
+    root = pathlib.Path(name.removeprefix(PREFIX))
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    if image_size is not None:
+        arguments.at_least("image_size", image_size, 1)
+    has_splits = (root / "train").is_dir()
+    train_folder = root / "train" if has_splits else root
+    class_names = tuple(sorted(folder.name for folder in _folders(train_folder)))
+    if len(class_names) < 2:
+        raise ValueError(f"{train_folder} must have a folder per class, 2 or more")
+    folder = train_folder
+    if split == "test":
+        folder = root / "val"
+        _check_classes(folder, train_folder, class_names)
+    paths, labels = _list_images(folder, class_names)
+    decode = _decoder(image_size)
+    try:
+        shape = tuple(decode(tf.constant(paths[0])).shape)
+    except tf.errors.OpError:
+        raise DamagedImageError(f"cannot read {paths[0]}: it is no image") from None
+    return Examples(
+        images=np.array(paths),
+        labels=labels,
+        info=Info(name, len(paths), shape, class_names),
+        decode=decode,
+        file_name=lambda i: paths[i],
+    )
+
+
+def has_test_split(name):
+    """Whether there is a `val/` beside `train/`."""
+    root = pathlib.Path(name.removeprefix(PREFIX))
+    return (root / "train").is_dir() and (root / "val").is_dir()
+
+
+def _folders(folder):
+    return [f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")]
+
+
+def _check_classes(folder, train_folder, class_names):
+    unknown = sorted({f.name for f in _folders(folder)} - set(class_names))
+    if unknown:
+        raise ValueError(f"{folder} has the class {unknown[0]}, {train_folder} has not")
+
+
+def _list_images(folder, class_names):
+    """Paths, in the order of their names, and labels int64 (N,)."""
+    paths, labels = [], []
+    for label, class_name in enumerate(class_names):
+        of_class = sorted(
+            os.path.join(parent, file)
+            for parent, _, files in os.walk(folder / class_name, followlinks=True)
+            for file in files
+            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
+        )
+        if not of_class:
+            raise ValueError(
+                f"{folder / class_name} has no images ({', '.join(SUFFIXES)})"
+                if (folder / class_name).is_dir()
+                else f"there is no folder {folder / class_name}"
+            )
+        paths += of_class
+        labels += [label] * len(of_class)
+    return paths, np.array(labels, np.int64)
+
+
+def _decoder(image_size):
+    """A function from a path, str tensor (), to pixels uint8 (height, width, 3)."""
+
+    def decode(path):
+        content = tf.io.read_file(path)
+        image = tf.io.decode_image(content, channels=3, expand_animations=False)
+        if image_size is None:
+            return image
+        return _central_square(image, image_size)
+
+    return decode
+
+
+def _central_square(image, size):
+    """The largest square in the middle of the image, scaled to `size`; uint8."""
+    height, width = tf.unstack(tf.shape(image)[:2])
+    side = tf.minimum(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    image = image[top : top + side, left : left + side]
+    image = tf.image.resize(image, (size, size), antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)

@@ -1,0 +1,150 @@
+"""Checkpoints: whole .keras models with their optimizer, each written at once."""
+
+import math
+import os
+import pathlib
+import warnings
+
+import keras
+import numpy as np
+
+from mixmo_tf.training.interruption import Interrupted
+from mixmo_tf.training.replica_model import ReplicaModel
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss or a weight became NaN or infinite; the message says at which step."""
+
+
+def save_model(model, path):
+    """Saves a .keras file at `path` at once: a reader sees the old file or the new one.
+
+    Raises:
+        OSError: if it cannot be written; the old file is still there.
+    """
+    partial = path.with_name("partial-" + path.name)
+    try:
+        model.save(partial)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load_model(file):
+    """Loads a .keras file that this package wrote, or the model.keras of a run's folder.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read, or holds another kind of model.
+    """
+    file = pathlib.Path(file)
+    if file.is_dir():
+        file = file / "model.keras"
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
+    try:
+        model = keras.saving.load_model(file)
+    except Exception as error:  # whatever a damaged file makes Keras raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ValueError(f"{file} is no readable .keras file: {reason}") from error
+    if not isinstance(model, ReplicaModel):
+        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    return model
+
+
+def files(folder):
+    """The checkpoints in `folder`, the newest last."""
+    return sorted(folder.glob("step_*.keras"))
+
+
+def load_newest(folder):
+    """Loads the newest checkpoint in `folder` that can be read; None if there is none.
+
+    A file that cannot be read is left out with a warning.
+
+    Raises:
+        ValueError: if there are checkpoints, but none can be read.
+    """
+    for file in reversed(files(folder)):
+        try:
+            return load_model(file)
+        except ValueError as error:
+            warnings.warn(f"{error}; trying the one before it")
+    if files(folder):
+        raise ValueError(f"no checkpoint in {folder} can be read; remove them to start over")
+    return None
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves the model while it trains, stops it when asked to, or when it has failed.
+
+    A checkpoint is written after each epoch's last step, before it is validated; every
+    `every_steps`; and when `request` came, which then ends the training.
+
+    Args:
+        folder: pathlib.Path, created if need be.
+        steps_per_epoch: int.
+        request: interruption.Request.
+        every_steps: int, or None.
+        keep: int >= 1, the newest files that are kept.
+
+    Raises:
+        NotFiniteError: after the step whose loss or weights are NaN or infinite; these
+            weights are not saved.
+        Interrupted: after `request` came.
+    """
+
+    def __init__(self, folder, steps_per_epoch, request, every_steps=None, keep=2):
+        super().__init__()
+        self.folder = folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.steps_per_epoch = steps_per_epoch
+        self.request = request
+        self.every_steps = every_steps or steps_per_epoch
+        self.keep = keep
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.step.numpy())
+        if not math.isfinite(logs["loss"]):
+            raise NotFiniteError(f"the loss became NaN or infinite at step {step}")
+        due = step % self.every_steps == 0 or step % self.steps_per_epoch == 0
+        if due or self.request.signal:
+            self._save(step)
+        self._stop_if_asked()
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._stop_if_asked()  # nothing has changed since the epoch's last step
+
+    def _save(self, step):
+        if not all(np.all(np.isfinite(variable.numpy())) for variable in self.model.variables):
+            raise NotFiniteError(f"a weight became NaN or infinite by step {step}")
+        save_model(self.model, self.folder / f"step_{step:08d}.keras")
+        for old in files(self.folder)[: -self.keep]:
+            old.unlink()
+
+    def _stop_if_asked(self):
+        if self.request.signal:
+            raise Interrupted(self.request.signal)
+
+
+class BestModel(keras.callbacks.Callback):
+    """Keeps the model of the epoch with the highest `val_accuracy`, the first of equals.
+
+    Args:
+        file: pathlib.Path.
+        best: float, the highest so far.
+    """
+
+    def __init__(self, file, best):
+        super().__init__()
+        self.file = file
+        self.best = best
+
+    def on_epoch_end(self, epoch, logs=None):
+        if logs["val_accuracy"] > self.best:
+            self.best = logs["val_accuracy"]
+            save_model(self.model, self.file)

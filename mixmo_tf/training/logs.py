@@ -1,0 +1,65 @@
+"""TensorBoard's curves over the step: training and validation in one diagram each."""
+
+import time
+
+import keras
+import tensorflow as tf
+
+
+class TensorBoardLogs(keras.callbacks.Callback):
+    """Writes what Keras logs, the learning rate, and the images/s.
+
+    Training figures are means since the epoch began; `images_per_second` counts distinct
+    images since the last point, without the time for validation.
+
+    Args:
+        folder: pathlib.Path, where `train` and `validation` are written.
+        batch_size: int, distinct images per step.
+        steps_per_epoch: int; there is a point after the last step of each epoch,
+        every_steps: int; and one after so many steps.
+    """
+
+    def __init__(self, folder, batch_size, steps_per_epoch, every_steps=100):
+        super().__init__()
+        self.batch_size = batch_size
+        self.steps_per_epoch = steps_per_epoch
+        self.every_steps = every_steps
+        self._train = tf.summary.create_file_writer(str(folder / "train"))
+        self._validation = tf.summary.create_file_writer(str(folder / "validation"))
+
+    def on_train_begin(self, logs=None):
+        self._step = int(self.model.step.numpy())
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._last_point = None  # step and time of the last point; the first step may compile
+
+    def on_train_batch_end(self, batch, logs=None):
+        self._step += 1
+        if self._last_point is None:
+            self._last_point = self._step, time.perf_counter()
+        if self._step % self.every_steps and self._step % self.steps_per_epoch:
+            return
+        now = time.perf_counter()
+        (step, then), self._last_point = self._last_point, (self._step, now)
+        values = {**logs, "learning_rate": float(self.model.optimizer.learning_rate)}
+        if self._step > step:
+            values["images_per_second"] = (self._step - step) * self.batch_size / (now - then)
+        _write(self._train, self._step, values)
+
+    def on_epoch_end(self, epoch, logs=None):
+        values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
+        _write(self._validation, self._step, values)
+
+
+class LearningRateColumn(keras.callbacks.Callback):
+    """Adds the learning rate of the next step to what each epoch logs."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["learning_rate"] = float(self.model.optimizer.learning_rate)
+
+
+def _write(writer, step, values):
+    with writer.as_default(step):
+        for name, value in values.items():
+            tf.summary.scalar(name, value)
+    writer.flush()

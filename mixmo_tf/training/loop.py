@@ -1,0 +1,105 @@
+"""Training that goes on from wherever a run stands, as if it had never stopped."""
+
+import keras
+
+from mixmo_tf.training import run_directory
+from mixmo_tf.training.checkpoints import BestModel, Checkpoints
+from mixmo_tf.training.interruption import Request
+from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
+
+EVALUATION_BATCH_SIZE = 500
+
+
+def train(
+    model,
+    examples,
+    validation,
+    path,
+    *,
+    epochs,
+    batch_size,
+    checkpoint_steps=None,
+    keep_best=False,
+    verbose="auto",
+):
+    """Trains up to `epochs` epochs; the model's step says how far it is.
+
+    A model that was saved in the middle of an epoch finishes it on the images that it has
+    not seen, and one that was saved before it was validated is validated first. So the
+    weights and each line of history.csv are those of a run that was never interrupted.
+
+    Args:
+        model: compiled MixMo.
+        examples: data.Examples to train on.
+        validation: data.Examples to judge the model on after each epoch.
+        path: pathlib.Path of the run's folder, as `run_directory.start` gives it.
+        epochs: int.
+        batch_size: int, distinct images per step.
+        checkpoint_steps: int, or None for a checkpoint per epoch.
+        keep_best: bool, whether best.keras is written.
+        verbose: as in `fit`.
+
+    Raises:
+        NotFiniteError, Interrupted: see `checkpoints.Checkpoints`.
+        OSError: if a file cannot be written.
+    """
+    steps_per_epoch = len(examples) // batch_size
+    epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
+    if epoch and not steps_done and not run_directory.history_has(path, epoch):
+        epoch, steps_done = epoch - 1, steps_per_epoch
+    run_directory.cut_history(path, epoch)
+    validation_batches = validation.batches(EVALUATION_BATCH_SIZE)
+
+    def fit(last_epoch, steps, *more_callbacks):
+        start_step = int(model.step.numpy())
+        model.fit(
+            examples.training_batches(batch_size, model.seed, start_step),
+            steps_per_epoch=steps,
+            initial_epoch=epoch,
+            epochs=last_epoch,
+            validation_data=validation_batches,
+            callbacks=[*more_callbacks, *callbacks],
+            verbose=verbose,
+        )
+
+    with Request() as request:
+        folder = path / "checkpoints"
+        callbacks = [
+            Checkpoints(folder, steps_per_epoch, request, checkpoint_steps),
+            TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch),
+            LearningRateColumn(),
+            keras.callbacks.CSVLogger(path / "history.csv", append=True),
+        ]
+        if keep_best:
+            _, best = run_directory.best_epoch(path)
+            callbacks.insert(-1, BestModel(path / "best.keras", best))
+        if steps_done == steps_per_epoch:
+            _finish_epoch(model, validation_batches, epoch, callbacks)
+            epoch += 1
+        elif steps_done:
+            fit(epoch + 1, steps_per_epoch - steps_done, ContinueEpoch(model.epoch_sums()))
+            epoch += 1
+        if epoch < epochs:
+            fit(epochs, steps_per_epoch)
+
+
+class ContinueEpoch(keras.callbacks.Callback):
+    """Gives an epoch the sums of its first part, from `ReplicaModel.epoch_sums`."""
+
+    def __init__(self, sums):
+        super().__init__()
+        self.sums = sums
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.continue_epoch(self.sums)
+
+
+def _finish_epoch(model, validation_batches, epoch, callbacks):
+    """What `fit` does after an epoch's last step."""
+    callbacks = keras.callbacks.CallbackList(callbacks, model=model)
+    callbacks.on_train_begin()
+    logs = {tracker.name: float(tracker.result()) for tracker in model.training_trackers}
+    results = model.evaluate(validation_batches, callbacks=callbacks, return_dict=True)
+    logs |= {f"val_{name}": value for name, value in results.items()}
+    callbacks.on_epoch_end(epoch, logs)
+    callbacks.on_train_end()

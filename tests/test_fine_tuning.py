@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+import mixmo_tf
+from mixmo_tf.training.fine_tuning import copy_weights
+
+
+def preact(num_classes=4, num_members=2, filters=4, size=16):
+    network = mixmo_tf.networks.preact_resnet18(
+        1, num_members, num_classes, (size, size, 3), filters=filters
+    )
+    return mixmo_tf.MixMo(network)
+
+
+def test_the_same_classes_take_over_everything(pixels_and_labels):
+    images, labels = pixels_and_labels
+    source = tiny_model()
+    source.fit(images, labels, batch_size=8, verbose=0)
+    target = tiny_model()
+    assert copy_weights(source, target)
+    np.testing.assert_array_equal(target(images), source(images))
+    assert int(target.step.numpy()) == 0
+
+
+def test_other_classes_get_new_heads():
+    source, target = preact(num_classes=4), preact(num_classes=7, size=32)
+    new_head = target.network.get_layer("head_1").get_weights()
+    assert not copy_weights(source, target)
+    for name in ("encoder_0", "encoder_1"):
+        pairs = zip(*(m.network.get_layer(name).get_weights() for m in (source, target)))
+        assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
+    for ours, theirs in zip(new_head, target.network.get_layer("head_1").get_weights()):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_another_architecture_is_named():
+    target = preact()
+    for source, message in (
+        (preact(num_members=3), "another num_members: 3 there, 2 here"),
+        (tiny_model(), "another network: tiny there, preact_resnet18_1 here"),
+        (preact(filters=8), r"another layer encoder_0: \[\(3, 3, 3, 8\)\] there, \[\(3, 3, 3, 4\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            copy_weights(source, target)

@@ -1,0 +1,106 @@
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mixmo_tf import data
+
+
+def save(path, pixels):
+    """Writes uint8 pixels in the format that the name ends with."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    is_png = path.suffix.lower() == ".png"
+    encode = tf.io.encode_png if is_png else tf.io.encode_jpeg
+    path.write_bytes(encode(pixels).numpy())
+
+
+def grey(value, height=16, width=16, channels=3):
+    return np.full((height, width, channels), value, np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two classes below train/ and val/; every image has a grey of its own."""
+    save(tmp_path / "train/cat/a.png", grey(10))
+    save(tmp_path / "train/cat/deeper/b.PNG", grey(20))
+    save(tmp_path / "train/dog/c.jpeg", grey(30, channels=1))  # one channel
+    save(tmp_path / "train/dog/d.JPG", grey(40))
+    save(tmp_path / "val/cat/e.png", grey(50))
+    save(tmp_path / "val/dog/f.png", grey(60))
+    (tmp_path / "train/dog/notes.txt").write_text("no image")
+    (tmp_path / "train/dog/.hidden.png").write_text("no image")
+    return tmp_path
+
+
+def test_classes_are_folders(folder):
+    images, labels, info = data.load_arrays(f"image_folder:{folder}", "train")
+    assert info.class_names == ("cat", "dog") and info.image_shape == (16, 16, 3)
+    assert images.dtype == np.uint8 and images[:, 0, 0].tolist() == [
+        [10] * 3, [20] * 3, [30] * 3, [40] * 3
+    ]  # fmt: skip
+    assert labels.tolist() == [0, 0, 1, 1]
+    images, labels, _ = data.load_arrays(f"image_folder:{folder}", "test")
+    assert images[:, 0, 0, 0].tolist() == [50, 60] and labels.tolist() == [0, 1]
+    assert data.has_test_split(f"image_folder:{folder}")
+
+
+def test_one_folder_with_images_held_out(folder):
+    for i in range(4):
+        save(folder / f"train/cat/more_{i}.png", grey(100 + i))
+    shutil.rmtree(folder / "val")
+    for name in (f"image_folder:{folder}", f"image_folder:{folder}/train/"):
+        assert not data.has_test_split(name)
+        options = {"validation_examples": 4}
+        train = data.load_examples(name, "train", **options)
+        held_out = data.load_examples(name, "validation", **options)
+        assert (len(train), len(held_out)) == (4, 4)
+        assert not set(train.images) & set(held_out.images)
+
+
+def test_images_are_cut_to_their_central_square_and_scaled(folder):
+    wide = np.zeros((16, 32, 3), np.uint8)
+    wide[:, 8:24] = 200  # the central square is of one grey
+    save(folder / "train/cat/a.png", wide)
+    examples = data.load_examples(f"image_folder:{folder}", "train", image_size=8)
+    images = examples.in_memory().images
+    assert images.shape == (4, 8, 8, 3)
+    np.testing.assert_array_equal(images[0], 200)
+    np.testing.assert_array_equal(images[1], 20)
+    bigger = data.load_arrays(f"image_folder:{folder}", "train", image_size=24)[0]
+    np.testing.assert_array_equal(bigger[0], 200)
+
+
+def test_a_size_that_is_there_changes_nothing(folder):
+    random = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    save(folder / "train/cat/a.png", random)
+    images = data.load_arrays(f"image_folder:{folder}", "train", image_size=16)[0]
+    np.testing.assert_array_equal(images[0], random)
+
+
+def test_bad_folders_are_named(folder, tmp_path):
+    def message(**options):
+        with pytest.raises((ValueError, OSError)) as error:
+            data.load_arrays(f"image_folder:{folder}", options.pop("split", "train"), **options)
+        assert "\n" not in str(error.value)
+        return str(error.value)
+
+    assert message(image_size=0) == "image_size must be >= 1, got 0"
+    (folder / "val/bird").mkdir()
+    assert message(split="test") == f"{folder}/val has the class bird, {folder}/train has not"
+    (folder / "val/bird").rename(folder / "train/bird")
+    assert message().startswith(f"{folder}/train/bird has no images (.jpg")
+    (folder / "train/bird").rmdir()
+    shutil.rmtree(folder / "val/dog")
+    assert message(split="test") == f"there is no folder {folder}/val/dog"
+    save(folder / "train/dog/d.JPG", grey(0, 8, 4))
+    assert f"{folder}/train/dog/d.JPG has 8×4 pixels, the first image 16×16" in message()
+    broken = folder / "train/dog/d.JPG"
+    broken.write_bytes(tf.io.encode_jpeg(grey(0)).numpy()[:200])
+    assert message() == f"cannot read {broken}: it is damaged"
+    (folder / "train/cat/a.png").write_text("text")
+    assert message() == f"cannot read {folder}/train/cat/a.png: it is no image"
+    shutil.rmtree(folder / "train/dog")
+    assert message() == f"{folder}/train must have a folder per class, 2 or more"
+    shutil.rmtree(folder)
+    assert message() == f"there is no folder {folder}"

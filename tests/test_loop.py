@@ -1,0 +1,229 @@
+"""A run that stops anywhere and is taken up again ends as if it had never stopped."""
+
+import csv
+import itertools
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model
+
+from mixmo_tf import AnnealedProbability
+from mixmo_tf.data import Examples, Info
+from mixmo_tf.training import WarmupMultiStep, checkpoints, interruption, logs, loop, run_directory
+
+EPOCHS, STEPS = 3, 5  # 40 images, 8 per step
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing of the package catches it."""
+
+
+def examples(num_images, seed):
+    random = np.random.default_rng(seed)
+    labels = random.integers(0, 4, num_images)
+    images = random.integers(0, 60, (num_images, 16, 16, 3)) + 60 * labels[:, None, None, None]
+    info = Info("made here", num_images, (16, 16, 3), tuple("abcd"))
+    return Examples(images.astype(np.uint8), labels, info)
+
+
+def new_model():
+    keras.utils.set_random_seed(0)
+    probability = AnnealedProbability(0.5, EPOCHS * STEPS)
+    model = tiny_model(mixing_probability=probability, batch_repetitions=2, l2=1e-4)
+    rate = WarmupMultiStep(0.05, 4, (2,), STEPS)
+    model.compile(keras.optimizers.SGD(rate, momentum=0.9, nesterov=True), metrics=["accuracy"])
+    return model
+
+
+def train(path, **options):
+    """What scripts/train.py does: goes on from the newest checkpoint, if there is one."""
+    path.mkdir(exist_ok=True)
+    model = checkpoints.load_newest(path / "checkpoints") or new_model()
+    options = {"checkpoint_steps": 2, "keep_best": True, **options}
+    loop.train(
+        model, examples(42, 0), examples(12, 1), path,
+        epochs=EPOCHS, batch_size=8, verbose=0, **options,
+    )  # fmt: skip
+    return model
+
+
+def everything(model):
+    return [*model.get_weights(), *(v.numpy() for v in model.optimizer.variables)]
+
+
+def assert_equal_runs(model, path, other, other_path):
+    for ours, theirs in zip(everything(model), everything(other), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (path / "history.csv").read_text() == (other_path / "history.csv").read_text()
+    best = [checkpoints.load_model(p / "best.keras") for p in (path, other_path)]
+    for ours, theirs in zip(*map(everything, best), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    path = tmp_path_factory.mktemp("undisturbed")
+    return train(path), path
+
+
+def at(moment, action):
+    """A callback method that does `action` at its call number `moment`, from 1."""
+    calls = itertools.count(1)
+
+    def method(self, *_, **__):
+        if next(calls) == moment:
+            action()
+
+    return method
+
+
+def kill():
+    raise Killed
+
+
+@pytest.mark.parametrize("step", [1, 2, 4, 5, 8, 11, 15])
+def test_killed_after_any_step(tmp_path, monkeypatch, undisturbed, step):
+    with monkeypatch.context() as patch:
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(step, kill))
+        with pytest.raises(Killed):
+            train(tmp_path)
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+@pytest.mark.parametrize("hook", ["on_test_begin", "on_epoch_end"])
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_killed_before_or_after_validation(tmp_path, monkeypatch, undisturbed, hook, epoch):
+    """A checkpoint is there, the line of the epoch in history.csv is not."""
+    with monkeypatch.context() as patch:
+        patch.setattr(logs.TensorBoardLogs, hook, at(epoch, kill), raising=False)
+        with pytest.raises(Killed):
+            train(tmp_path)
+    assert len((tmp_path / "history.csv").read_text().splitlines()) in (0, epoch)
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_save_and_end_at_once(tmp_path, monkeypatch, undisturbed, number):
+    handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch:
+        send = at(8, lambda: os.kill(os.getpid(), number))
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_begin", send, raising=False)
+        with pytest.raises(interruption.Interrupted, match=signal.Signals(number).name):
+            train(tmp_path, checkpoint_steps=None)
+    saved = sorted(f.name for f in (tmp_path / "checkpoints").iterdir())
+    assert saved == ["step_00000005.keras", "step_00000008.keras"]
+    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path, monkeypatch, undisturbed):
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "EVALUATION_BATCH_SIZE", 4)  # three batches
+        send = at(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(logs.TensorBoardLogs, "on_test_batch_begin", send, raising=False)
+        with pytest.raises(interruption.Interrupted):
+            train(tmp_path, checkpoint_steps=None)
+    assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step_00000005.keras"]
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+def test_a_second_ctrl_c_does_not_wait():
+    with interruption.Request() as request:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert request.signal == "SIGINT"
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            signal.pause()
+
+
+def test_a_line_cut_short_in_history_is_written_anew(tmp_path, undisturbed):
+    train(tmp_path)
+    history = tmp_path / "history.csv"
+    history.write_bytes(history.read_bytes()[:-30])
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path, undisturbed):
+    train(tmp_path)
+    newest = max((tmp_path / "checkpoints").iterdir()).stat().st_mtime_ns
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+    assert max((tmp_path / "checkpoints").iterdir()).stat().st_mtime_ns == newest
+
+
+def test_history_and_best_model(undisturbed):
+    model, path = undisturbed
+    with open(path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["0", "1", "2"]
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == pytest.approx([0.005, 0.005, 0.005])  # the second epoch begins the ×0.1
+    accuracies = [float(row["val_accuracy"]) for row in rows]
+    epoch, accuracy = run_directory.best_epoch(path)
+    assert accuracy == max(accuracies) and epoch == 1 + accuracies.index(accuracy)
+    best = checkpoints.load_model(path / "best.keras")
+    assert int(best.step.numpy()) == epoch * STEPS
+    held_out = examples(12, 1)
+    results = best.evaluate(held_out.images, held_out.labels, verbose=0, return_dict=True)
+    assert results["accuracy"] == pytest.approx(accuracy)
+
+
+def test_without_images_held_out_there_is_no_best_model(tmp_path):
+    train(tmp_path, keep_best=False)
+    assert not (tmp_path / "best.keras").exists()
+
+
+def test_tensorboard_has_every_curve(undisturbed):
+    _, path = undisturbed
+    curves = {}
+    for part in ("train", "validation"):
+        (file,) = (path / "tensorboard" / part).iterdir()
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                number = float(tf.make_ndarray(value.tensor))
+                curves.setdefault((part, value.tag), {})[event.step] = number
+    train_tags = {tag for part, tag in curves if part == "train"}
+    assert train_tags == {
+        "loss", "member_0_accuracy", "member_1_accuracy", "binary_share", "learning_rate",
+        "images_per_second",
+    }  # fmt: skip
+    assert {tag for part, tag in curves if part == "validation"} == {
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy",
+    }  # fmt: skip
+    assert all(list(points) == [5, 10, 15] for points in curves.values())
+    with open(path / "history.csv", newline="") as file:
+        for row, step in zip(csv.DictReader(file), (5, 10, 15)):
+            assert curves["train", "loss"][step] == pytest.approx(float(row["loss"]))
+            assert curves["validation", "accuracy"][step] == pytest.approx(
+                float(row["val_accuracy"])
+            )
+    assert min(curves["train", "images_per_second"].values()) > 0
+
+
+def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
+    images = examples(42, 0)
+    model = new_model()
+    loop.train(
+        model, images, images, tmp_path, epochs=1, batch_size=8, checkpoint_steps=2, verbose=0
+    )
+    model.network.get_layer("head_0").bias.assign([np.nan, 0, 0, 0])
+    with pytest.raises(checkpoints.NotFiniteError, match="NaN or infinite at step 6$"):
+        loop.train(model, images, images, tmp_path, epochs=2, batch_size=8, verbose=0)
+    assert int(checkpoints.load_newest(tmp_path / "checkpoints").step.numpy()) == 5
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+    """The loss of the step was finite; what the step made of the weights is not."""
+    model = new_model()
+    model.compile(keras.optimizers.SGD(1e38), metrics=["accuracy"])
+    with pytest.raises(checkpoints.NotFiniteError, match="by step 1$|at step [12]$"):
+        loop.train(
+            model, examples(42, 0), examples(12, 1), tmp_path,
+            epochs=1, batch_size=8, checkpoint_steps=1, verbose=0,
+        )  # fmt: skip
+    for file in (tmp_path / "checkpoints").iterdir():
+        weights = checkpoints.load_model(file).get_weights()
+        assert all(np.all(np.isfinite(weight)) for weight in weights)

@@ -1,0 +1,90 @@
+"""From a folder of images to a SavedModel, through the scripts."""
+
+import shutil
+
+import numpy as np
+import pytest
+from scripts_at_work import run
+from test_image_folder import grey, save
+
+SMALL = ["--filters=4", "--epochs=1", "--batch_size=8", "--batch_repetitions=2", "--image_size=16"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three classes of 12 images, told apart by their brightness, 4 more each in val/."""
+    path = tmp_path_factory.mktemp("images")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 12), ("val", 4)):
+        for label, name in enumerate(("dark", "grey", "light")):
+            for i in range(count):
+                noise = random.integers(0, 60, (20, 24, 3))
+                pixels = (grey(80 * label, 20, 24) + noise).astype(np.uint8)
+                save(path / split / name / f"{i}.jpg", pixels)
+    return path
+
+
+def test_train_evaluate_fine_tune_export(folder, tmp_path):
+    dataset = f"--dataset=image_folder:{folder}"
+    first = tmp_path / "first"
+    result = run("train.py", dataset, *SMALL, f"--output_dir={first}", "--memory_gib=0")
+    assert result.returncode == 0, result.stderr
+    assert "training images 36 of 16×16×3, 3 classes, on disk" in result.stdout
+    in_memory = tmp_path / "in_memory"
+    result = run("train.py", dataset, *SMALL, f"--output_dir={in_memory}")
+    assert "3 classes, in memory" in result.stdout
+    histories = [(path / "history.csv").read_text() for path in (first, in_memory)]
+    assert histories[0] == histories[1]
+
+    result = run("evaluate.py", f"--model={first}")
+    assert result.returncode == 0, result.stderr
+    assert f"image_folder:{folder}, test: 12 images" in result.stdout
+
+    result = run("export.py", f"--model={first}")
+    assert result.returncode == 0, result.stderr
+    assert "uint8 images (n, 16, 16, 3) in; 3 class names beside it" in result.stdout
+    names = (first / "saved_model" / "class_names.txt").read_text()
+    assert names == "dark\ngrey\nlight\n"
+    result = run("export.py", f"--model={first}")
+    assert result.returncode == 1 and "saved_model exists; choose another" in result.stderr
+
+    two_classes = tmp_path / "two"
+    shutil.copytree(folder / "train", two_classes)
+    shutil.rmtree(two_classes / "grey")
+    options = [f"--dataset=image_folder:{two_classes}", *SMALL, f"--initialize_from={first}"]
+    result = run("train.py", *options, f"--output_dir={tmp_path / 'tuned'}")
+    assert result.returncode == 1
+    assert f"{two_classes} has no val folder: set validation_examples" in result.stderr
+    options += [f"--output_dir={tmp_path / 'tuned'}", "--validation_examples=4"]
+    result = run("train.py", *options, "--filters=8")
+    assert result.returncode == 1
+    assert "cannot initialize from" in result.stderr and "another layer encoder_0" in result.stderr
+    assert not (tmp_path / "tuned").exists()
+    result = run("train.py", *options)
+    assert result.returncode == 0, result.stderr
+    assert "its heads are new" in result.stdout and "On the validation images" in result.stdout
+    first.rename(tmp_path / "elsewhere")  # a run that has begun does not need it any more
+    result = run("train.py", *options)
+    assert result.returncode == 0, result.stderr
+    assert "nothing is left to train" in result.stdout
+    (tmp_path / "elsewhere").rename(first)
+
+    result = run("evaluate.py", f"--model={tmp_path / 'tuned' / 'best.keras'}")
+    assert result.returncode == 0, result.stderr
+    assert "validation: 4 images" in result.stdout
+    result = run("evaluate.py", f"--model={first}", f"--dataset=image_folder:{two_classes}")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+
+
+def test_a_damaged_image_is_named_whenever_it_is_met(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    broken = copy / "train" / "grey" / "7.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    for memory in (0, 4):
+        output = tmp_path / f"run_{memory}"
+        flags = [f"--dataset=image_folder:{copy}", *SMALL, f"--output_dir={output}"]
+        result = run("train.py", *flags, f"--memory_gib={memory}")
+        assert result.returncode == 1
+        assert f"train.py: cannot read {broken}: it is damaged" in result.stderr
+        assert "Traceback" not in result.stderr

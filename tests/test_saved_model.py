@@ -1,0 +1,72 @@
+"""The SavedModel answers where this package cannot be imported, with the model's numbers."""
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+CLIENT = """
+import sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "mixmo_tf":
+            raise ImportError(name + " is out of reach")
+
+sys.meta_path.insert(0, Blocker())
+import numpy as np
+import tensorflow as tf
+
+signature = tf.saved_model.load("exported").signatures["serving_default"]
+images = np.load("images.npy")
+answers = {str(n): signature(images=tf.constant(images[:n])) for n in (1, 7, 40)}
+np.savez("answers.npz", **{f"{name}_{n}": a[name] for n, a in answers.items() for name in a})
+assert signature(images=tf.constant(images[:0]))["probabilities"].shape == (0, 4)
+assert "mixmo_tf" not in sys.modules
+"""
+
+
+@pytest.mark.parametrize("ensemble", ["logits", "probabilities"])
+def test_the_saved_model_gives_the_models_numbers(tmp_path, pixels_and_labels, ensemble):
+    images, labels = pixels_and_labels
+    model = tiny_model(ensemble=ensemble, mean=(0.4, 0.5, 0.6), class_names=["a", "b", "c d", "é"])
+    model.fit(images, labels, batch_size=8, verbose=0)
+    model.export(tmp_path / "exported")
+    np.save(tmp_path / "images.npy", images)
+    subprocess.run([sys.executable, "-c", CLIENT], cwd=tmp_path, check=True)
+
+    answers = np.load(tmp_path / "answers.npz")
+    expected = model.predict(images, verbose=0)
+    logits = model.member_logits(images).numpy()
+    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    of_members = exponentials / exponentials.sum(axis=-1, keepdims=True)
+    for n in (1, 7, 40):
+        np.testing.assert_allclose(answers[f"probabilities_{n}"], expected[:n], atol=1e-5)
+        np.testing.assert_allclose(answers[f"member_probabilities_{n}"], of_members[:n], atol=1e-5)
+    assert np.ptp(expected) > 0.1 and of_members.shape == (40, 2, 4)
+    names = (tmp_path / "exported/class_names.txt").read_text(encoding="utf-8")
+    assert names.splitlines() == ["a", "b", "c d", "é"]
+
+
+def test_a_plain_network_without_class_names(tmp_path, pixels_and_labels):
+    model = tiny_model(num_members=1)
+    model.export(str(tmp_path / "exported"))
+    assert not (tmp_path / "exported/class_names.txt").exists()
+    (folder,) = tmp_path.iterdir()
+    weights = folder / "variables/variables.data-00000-of-00001"
+    floats = sum(int(np.prod(v.shape)) for v in model.network.variables)
+    assert 4 * floats <= weights.stat().st_size < 4 * floats + 1000  # each weight once
+
+
+def test_bad_arguments_are_named(tmp_path):
+    model = tiny_model()
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path, tmp_path / "file"):
+        with pytest.raises(FileExistsError, match=f"{path} exists; choose another folder"):
+            model.export(path)
+    with pytest.raises(ValueError, match="format must be one of tf_saved_model, got 'onnx'"):
+        model.export(tmp_path / "x", format="onnx")
+    assert [p.name for p in pathlib.Path(tmp_path).iterdir()] == ["file"]
