@@ -1,5 +1,6 @@
 """Runs the scripts as a user does, for the tests."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -7,6 +8,22 @@ import sys
 import keras
 
 ROOT = pathlib.Path(__file__).parent.parent
+_MANY_CALLS = """
+import importlib, json, sys
+from absl.testing import flagsaver
+
+sys.path.insert(0, "scripts")
+script = importlib.import_module(sys.argv[1])
+endings = []
+for flags in json.loads(sys.argv[2]):
+    with flagsaver.flagsaver():
+        try:
+            script.FLAGS([sys.argv[1], *flags])
+            endings.append(script.main([sys.argv[1]]))
+        except SystemExit as ending:
+            endings.append(ending.code)
+print(json.dumps(endings))
+"""
 SMALL = ["--filters=4", "--epochs=2", "--batch_size=64", "--batch_repetitions=1"]
 DIGITS = ["--flagfile=configs/digits.flags", *SMALL]
 
@@ -19,6 +36,17 @@ def run(script, *flags, **options):
     return subprocess.run(
         command(script, *flags), cwd=ROOT, capture_output=True, text=True, **options
     )
+
+
+def exit_messages(script, *calls):
+    """What each call of a script's `main` ends with, all in one process."""
+    calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
+    result = subprocess.run(
+        [sys.executable, "-c", _MANY_CALLS, script, calls],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def assert_same_weights(file, other_file):

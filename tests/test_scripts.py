@@ -8,7 +8,7 @@ import zipfile
 import keras
 import pytest
 from absl.testing import flagsaver
-from scripts_at_work import ROOT, assert_same_weights, run
+from scripts_at_work import ROOT, assert_same_weights, exit_messages, run
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -157,23 +157,25 @@ def test_bad_values_are_named_in_one_line(flags, message, tmp_path, offline):
     assert not output.exists()
 
 
-def test_evaluate_names_what_is_wrong(finished, tmp_path):
+def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     path, _, _ = finished
     (tmp_path / "broken.keras").write_bytes(b"no model")
     with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
         pass
-    for flags, message in (
+    cases = (
         ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is no readable .keras file"),
         ([f"--model={path}", "--json=nowhere/x.json"], "there is no folder nowhere"),
         ([f"--model={tmp_path}"], f"there is no model at {tmp_path / 'model.keras'}"),
-        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras"),
+        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is no readable .keras file"),
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "cifar10 is not in"),
-        ([], "--model"),
-    ):
-        result = run("evaluate.py", *flags)
-        assert result.returncode in (1, 2)
-        assert message in result.stderr
-        assert "Traceback" not in result.stderr
+        ([f"--model={path}", "--split=validation"], "validation needs validation_examples > 0"),
+    )
+    endings = exit_messages("evaluate", *(flags for flags, _ in cases))
+    for ending, (_, message) in zip(endings, cases):
+        assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending
+    result = run("evaluate.py")
+    assert result.returncode == 1 and "--model" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ import signal
 import subprocess
 import time
 
-import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, run
 
 
@@ -59,15 +58,14 @@ def test_killed_at_random_moments(tmp_path, request):
     assert figures[0] == figures[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_writes_a_checkpoint(finished, tmp_path, number):
+def test_sigterm_writes_a_checkpoint(finished, tmp_path):
     flags = [*DIGITS, f"--output_dir={tmp_path}"]
     process = start(*flags)
     time.sleep(1)
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert f"train.py: ended by {signal.Signals(number).name}; the same command goes on" in errors
+    assert "train.py: ended by SIGTERM; the same command goes on from there" in errors
     assert "Traceback" not in errors
     assert list((tmp_path / "checkpoints").glob("step_*.keras"))
     result = run("train.py", *flags)
