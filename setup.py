@@ -29,6 +29,6 @@ setup(
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "scipy"],
+        "test": ["pytest", "pytest-xdist", "scipy"],
     },
 )

@@ -97,7 +97,7 @@ class MixMo(ReplicaModel):
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.seed = seed
-        self.class_names = class_names and tuple(class_names)
+        self.class_names = None if class_names is None else tuple(class_names)
         self._check_arguments()
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(self.num_members)

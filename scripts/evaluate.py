@@ -20,7 +20,10 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
 flags.DEFINE_enum(
-    "split", None, data.SPLITS, "Which images of it; the test images, if it has such, if not set."
+    "split",
+    None,
+    data.SPLITS,
+    "Which images of it; if not set, the test images, or else those held out, or else all.",
 )
 flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
@@ -40,11 +43,11 @@ def main(arguments):
         model.compile(metrics=["accuracy"])
         examples, title = load_data(model)
         results = evaluate(model, examples)
+        print_table(model, results, f"{title}: {len(examples):,} images")
+        if FLAGS.json:
+            pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
-    print_table(model, results, f"{title}: {len(examples):,} images")
-    if FLAGS.json:
-        pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
 
 
 def check_folder_of_json():
@@ -59,14 +62,17 @@ def load_data(model):
     dataset = FLAGS.dataset or run_flags.get("--dataset")
     if dataset is None:
         raise ValueError(f"{FLAGS.model} is not in a run's folder: name the --dataset")
-    split = FLAGS.split or ("test" if data.has_test_split(dataset) else "validation")
-    examples = data.load_examples(
-        dataset,
-        split,
-        FLAGS.data_dir or run_flags.get("--data_dir"),
-        validation_examples=int(run_flags.get("--validation_examples", 0)),
-        image_size=model.image_shape[0] if data.is_folder(dataset) else None,
-    )
+    dataset = data.full_name(dataset)
+    options = {}
+    if dataset == run_flags.get("--dataset"):  # the same images held out, of the same size
+        for name in ("validation_examples", "image_size"):
+            if f"--{name}" in run_flags:
+                options[name] = int(run_flags[f"--{name}"])
+    elif data.is_folder(dataset) and model.image_shape[0] == model.image_shape[1]:
+        options["image_size"] = model.image_shape[0]
+    data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
+    split = FLAGS.split or default_split(dataset, options)
+    examples = data.load_examples(dataset, split, data_dir, **options)
     info = examples.info
     if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
         raise ValueError(
@@ -77,6 +83,13 @@ def load_data(model):
         if ours != theirs:
             raise ValueError(f"{dataset} has the class {theirs} where the model has {ours}")
     return examples, f"{dataset}, {split}"
+
+
+def default_split(dataset, options):
+    """The test images; else those held out; else all that the folder has."""
+    if data.has_test_split(dataset):
+        return "test"
+    return "validation" if options.get("validation_examples") else "train"
 
 
 def evaluate(model, examples):

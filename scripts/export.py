@@ -3,7 +3,7 @@
     python scripts/export.py --model=runs/digits
 
 It takes uint8 images (n, height, width, channels) and gives `probabilities` (n, C) of the
-ensemble and `member_probabilities` (n, M, C); class_names.txt beside it names the C classes.
+ensemble and `member_probabilities` (n, M, C); class_names.txt in its folder names the C classes.
 """
 
 import os
@@ -39,7 +39,7 @@ def main(arguments):
     except (ValueError, OSError) as error:
         sys.exit(f"export.py: {error}")
     height, width, channels = model.image_shape
-    named = f"; {len(model.class_names)} class names beside it" if model.class_names else ""
+    named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
     print(f"Wrote {output}: uint8 images (n, {height}, {width}, {channels}) in{named}.")
 
 

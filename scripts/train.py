@@ -33,14 +33,15 @@ def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
-    interruption.raise_at_once()
+    interruption.exit_at_once()
     try:
         run()
     except (ValueError, OSError, checkpoints.NotFiniteError) as error:
         sys.exit(f"train.py: {error}")
-    except (interruption.Interrupted, KeyboardInterrupt) as signal:
-        name = str(signal) or "Ctrl-C"
-        print(f"train.py: ended by {name}; the same command goes on from there", file=sys.stderr)
+    except interruption.Interrupted as signal:
+        print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
+        sys.exit(interruption.EXIT_CODE)
+    except KeyboardInterrupt:  # the second Ctrl-C
         sys.exit(interruption.EXIT_CODE)
 
 
@@ -60,8 +61,8 @@ def run():
         if FLAGS.initialize_from and not checkpoints.files(path / "checkpoints"):
             initialize(model, FLAGS.initialize_from)
         lock = run_directory.start(path, train_flags.lines())
-        run_directory.check_dataset(path, info)
-        model = checkpoints.load_newest(path / "checkpoints") or model
+        run_directory.check_dataset(path, examples)
+        model = take_up(path, model)
     announce(model, examples["train"], strategy, path)
     start = time.perf_counter()
     train(model, examples, path)
@@ -71,6 +72,19 @@ def run():
     lock.close()
     print(f"Trained for {seconds:.0f} s.")
     print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+
+
+def take_up(path, model):
+    """The newest checkpoint below `path`, or else `model`, the new one."""
+    trained = checkpoints.load_newest(path / "checkpoints")
+    if trained is None:
+        run_directory.check_is_new(path)
+        return model
+    try:
+        fine_tuning.check_same_network(trained, model)
+    except ValueError as error:
+        raise ValueError(f"cannot go on from {path / 'checkpoints'}: {error}") from None
+    return trained
 
 
 def train(model, examples, path):
@@ -89,7 +103,8 @@ def train(model, examples, path):
             verbose=1 if sys.stdout.isatty() else 2,
         )
     except checkpoints.NotFiniteError as error:
-        last = f"the last good checkpoint is in {path / 'checkpoints'}"
+        good = checkpoints.files(path / "checkpoints")
+        last = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
         raise checkpoints.NotFiniteError(f"{error}; {last}") from None
     except tf.errors.OpError:
         for split in ("train", validation):
@@ -106,7 +121,7 @@ def judge(model, examples, path):
         return_dict=True,
     )
     figures = {
-        "dataset": FLAGS.dataset,
+        "dataset": train_flags.dataset(),
         "split": split,
         "examples": len(examples[split]),
         "ensemble": FLAGS.ensemble,
@@ -119,7 +134,7 @@ def judge(model, examples, path):
     print(f"On the {split} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
-    if FLAGS.validation_examples:
+    if (path / "best.keras").exists():
         epoch, accuracy = run_directory.best_epoch(path)
         figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
         print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
@@ -165,9 +180,9 @@ def announce(model, examples, strategy, path):
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))
-    print(
-        f"  training images {info.num_examples:,} of {shape}, {info.num_classes} classes, {where}"
-    )
+    print(f"  training images {info.num_examples:,} of {shape}, {where}")
+    more = ", …" if info.num_classes > 5 else ""
+    print(f"  classes         {info.num_classes}: {', '.join(info.class_names[:5])}{more}")
     repeated = f"{FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
     print(f"  rows per step   {rows}: {repeated}")
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")

@@ -41,8 +41,8 @@ flags.DEFINE_integer(
 flags.DEFINE_string(
     "initialize_from",
     None,
-    "A run's folder or a .keras file whose weights a new run starts from; for another number of "
-    "classes the heads are new.",
+    "A run's folder or a .keras file whose weights a new run starts from; for other classes the "
+    "heads are new.",
 )
 
 # Network
@@ -104,20 +104,25 @@ def load_data():
     for split in data.SPLITS:
         if split == "validation" and not FLAGS.validation_examples:
             continue
-        if split == "test" and not data.has_test_split(FLAGS.dataset):
+        if split == "test" and not data.has_test_split(dataset()):
             continue
-        examples[split] = data.load_examples(FLAGS.dataset, split, FLAGS.data_dir, **options)
+        examples[split] = data.load_examples(dataset(), split, FLAGS.data_dir, **options)
     if len(examples) == 1:
-        raise ValueError(f"{FLAGS.dataset} has no val folder: set validation_examples")
+        raise ValueError(f"{dataset()} has no val folder: set validation_examples")
     if sum(part.num_bytes for part in examples.values()) <= FLAGS.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}
     return examples
 
 
+def dataset():
+    """The name of the dataset; a folder's path is the same however it was written."""
+    return data.full_name(FLAGS.dataset)
+
+
 def output_dir():
     """Where the run writes."""
-    name = FLAGS.dataset.rstrip(os.sep).split(":")[-1]
-    return FLAGS.output_dir or f"runs/{os.path.basename(name)}"
+    name = os.path.basename(dataset().split(":", 1)[-1])
+    return os.path.expanduser(FLAGS.output_dir or f"runs/{name}")
 
 
 def lines():
@@ -127,6 +132,8 @@ def lines():
 
 
 def _line(flag):
+    if flag.name == "dataset":
+        return f"--dataset={dataset()}"
     return f"--{flag.name}={str(flag.value).lower()}" if flag.boolean else flag.serialize()
 
 

@@ -21,9 +21,8 @@ def encoded():
     """The same as PNG files that are decoded when they are needed."""
     pixels = in_memory()
     files = np.array([tf.io.encode_png(image).numpy() for image in pixels.images], object)
-    return Examples(
-        files, pixels.labels, INFO, lambda png: tf.io.decode_png(png, 3), lambda i: f"{i}.png"
-    )
+    names = np.array([f"{i}.png" for i in range(12)])
+    return Examples(files, pixels.labels, INFO, lambda png: tf.io.decode_png(png, 3), names, "in/")
 
 
 def batches(examples, count=None, **arguments):
@@ -48,6 +47,7 @@ def test_evaluation_serves_every_image_once_in_order():
             sizes.append(len(labels))
             seen += list(images[:, 0, 0, 0].numpy() // 20)
         assert sizes == [5, 5, 2] and seen == list(range(12))
+        assert len(examples.batches(5)) == 3  # else Keras warns that the data ran out
 
 
 def test_reading_into_memory_decodes():
@@ -60,10 +60,10 @@ def test_reading_into_memory_decodes():
 def test_a_damaged_image_is_named():
     examples = encoded()
     examples.images[7] = examples.images[7][:40]
-    with pytest.raises(DamagedImageError, match=r"^cannot read 7\.png: it is damaged$"):
+    with pytest.raises(DamagedImageError, match=r"^cannot read in/7\.png: it is damaged; put"):
         examples.in_memory()
     taken = examples.take(np.array([3, 7]))
-    with pytest.raises(DamagedImageError, match=r"cannot read 7\.png"):
+    with pytest.raises(DamagedImageError, match=r"cannot read in/7\.png"):
         taken.find_damaged()
     encoded().find_damaged()
 
@@ -72,10 +72,11 @@ def test_a_file_that_is_gone_is_named(tmp_path):
     paths = np.array([str(tmp_path / f"{i}.png") for i in range(12)])
     for path, png in zip(paths, encoded().images):
         (tmp_path / path).write_bytes(png)
-    examples = Examples(
-        paths, in_memory().labels, INFO, lambda p: tf.io.decode_png(tf.io.read_file(p), 3),
-        lambda i: paths[i],
-    )  # fmt: skip
+
+    def decode(path):
+        return tf.io.decode_png(tf.io.read_file(path), 3)
+
+    examples = Examples(paths, in_memory().labels, INFO, decode, paths)
     examples.in_memory()
     (tmp_path / "5.png").unlink()
     with pytest.raises(DamagedImageError, match=rf"cannot read {tmp_path}/5\.png: it is gone"):
@@ -85,7 +86,7 @@ def test_a_file_that_is_gone_is_named(tmp_path):
 def test_an_image_of_another_size_is_named():
     examples = encoded()
     examples.images[2] = tf.io.encode_png(np.zeros((4, 8, 3), np.uint8)).numpy()
-    with pytest.raises(DamagedImageError, match=r"2\.png has 4×8 pixels, the first image 8×8"):
+    with pytest.raises(DamagedImageError, match=r"in/2\.png has 4×8 pixels, the first image 8×8"):
         examples.in_memory()
 
 
@@ -105,6 +106,21 @@ def test_what_cannot_be_held_out_is_said():
             hold_out(in_memory(), count)
     with pytest.raises(ValueError, match="2 images of every class; c has 1"):
         hold_out(in_memory().take(np.array([0, 1, 2, 3, 4, 6, 7])), 3)
+    many = in_memory().take(np.repeat([0, 1, 2], [200, 200, 3]))
+    with pytest.raises(ValueError, match="=4 leaves no image of c in one .* it has 3 of 403"):
+        hold_out(many, 4)
+
+
+def test_the_fingerprint_tells_images_apart():
+    def fingerprint(examples, *indices):
+        return examples.take(np.array(indices)).fingerprint()
+
+    for examples in (in_memory(), encoded()):
+        same = fingerprint(examples, 0, 1, 2)
+        assert same == fingerprint(examples, 0, 1, 2)
+        others = {fingerprint(examples, *i) for i in ((0, 1), (0, 1, 5), (1, 0, 2), (3, 1, 2))}
+        assert len(others) == 4 and same not in others
+    assert encoded().in_memory().fingerprint() == encoded().fingerprint()
 
 
 def test_the_progress_bar_counts_images(monkeypatch):

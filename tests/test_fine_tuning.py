@@ -34,6 +34,15 @@ def test_other_classes_get_new_heads():
         np.testing.assert_array_equal(ours, theirs)
 
 
+def test_heads_stay_new_where_the_names_of_the_classes_differ():
+    source, same, others = (tiny_model(class_names=names) for names in ("abcd", "abcd", "abce"))
+    for layer in source.network.layers:
+        layer.set_weights([weight + 1 for weight in layer.get_weights()])
+    assert copy_weights(source, same) and not copy_weights(source, others)
+    biases = [m.network.get_layer("head_0").get_weights()[1] for m in (source, same, others)]
+    assert biases[0].tolist() == biases[1].tolist() != biases[2].tolist()
+
+
 def test_another_architecture_is_named():
     target = preact()
     for source, message in (

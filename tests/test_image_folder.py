@@ -1,3 +1,4 @@
+import os
 import shutil
 
 import numpy as np
@@ -43,6 +44,36 @@ def test_classes_are_folders(folder):
     images, labels, _ = data.load_arrays(f"image_folder:{folder}", "test")
     assert images[:, 0, 0, 0].tolist() == [50, 60] and labels.tolist() == [0, 1]
     assert data.has_test_split(f"image_folder:{folder}")
+
+
+def test_links_are_followed_once_and_hidden_folders_never(folder):
+    (folder / "train/cat/back").symlink_to(folder / "train/cat")
+    save(folder / "elsewhere/g.png", grey(70))
+    (folder / "train/dog/linked").symlink_to(folder / "elsewhere")
+    save(folder / "train/dog/.cache/h.png", grey(80))
+    images, labels, _ = data.load_arrays(f"image_folder:{folder}", "train")
+    greys = images[:, 0, 0, 0].tolist()
+    assert (greys, labels.tolist()) == ([10, 20, 30, 40, 70], [0, 0, 1, 1, 1])
+
+
+def test_names_of_any_encoding(folder):
+    path = os.fsencode(folder / "train/cat") + b"/\xff\xe9.png"
+    with open(path, "wb") as file:
+        file.write((folder / "train/cat/a.png").read_bytes())
+    examples = data.load_examples(f"image_folder:{folder}", "train")
+    assert len(examples.in_memory()) == 5 and examples.fingerprint()
+    with open(path, "wb") as file:
+        file.write(b"damage")
+    with pytest.raises(data.DamagedImageError, match="is damaged"):
+        examples.in_memory()
+
+
+def test_a_path_is_the_same_however_it_is_written(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    name = f"image_folder:{folder}"
+    for path in (f"{folder}/", folder.name, f"./{folder.name}/../{folder.name}"):
+        assert data.full_name(f"image_folder:{path}") == name
+    assert data.full_name("digits") == "digits"
 
 
 def test_one_folder_with_images_held_out(folder):
@@ -97,9 +128,12 @@ def test_bad_folders_are_named(folder, tmp_path):
     assert f"{folder}/train/dog/d.JPG has 8×4 pixels, the first image 16×16" in message()
     broken = folder / "train/dog/d.JPG"
     broken.write_bytes(tf.io.encode_jpeg(grey(0)).numpy()[:200])
-    assert message() == f"cannot read {broken}: it is damaged"
+    assert message() == f"cannot read {broken}: it is damaged; put a good file in its place"
     (folder / "train/cat/a.png").write_text("text")
     assert message() == f"cannot read {folder}/train/cat/a.png: it is no image"
+    (folder / "train").rename(folder / "training")
+    assert message() == f"{folder} has the folders training and val; name them train and val"
+    (folder / "training").rename(folder / "train")
     shutil.rmtree(folder / "train/dog")
     assert message() == f"{folder}/train must have a folder per class, 2 or more"
     shutil.rmtree(folder)

@@ -1,6 +1,8 @@
 """The SavedModel answers where this package cannot be imported, with the model's numbers."""
 
 import pathlib
+import resource
+import signal
 import subprocess
 import sys
 
@@ -69,4 +71,18 @@ def test_bad_arguments_are_named(tmp_path):
             model.export(path)
     with pytest.raises(ValueError, match="format must be one of tf_saved_model, got 'onnx'"):
         model.export(tmp_path / "x", format="onnx")
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/x: "):
+        model.export(tmp_path / "file" / "x")
+    limit_files(10_000)
+    try:
+        with pytest.raises(OSError, match=f"cannot write {tmp_path}/x: "):
+            model.export(tmp_path / "x")
+    finally:
+        limit_files(resource.RLIM_INFINITY)
     assert [p.name for p in pathlib.Path(tmp_path).iterdir()] == ["file"]
+
+
+def limit_files(size):
+    """Makes files end at `size` bytes, as a full disk does."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

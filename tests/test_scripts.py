@@ -8,7 +8,7 @@ import zipfile
 import keras
 import pytest
 from absl.testing import flagsaver
-from scripts_at_work import ROOT, assert_same_weights, exit_messages, run
+from scripts_at_work import ROOT, exit_messages, run
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -20,7 +20,8 @@ def test_train_says_what_it_trains_and_what_came_out(finished):
     assert result.returncode == 0, result.stderr
     for line in (
         "Training preact_resnet18_1 with 2 members on digits",
-        "training images 1,437 of 32×32×3, 10 classes",
+        "training images 1,437 of 32×32×3, in memory",
+        "classes         10: 0, 1, 2, 3, 4, …",
         "rows per step   64: 64 images, each 1 times",
         "steps           44: 2 epochs of 22",
         "devices         1 CPU; XLA off",
@@ -56,13 +57,6 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     for name in ("accuracy", "loss", "member_0_accuracy", "member_1_accuracy"):
         assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
     assert f"accuracy {metrics['accuracy']:.2%}" in result.stdout
-
-
-def test_the_same_command_gives_the_same_weights(finished, tmp_path):
-    path, flags, _ = finished
-    result = run("train.py", *flags, f"--output_dir={tmp_path / 'again'}")
-    assert result.returncode == 0, result.stderr
-    assert_same_weights(path / "model.keras", tmp_path / "again" / "model.keras")
 
 
 def test_a_finished_run_stays_as_it_is(finished):

@@ -4,14 +4,16 @@ pytest tests/test_survival.py --kills=10    kills one run ten times
 """
 
 import fcntl
+import os
 import random
 import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
-from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, run
+from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, exit_messages, run
 
 
 def start(*flags):
@@ -22,6 +24,15 @@ def start(*flags):
     while not process.stdout.readline().startswith("  output"):
         assert process.poll() is None, process.stderr.read()
     return process
+
+
+def wait_for_checkpoints(path, count, process):
+    """Waits until the run has written `count` checkpoints more."""
+    seen, before = set(), set(path.glob("checkpoints/step_*"))
+    while len(seen - before) < count:
+        assert process.poll() is None, process.stderr.read()
+        seen |= set(path.glob("checkpoints/step_*"))
+        time.sleep(0.01)
 
 
 def first_epoch_of(finished, path):
@@ -43,12 +54,13 @@ def test_killed_at_random_moments(tmp_path, request):
     moments = random.Random(0)
     for _ in range(kills):
         process = start(*flags)
-        time.sleep(moments.uniform(0, 3))
-        still_training = process.poll() is None
+        wait_for_checkpoints(killed, moments.randrange(8), process)
+        time.sleep(moments.uniform(0, 0.5))
         process.kill()
-        process.communicate()
+        assert process.wait() == -signal.SIGKILL
         held = sorted(file.name for file in killed.glob("checkpoints/*"))
-        print(f"killed {'in training' if still_training else 'too late'}; holds {held}")
+        print(f"killed; checkpoints holds {', '.join(held) or 'nothing'}")
+    assert held
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
     for name in ("model.keras", "best.keras"):
@@ -74,10 +86,12 @@ def test_sigterm_writes_a_checkpoint(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", tmp_path / "model.keras")
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(finished, tmp_path):
+def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
+    """The damaged one is left for the one before, and that survives a disk that is full."""
     path = first_epoch_of(finished, tmp_path / "full")
-    checkpoint = path / "checkpoints" / "step_00000022.keras"
-    before = checkpoint.read_bytes()
+    good, damaged = (path / "checkpoints" / f"step_000000{step}.keras" for step in (22, 44))
+    before = good.read_bytes()
+    damaged.write_bytes((finished[0] / "model.keras").read_bytes()[:5000])
 
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, resource.RLIM_INFINITY))
@@ -85,31 +99,24 @@ def test_a_full_disk_leaves_the_checkpoint_before(finished, tmp_path):
     flags = [*DIGITS, f"--output_dir={path}"]
     result = run("train.py", *flags, preexec_fn=limit_files)
     assert result.returncode == 1
-    assert f"cannot write {path}/checkpoints/step_00000044.keras: File too large" in result.stderr
-    assert "Traceback" not in result.stderr
-    assert checkpoint.read_bytes() == before
-    assert [file.name for file in (path / "checkpoints").iterdir()] == [checkpoint.name]
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
-    assert_same_weights(finished[0] / "model.keras", path / "model.keras")
-
-
-def test_a_damaged_checkpoint_is_left_for_the_one_before(finished, tmp_path):
-    path = tmp_path / "damaged"
-    shutil.copytree(finished[0], path)
-    newest = path / "checkpoints" / "step_00000044.keras"
-    newest.write_bytes(newest.read_bytes()[:5000])
-    result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 0, result.stderr
     assert "step_00000044.keras is no readable .keras file" in result.stderr
     assert "holds 1 of 2 epochs" in result.stdout
+    assert f"train.py: cannot write {damaged}: File too large" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert good.read_bytes() == before
+    assert sorted((path / "checkpoints").iterdir()) == [good, damaged]
+    result = run("train.py", *flags)
+    assert result.returncode == 0, result.stderr
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     result = run("train.py", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     assert result.returncode == 1
-    assert "train.py: the loss became NaN or infinite at step 2; the last good" in result.stderr
+    assert (
+        "train.py: the loss became NaN or infinite at step 2; there is no checkpoint yet"
+        in result.stderr
+    )
     assert "Traceback" not in result.stderr
     assert not list((tmp_path / "checkpoints").iterdir())
 
@@ -124,14 +131,85 @@ def test_a_directory_in_use_is_refused(finished):
     assert "Traceback" not in result.stderr
 
 
-def test_other_images_are_refused(finished, tmp_path):
-    path = first_epoch_of(finished, tmp_path / "other")
-    noted = (path / "dataset.json").read_text()
-    (path / "dataset.json").write_text(noted.replace('"7"', '"seven"'))
+def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):
+    """Each run is a copy of the finished one, with something changed; nothing is overwritten."""
+
+    def copy(name, *removed, **edited):
+        path = tmp_path / name
+        shutil.copytree(finished[0], path)
+        for file in removed:
+            (shutil.rmtree if (path / file).is_dir() else os.remove)(path / file)
+        for file, (old, new) in edited.items():
+            file = path / file.replace("_", ".")
+            assert old in file.read_text()
+            file.write_text(file.read_text().replace(old, new))
+        return path
+
+    cases = [
+        (
+            copy("classes", dataset_json=('"7"', '"seven"')),
+            "holds a run on other images (class_names: seven there, 7 here)",
+        ),
+        (
+            copy("images", dataset_json=('test images": 360', 'test images": 361')),
+            "holds a run on other images (test images: 361 there, 360 here)",
+        ),
+        (
+            copy("names", dataset_json=('train names": "', 'train names": "0')),
+            "holds a run on other images (train names: not the same)",
+        ),
+        (copy("note", dataset_json=("[", "")), "dataset.json is damaged"),
+        (
+            copy("network", run_flags=("--filters=4", "--filters=8")),
+            "network/checkpoints: it has another layer encoder_0: [(3, 3, 3, 4)] there, "
+            "[(3, 3, 3, 8)] here",
+        ),
+        (
+            copy("checkpoints", "checkpoints"),
+            "holds model.keras, metrics.json, history.csv but no checkpoint to go on from",
+        ),
+        (
+            copy("history", "history.csv"),
+            "history.csv lacks some of the 1 epochs that are done",
+        ),
+    ]
+    calls = [[*DIGITS, f"--output_dir={path}"] for path, _ in cases]
+    calls[4] += ["--filters=8"]
+    before = [sorted(path.rglob("*.*")) for path, _ in cases]
+    endings = exit_messages("train", *calls)
+    for ending, (path, message) in zip(endings, cases, strict=True):
+        assert str(path) in ending and message in ending and "\n" not in ending
+    assert [sorted(path.rglob("*.*")) for path, _ in cases] == before
+
+
+def test_only_a_runs_own_partial_files_are_removed(finished, tmp_path):
+    path = tmp_path / "run"
+    shutil.copytree(finished[0], path)
+    own = [path / "partial-model.keras", path / "checkpoints" / "partial-step_00000050.keras"]
+    others = [path / "partial-results.csv", path / "mine" / "partial-model.keras"]
+    (path / "mine").mkdir()
+    for file in own + others:
+        file.write_text("half")
     result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 1
-    message = "holds a run on other images (class_names: seven there, 7 here)"
-    assert f"{path} {message}" in result.stderr
+    assert result.returncode == 0, result.stderr
+    assert not any(file.exists() for file in own) and all(file.exists() for file in others)
+
+
+def test_a_signal_before_training_ends_the_process_at_once():
+    code = (
+        "from mixmo_tf.training import interruption; interruption.exit_at_once()\n"
+        "print('ready', flush=True)\n"
+        "try: import time; time.sleep(60)\n"
+        "except BaseException: print('caught')\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1
+    )
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (75, "")
+    assert errors.endswith("ended by SIGTERM; give the command again\n")
 
 
 def test_deterministic_kernels_give_a_run_as_well(finished, tmp_path):

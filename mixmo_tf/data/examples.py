@@ -6,6 +6,7 @@ came before.
 """
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from mixmo_tf.data import stream
 
+_NAMES_AS = "utf-8", "surrogateescape"  # as Python reads file names of any encoding
 _DECODE_BATCH = 100  # images between two moves of the progress bar
 
 
@@ -57,14 +59,16 @@ class Examples:
         info: Info.
         decode: None where `images` are pixels; else a function of one element of `images`, a
             str tensor (), that gives uint8 (height, width, channels).
-        file_name: function of an index that names the image's file.
+        names: str (N,), the images' files, apart from `location`; None where there are none.
+        location: str, what comes before a name to make it a path.
     """
 
     images: np.ndarray
     labels: np.ndarray
     info: Info
     decode: Callable | None = None
-    file_name: Callable | None = None
+    names: np.ndarray | None = None
+    location: str = ""
 
     def __len__(self):
         return len(self.labels)
@@ -76,14 +80,18 @@ class Examples:
 
     def take(self, indices):
         """The examples at `indices`, an int array (n,)."""
-        named = self.file_name and (lambda i: self.file_name(indices[i]))
         return dataclasses.replace(
             self,
             images=self.images[indices],
             labels=self.labels[indices],
             info=dataclasses.replace(self.info, num_examples=len(indices)),
-            file_name=named,
+            names=None if self.names is None else self.names[indices],
         )
+
+    def fingerprint(self):
+        """A hash, str, of the labels, and of the names, or else of the pixels."""
+        content = self.images if self.names is None else "\n".join(self.names).encode(*_NAMES_AS)
+        return hashlib.sha256(self.labels.tobytes() + bytes(content)).hexdigest()
 
     def training_batches(self, batch_size, seed, start_step=0):
         """`stream.training_batches` of these examples; epochs begin at step 0."""
@@ -130,13 +138,18 @@ class Examples:
                 shape = tuple(self.decode(tf.constant(self.images[i])).shape)
             except tf.errors.OpError as error:
                 what = "gone" if isinstance(error, tf.errors.NotFoundError) else "damaged"
-                raise DamagedImageError(f"cannot read {self.file_name(i)}: it is {what}") from None
+                raise DamagedImageError(
+                    f"cannot read {self._path(i)}: it is {what}; put a good file in its place"
+                ) from None
             if shape != self.info.image_shape:
                 sizes = [f"{height}×{width}" for height, width, _ in (shape, self.info.image_shape)]
                 raise DamagedImageError(
-                    f"{self.file_name(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
+                    f"{self._path(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
                     "an image_size would bring all to one size"
                 )
+
+    def _path(self, index):
+        return f"{self.location}{self.names[index]}"
 
     def _checked_decode(self):
         if self.decode is None:
@@ -163,19 +176,27 @@ def hold_out(examples, count):
     from sklearn.model_selection import train_test_split  # imported here: it takes a second
 
     num_classes = examples.info.num_classes
+    per_class = np.bincount(examples.labels, minlength=num_classes)
+    if per_class.min() < 2:
+        raise ValueError(
+            "validation_examples needs 2 images of every class; "
+            f"{examples.info.class_names[per_class.argmin()]} has {per_class.min()}"
+        )
     most = len(examples) - num_classes
     if not num_classes <= count <= most:
         raise ValueError(
             f"validation_examples must be 0 or in [{num_classes}, {most}], so that both parts "
             f"have every class, got {count}"
         )
-    per_class = np.bincount(examples.labels, minlength=num_classes)
-    if per_class.min() < 2:
-        raise ValueError(
-            f"validation_examples needs 2 images of every class; "
-            f"{examples.info.class_names[per_class.argmin()]} has {per_class.min()}"
-        )
     train, held_out = train_test_split(
         np.arange(len(examples)), test_size=count, random_state=0, stratify=examples.labels
     )
+    for part in (train, held_out):
+        of_class = np.bincount(examples.labels[part], minlength=num_classes)
+        if of_class.min() == 0:
+            name = examples.info.class_names[of_class.argmin()]
+            raise ValueError(
+                f"validation_examples={count} leaves no image of {name} in one of the parts, "
+                f"as it has {per_class[of_class.argmin()]} of {len(examples)}"
+            )
     return examples.take(np.sort(train)), examples.take(np.sort(held_out))

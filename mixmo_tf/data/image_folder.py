@@ -5,7 +5,8 @@
     flowers/val/rose/*.jpg            (validation images are held out)
     flowers/val/tulip/*.png
 
-The files are read where they are, in any format that `tf.io.decode_image` knows.
+The files are read where they are, in formats that `tf.io.decode_image` decodes right (it takes
+the palette of a BMP for grey).
 """
 
 import os
@@ -17,7 +18,8 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")  # in any case
+SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")  # in any case
+_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
 PREFIX = "image_folder:"
 
 
@@ -49,22 +51,28 @@ def read(name, split, image_size=None):
     class_names = tuple(sorted(folder.name for folder in _folders(train_folder)))
     if len(class_names) < 2:
         raise ValueError(f"{train_folder} must have a folder per class, 2 or more")
+    if not has_splits and set(class_names) <= _SPLIT_NAMES:
+        names = " and ".join(class_names)
+        raise ValueError(f"{root} has the folders {names}; name them train and val")
     folder = train_folder
     if split == "test":
         folder = root / "val"
         _check_classes(folder, train_folder, class_names)
     paths, labels = _list_images(folder, class_names)
     decode = _decoder(image_size)
+    encoded_paths = np.array([os.fsencode(path) for path in paths], object)
     try:
-        shape = tuple(decode(tf.constant(paths[0])).shape)
+        shape = tuple(decode(tf.constant(encoded_paths[0])).shape)
     except tf.errors.OpError:
         raise DamagedImageError(f"cannot read {paths[0]}: it is no image") from None
+    location = f"{folder}{os.sep}"
     return Examples(
-        images=np.array(paths),
+        images=encoded_paths,
         labels=labels,
         info=Info(name, len(paths), shape, class_names),
         decode=decode,
-        file_name=lambda i: paths[i],
+        names=np.array([path.removeprefix(location) for path in paths]),
+        location=location,
     )
 
 
@@ -88,12 +96,7 @@ def _list_images(folder, class_names):
     """Paths, in the order of their names, and labels int64 (N,)."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        of_class = sorted(
-            os.path.join(parent, file)
-            for parent, _, files in os.walk(folder / class_name, followlinks=True)
-            for file in files
-            if file.lower().endswith(SUFFIXES) and not file.startswith(".")
-        )
+        of_class = sorted(_images_below(folder / class_name))
         if not of_class:
             raise ValueError(
                 f"{folder / class_name} has no images ({', '.join(SUFFIXES)})"
@@ -103,6 +106,20 @@ def _list_images(folder, class_names):
         paths += of_class
         labels += [label] * len(of_class)
     return paths, np.array(labels, np.int64)
+
+
+def _images_below(folder):
+    """Paths of the images in a folder and those inside it; a folder is visited once."""
+    visited = set()
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        real_path = os.path.realpath(parent)
+        if real_path in visited or os.path.basename(parent).startswith("."):
+            folders.clear()
+            continue
+        visited.add(real_path)
+        for file in files:
+            if file.lower().endswith(SUFFIXES) and not file.startswith("."):
+                yield os.path.join(parent, file)
 
 
 def _decoder(image_size):

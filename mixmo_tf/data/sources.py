@@ -47,7 +47,7 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         raise ValueError("the split validation needs validation_examples > 0")
     source_split = "test" if split == "test" else "train"
     if is_folder(name):
-        examples = image_folder.read(name, source_split, image_size)
+        examples = image_folder.read(full_name(name), source_split, image_size)
     else:
         arguments.one_of("dataset", name, NAMES)
         if image_size is not None:
@@ -82,7 +82,15 @@ def load(name, split, data_dir=None, **options):
 
 def has_test_split(name):
     """Whether a dataset has test images apart from its training images."""
-    return image_folder.has_test_split(name) if is_folder(name) else True
+    return image_folder.has_test_split(full_name(name)) if is_folder(name) else True
+
+
+def full_name(name):
+    """The name of a dataset; that of an image folder with its absolute path."""
+    if not is_folder(name):
+        return name
+    path = os.path.expanduser(name.removeprefix(image_folder.PREFIX))
+    return image_folder.PREFIX + os.path.abspath(path)
 
 
 def is_folder(name):
@@ -172,18 +180,21 @@ def _encoded(builder, split, class_names, name_feature, **statistics):
     import tensorflow_datasets as tfds
 
     encoded = {"image": tfds.decode.SkipDecoding()}
-    data = builder.as_dataset(split=split, decoders=encoded, batch_size=-1)
-    image_names, labels = data[name_feature].numpy(), data["label"].numpy()
+    try:
+        data = builder.as_dataset(split=split, decoders=encoded, batch_size=-1)
+    except tf.errors.OpError as error:
+        raise ValueError(
+            f"{builder.data_path} is damaged ({error.message}); remove it, to prepare it again"
+        ) from error
+    names = np.array([name.decode() for name in data[name_feature].numpy()])
+    labels = data["label"].numpy()
     shape = builder.info.features["image"].shape
     info = Info(builder.name, len(labels), shape, class_names, **statistics)
 
     def decode(image):
         return tf.io.decode_image(image, channels=shape[-1], expand_animations=False)
 
-    def file_name(i):
-        return f"{image_names[i].decode()} of {builder.data_path}"
-
-    return Examples(data["image"].numpy(), labels, info, decode, file_name)
+    return Examples(data["image"].numpy(), labels, info, decode, names, f"{builder.data_path}: ")
 
 
 _SOURCES = {

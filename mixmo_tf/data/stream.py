@@ -75,7 +75,9 @@ def evaluation_batches(arrays, batch_size, decode=None):
 
     batches = tf.data.Dataset.range(0, num_examples, batch_size).map(batch)
     if decode:
+        num_batches = -(-num_examples // batch_size)
         batches = _decoded(batches, decode).batch(batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
     return batches.prefetch(2).with_options(without_autotune())
 
 

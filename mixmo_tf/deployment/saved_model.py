@@ -1,6 +1,7 @@
 """SavedModel of a trained model: uint8 images in, probabilities out, TensorFlow alone needed."""
 
 import pathlib
+import shutil
 
 import tensorflow as tf
 
@@ -8,7 +9,7 @@ CLASS_NAMES = "class_names.txt"
 
 
 def export(model, path):
-    """Writes the SavedModel, and beside it `class_names.txt`, a line per class, if known.
+    """Writes the SavedModel's folder, in it `class_names.txt`, a line per class, if known.
 
     Its signature `serving_default` takes `images`, uint8 (n, H, W, channels) for any n, and
     gives `probabilities`, float32 (n, C), of the ensemble, and `member_probabilities`,
@@ -20,6 +21,7 @@ def export(model, path):
 
     Raises:
         FileExistsError: if there are files at `path`.
+        OSError: if it cannot be written; nothing is left there.
     """
     path = pathlib.Path(path)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
@@ -36,7 +38,15 @@ def export(model, path):
 
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
     module.weights = [variable.value for variable in model.network.variables]
-    tf.saved_model.save(module, path, signatures=probabilities)
-    if model.class_names:
-        lines = "".join(f"{name}\n" for name in model.class_names)
-        (path / CLASS_NAMES).write_text(lines, encoding="utf-8")
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, partial, signatures=probabilities)
+        if model.class_names:
+            lines = "".join(f"{name}\n" for name in model.class_names)
+            (partial / CLASS_NAMES).write_text(lines, encoding="utf-8")
+        partial.replace(path)
+    except (OSError, tf.errors.OpError) as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        reason = getattr(error, "strerror", None) or getattr(error, "message", error)
+        raise OSError(f"cannot write {path}: {reason}") from error

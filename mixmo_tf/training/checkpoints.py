@@ -49,7 +49,7 @@ def load_model(file):
     try:
         model = keras.saving.load_model(file)
     except Exception as error:  # whatever a damaged file makes Keras raise
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise ValueError(f"{file} is no readable .keras file: {reason}") from error
     if not isinstance(model, ReplicaModel):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")

@@ -9,7 +9,7 @@ def copy_weights(source, target):
     Args:
         source: MixMo, the trained one.
         target: MixMo of the same architecture; its images may have another size, its heads
-            another number of classes.
+            other classes.
 
     Returns:
         bool, whether the heads were copied too.
@@ -17,16 +17,31 @@ def copy_weights(source, target):
     Raises:
         ValueError: if the architectures differ; the message says in what.
     """
-    _check_same("num_members", source.num_members, target.num_members)
-    _check_same("network", source.network.name, target.network.name)
-    copies_heads = source.num_classes == target.num_classes
-    heads = () if copies_heads else [f"head_{i}" for i in range(target.num_members)]
-    pairs = list(zip_longest(_layers(source.network, heads), _layers(target.network, heads)))
-    for theirs, ours in pairs:
-        _check_same(f"layer {(ours or theirs).name}", _shapes(theirs), _shapes(ours))
-    for theirs, ours in pairs:
+    copies_heads = _same_classes(source, target)
+    check_same_network(source, target, with_heads=copies_heads)
+    for theirs, ours in _layer_pairs(source, target, copies_heads):
         ours.set_weights(theirs.get_weights())
     return copies_heads
+
+
+def check_same_network(source, target, with_heads=True):
+    """Raises ValueError unless both MixMo have the same layers; the message says what differs."""
+    _check_same("num_members", source.num_members, target.num_members)
+    _check_same("network", source.network.name, target.network.name)
+    for theirs, ours in _layer_pairs(source, target, with_heads):
+        _check_same(f"layer {(ours or theirs).name}", _shapes(theirs), _shapes(ours))
+
+
+def _same_classes(source, target):
+    """Whether the classes are the same; by their names, where both models have them."""
+    if source.class_names and target.class_names:
+        return source.class_names == target.class_names
+    return source.num_classes == target.num_classes
+
+
+def _layer_pairs(source, target, with_heads):
+    left_out = () if with_heads else [f"head_{i}" for i in range(target.num_members)]
+    return list(zip_longest(_layers(source.network, left_out), _layers(target.network, left_out)))
 
 
 def _layers(network, left_out):

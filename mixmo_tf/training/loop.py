@@ -41,12 +41,14 @@ def train(
 
     Raises:
         NotFiniteError, Interrupted: see `checkpoints.Checkpoints`.
+        ValueError: if history.csv lacks epochs that are done.
         OSError: if a file cannot be written.
     """
     steps_per_epoch = len(examples) // batch_size
     epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
     if epoch and not steps_done and not run_directory.history_has(path, epoch):
         epoch, steps_done = epoch - 1, steps_per_epoch
+    run_directory.check_history(path, epoch)
     run_directory.cut_history(path, epoch)
     validation_batches = validation.batches(EVALUATION_BATCH_SIZE)
 

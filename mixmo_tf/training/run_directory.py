@@ -12,7 +12,6 @@
 """
 
 import csv
-import dataclasses
 import fcntl
 import json
 import math
@@ -23,6 +22,7 @@ import keras
 import tensorflow as tf
 
 CONTENTS = ("history.csv", "checkpoints", "best.keras", "model.keras", "metrics.json")
+RESULTS = ("best.keras", "model.keras", "metrics.json")
 MAY_DIFFER = ("--data_dir", "--output_dir", "--memory_gib", "--checkpoint_steps")  # no effect
 
 
@@ -53,8 +53,7 @@ def start(path, flag_lines):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(f"another process is training in {path}") from None
-    for partial in path.glob("**/partial-*"):  # of a process that was killed while writing
-        partial.unlink()
+    _remove_partial_files(path)
     if flags_file.exists():
         _check_same_flags(path, read_flags(path), _parse(flag_lines))
     else:
@@ -68,24 +67,56 @@ def read_flags(path):
     return _parse((path / "run.flags").read_text().splitlines())
 
 
-def check_dataset(path, info):
-    """Notes the dataset of the run in dataset.json, or compares it with the one noted.
+def check_dataset(path, examples):
+    """Notes the images of the run in dataset.json, or compares them with those noted.
+
+    Args:
+        path: pathlib.Path of the run's directory.
+        examples: data.Examples by split.
 
     Raises:
-        ValueError: if the run was trained on other images; the message says what differs.
+        ValueError: if the run was trained on other images, as far as their number, size,
+            classes and file names tell; the message says what differs.
     """
     file = path / "dataset.json"
-    now = json.loads(json.dumps(dataclasses.asdict(info)))
+    info = examples["train"].info
+    now = {"image_shape": list(info.image_shape), "class_names": list(info.class_names)}
+    for split, part in examples.items():
+        now[f"{split} images"] = len(part)
+        now[f"{split} names"] = part.fingerprint()
     if not file.exists():
         _write_at_once(file, json.dumps(now, indent=2) + "\n")
         return
-    then = json.loads(file.read_text())
+    try:
+        then = json.loads(file.read_text())
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
     for key in now:
-        if then[key] != now[key]:
+        if then.get(key) != now[key]:
             raise ValueError(
-                f"{path} holds a run on other images ({key}: {_difference(then[key], now[key])}); "
-                "choose another --output_dir"
+                f"{path} holds a run on other images "
+                f"({key}: {_difference(then.get(key), now[key])}); choose another --output_dir"
             )
+
+
+def check_is_new(path):
+    """Raises ValueError if there are results that training from the start would overwrite."""
+    results = [name for name in RESULTS if (path / name).exists()]
+    results += ["history.csv"] if history_has(path, 1) else []
+    if results:
+        raise ValueError(
+            f"{path} holds {', '.join(results)} but no checkpoint to go on from; "
+            "choose another --output_dir"
+        )
+
+
+def check_history(path, epochs):
+    """Raises ValueError unless history.csv has a line for each of `epochs` epochs."""
+    if epochs and not history_has(path, epochs):
+        raise ValueError(
+            f"{path / 'history.csv'} lacks some of the {epochs} epochs that are done; "
+            "put it back to go on"
+        )
 
 
 def history_has(path, epoch):
@@ -128,18 +159,30 @@ def _difference(there, here):
         there, here = next((a, b) for a, b in zip(there, here) if a != b)
     elif isinstance(there, list):
         there, here = len(there), len(here)
+    elif isinstance(there, str):
+        return "not the same"  # hashes
     return f"{there} there, {here} here"
+
+
+def _remove_partial_files(path):
+    """What a process that was killed while writing left; nothing that is not a run's own."""
+    own = ("run.flags", "dataset.json", *CONTENTS)
+    for partial in [path / f"partial-{name}" for name in own]:
+        partial.unlink(missing_ok=True)
+    for partial in path.glob("checkpoints/partial-step_*.keras"):
+        partial.unlink()
 
 
 def _history_lines(path):
     """The complete lines of history.csv, the first with the names; none without the file."""
     history = path / "history.csv"
     lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
-    return [line for line in lines if line.endswith(b"\n")]
+    complete = [line for line in lines if line.endswith(b"\n")]
+    return complete if complete and complete[0].startswith(b"epoch,") else []
 
 
 def _parse(lines):
-    return dict(line.split("=", 1) for line in lines if line.startswith("--"))
+    return dict(line.partition("=")[::2] for line in lines if line.startswith("--"))
 
 
 def _check_same_flags(path, old, new):
