@@ -150,6 +150,22 @@ def test_history_that_is_lost_is_not_made_up(tmp_path):
         assert history.read_bytes() == content
 
 
+def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undisturbed):
+    with monkeypatch.context() as patch:
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(8, kill))
+        with pytest.raises(Killed):
+            train(tmp_path)
+    (tmp_path / "checkpoints" / "step_00000014.keras").write_bytes(b"damaged")
+    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="00000014.keras is no"):
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(4, kill))
+        with pytest.raises(Killed):
+            train(tmp_path)
+    names = [file.name for file in checkpoints.files(tmp_path / "checkpoints")]
+    assert names == ["step_00000010.keras", "step_00000012.keras", "step_00000014.keras"]
+    with pytest.warns(UserWarning, match="step_00000014.keras is no readable"):
+        assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
 def test_a_line_cut_short_in_history_is_written_anew(tmp_path, undisturbed):
     train(tmp_path)
     history = tmp_path / "history.csv"

@@ -122,8 +122,10 @@ class Checkpoints(keras.callbacks.Callback):
     def _save(self, step):
         if not all(np.all(np.isfinite(variable.numpy())) for variable in self.model.variables):
             raise NotFiniteError(f"a weight became NaN or infinite by step {step}")
-        save_model(self.model, self.folder / f"step_{step:08d}.keras")
-        for old in files(self.folder)[: -self.keep]:
+        newest = self.folder / f"step_{step:08d}.keras"
+        save_model(self.model, newest)
+        up_to_now = [file for file in files(self.folder) if file <= newest]  # not a damaged one
+        for old in up_to_now[: -self.keep]:
             old.unlink()
 
     def _stop_if_asked(self):
