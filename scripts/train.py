@@ -182,7 +182,8 @@ def announce(model, examples, strategy, path):
     shape = "×".join(map(str, info.image_shape))
     print(f"  training images {info.num_examples:,} of {shape}, {where}")
     more = ", …" if info.num_classes > 5 else ""
-    print(f"  classes         {info.num_classes}: {', '.join(info.class_names[:5])}{more}")
+    names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms
+    print(f"  classes         {info.num_classes}: {names}{more}")
     repeated = f"{FLAGS.batch_size} images, each {FLAGS.batch_repetitions} times"
     print(f"  rows per step   {rows}: {repeated}")
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
