@@ -13,6 +13,17 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+def first_step_of_each_replica(model, images, labels):
+    """What `loss_and_gradients` of a single device gives on each of two replicas' shares."""
+    shares = zip(np.split(images, 2), np.split(labels, 2))
+    return [
+        model.loss_and_gradients(
+            tf.constant(x), tf.constant(y), None, seeds.step_seed(0, 0, replica), 0.5
+        )
+        for replica, (x, y) in enumerate(shares)
+    ]
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["xla_off", "xla_on"])
 def trained(request):
     random = np.random.default_rng(0)
@@ -46,13 +57,7 @@ def test_training_logs_are_those_of_both_replicas():
         model = tiny_model()
     single = tiny_model()
     history = model.fit(images, labels, batch_size=16, verbose=0, shuffle=False).history
-    losses = [
-        single.loss_and_gradients(
-            tf.constant(images[8 * r : 8 * r + 8]), tf.constant(labels[8 * r : 8 * r + 8]), None,
-            seeds.step_seed(0, 0, r), 0.5,
-        )[0]
-        for r in range(2)
-    ]  # fmt: skip
+    losses = [loss for loss, *_ in first_step_of_each_replica(single, images, labels)]
     assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
     assert abs(losses[0] - losses[1]) > 0.01
 
@@ -134,13 +139,7 @@ def test_one_step_is_the_mean_of_the_replicas_gradients():
         model = tiny_model(l2=0.01)
     single = tiny_model(l2=0.01)
     model.fit(images, labels, batch_size=8, verbose=0, shuffle=False)
-    halves = [
-        single.loss_and_gradients(
-            tf.constant(images[4 * r : 4 * r + 4]), tf.constant(labels[4 * r : 4 * r + 4]), None,
-            seeds.step_seed(0, 0, r), 0.5,
-        )[3]
-        for r in range(2)
-    ]  # fmt: skip
+    halves = [gradients for *_, gradients in first_step_of_each_replica(single, images, labels)]
     single.optimizer.apply([(a + b) / 2 for a, b in zip(*halves)], single.trainable_variables)
     for ours, theirs in zip(model.trainable_variables, single.trainable_variables):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)

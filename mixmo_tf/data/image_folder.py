@@ -36,7 +36,7 @@ def read(name, split, image_size=None):
         Examples of three channels.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or no image in it.
+        FileNotFoundError: if there is no such folder, or a class has none in `val/`.
         ValueError: if a class folder is empty, `val/` has a class that `train/` has not, or
             `image_size` is out of range.
         DamagedImageError: if the first image cannot be read.
@@ -96,13 +96,12 @@ def _list_images(folder, class_names):
     """Paths, in the order of their names, and labels int64 (N,)."""
     paths, labels = [], []
     for label, class_name in enumerate(class_names):
-        of_class = sorted(_images_below(folder / class_name))
+        class_folder = folder / class_name
+        if not class_folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {class_folder}")
+        of_class = sorted(_images_below(class_folder))
         if not of_class:
-            raise ValueError(
-                f"{folder / class_name} has no images ({', '.join(SUFFIXES)})"
-                if (folder / class_name).is_dir()
-                else f"there is no folder {folder / class_name}"
-            )
+            raise ValueError(f"{class_folder} has no images ({', '.join(SUFFIXES)})")
         paths += of_class
         labels += [label] * len(of_class)
     return paths, np.array(labels, np.int64)

@@ -150,7 +150,7 @@ def _prepared(builder):
     except ValueError:
         raise
     except Exception as error:  # whatever the network, the disk and TFDS raise
-        reason = str(error).splitlines()[0]
+        reason = str(error).split("\n")[0] or type(error).__name__
         raise MissingDataError(
             f"{builder.name} is not in {builder.data_path}, and could not be prepared: {reason}"
         ) from error
