@@ -3,13 +3,29 @@
 Where the paper's ideas are:
 
     κ ~ Dirichlet(α), loss weights w_r(κ)       ratios.py
-    mixing blocks 𝓜                             masks.py, mixing.py
+    mixing blocks 𝓜                             masks/, mixing.py
     pairing, batch and input repetition         pairing.py
+    MSDA inside a member, labels under 𝓜        msda.py
     probability of the binary block, p(t)       probability.py
-    forward pass, weighted loss, ensemble       model.py
+    all that a step draws                       draws.py
+    forward pass, weighted loss                 model.py
+    ensembling                                  ensemble.py, deep_ensemble.py
+    ratio-error, memory split                   evaluation/
 """
 
-from mixmo_tf import augmentation, data, masks, networks, pairing, ratios, seeds, training
+from mixmo_tf import (
+    augmentation,
+    data,
+    evaluation,
+    masks,
+    msda,
+    networks,
+    pairing,
+    ratios,
+    seeds,
+    training,
+)
+from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.model import MixMo
 from mixmo_tf.probability import AnnealedProbability
@@ -17,11 +33,14 @@ from mixmo_tf.probability import AnnealedProbability
 __version__ = "0.1.0"
 __all__ = [
     "AnnealedProbability",
+    "DeepEnsemble",
     "MixMo",
     "MixingLayer",
     "augmentation",
     "data",
+    "evaluation",
     "masks",
+    "msda",
     "networks",
     "pairing",
     "ratios",

@@ -4,12 +4,22 @@ Each (row, member) image is augmented on its own, so the repeats of an image dif
 changes are drawn by `draw` and applied by `apply`, which is deterministic.
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 
 PADDING = 4  # pixels added on every side before the crop, zeros
 NAMES = ("none", "crop", "crop_flip")
+
+
+class Views(NamedTuple):
+    """Which image each (row, member) sees, and how it is changed: arguments of `apply`."""
+
+    rows: tf.Tensor  # int32 (B, M)
+    offsets: tf.Tensor  # int32 (B, M, 2)
+    flips: tf.Tensor  # bool (B, M)
 
 
 def draw(name, shape, seed):

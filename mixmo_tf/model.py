@@ -4,41 +4,27 @@ Read `MixMo.train_step` first, then `MixMo.weighted_loss`: draw, augment, mix, f
 Each draw is a few lines in the file named after it.
 """
 
-import math
-from typing import NamedTuple
-
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, masks, pairing, ratios, seeds
+from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
 from mixmo_tf.data.checks import check_images, check_labels
-from mixmo_tf.deployment import saved_model
-from mixmo_tf.training.replica_model import ReplicaModel, at_least_one, average_over_replicas
-
-ENSEMBLES = ("logits", "probabilities")
-
-
-class Draws(NamedTuple):
-    """All that is random in a step; see `pairing`, `augmentation` and `masks`."""
-
-    rows: tf.Tensor  # int32 (B, M)
-    offsets: tf.Tensor  # int32 (B, M, 2)
-    flips: tf.Tensor  # bool (B, M)
-    binary: tf.Tensor  # bool (), whether the batch is on the binary block
-    masks: tf.Tensor  # float32 (B, h, w, M)
+from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.training.replica_model import at_least_one, average_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
-class MixMo(ReplicaModel):
+class MixMo(Ensemble):
     """Trains a network's M members on mixed images; predicts with their ensemble.
 
     Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,).
     `fit` takes ordinary data, each image once per epoch: repetition, augmentation,
     normalisation and mixing happen inside the step. Its `loss` is the weighted loss without
     the decay, its `member_i_accuracy` how often member i is right about the image it was
-    given, its `binary_share` the share of batches on the binary block. `evaluate` gives the
-    ensemble's mean negative log-likelihood as `loss`, the ensemble's compiled metrics, and
-    each member's accuracy.
+    given (under `msda`, about the image that has the larger part), its `binary_share` the
+    share of batches on the binary block. `evaluate` gives the ensemble's mean negative
+    log-likelihood as `loss`, the ensemble's compiled metrics, each member's accuracy, and
+    `ratio_error`, the members' diversity.
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
@@ -50,6 +36,8 @@ class MixMo(ReplicaModel):
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
         input_repetition: float ρ in [0, 1], share of rows in which all members see the same
             image.
+        msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
+            image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss.
         augmentation: one of `augmentation.NAMES`.
@@ -72,6 +60,7 @@ class MixMo(ReplicaModel):
         weight_root=3.0,
         batch_repetitions=4,
         input_repetition=0.0,
+        msda=None,
         ensemble="logits",
         l2=0.0,
         augmentation="crop_flip",
@@ -81,35 +70,30 @@ class MixMo(ReplicaModel):
         class_names=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        num_members, num_classes = network.output.shape[1:]
+        image_shape = network.input["image_0"].shape[1:]
+        super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
-        self.num_members, self.num_classes = network.output.shape[1:]
-        self.image_shape = tuple(network.input["image_0"].shape[1:])
         self.mixing = mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
         self.weight_root = weight_root
         self.batch_repetitions = batch_repetitions
         self.input_repetition = input_repetition
-        self.ensemble = ensemble
+        self.msda = msda
         self.l2 = l2
         self.augmentation = augmentation
         self.mean = tuple(mean)
         self.std = tuple(std)
         self.seed = seed
-        self.class_names = None if class_names is None else tuple(class_names)
         self._check_arguments()
-        self.member_accuracies = [
-            keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(self.num_members)
-        ]
         self.binary_share = keras.metrics.Mean(name="binary_share")
-        self.built = True
+
+    @property
+    def networks(self):
+        return [self.network]
 
     # Inference ---------------------------------------------------------------------------
-
-    def call(self, images):
-        """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
-        return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
     def member_logits(self, images):
         """Every member's logits on the same images, without mixing.
@@ -124,19 +108,8 @@ class MixMo(ReplicaModel):
         num_images = tf.shape(images)[0]
         images = augmentation.normalise(at_least_one(images), self.mean, self.std)
         members = tf.repeat(images[:, None], self.num_members, axis=1)  # (n, M, H, W, channels)
-        masks = self._even_masks(tf.shape(images)[0])
+        masks = draws.even_masks(self, tf.shape(images)[0])
         return self.forward(members, masks, training=False)[:num_images]
-
-    def ensemble_logits(self, member_logits):
-        """The ensemble's logits (n, C), from its members' (n, M, C).
-
-        They are the mean of the members' logits, or the logarithm of the mean of the members'
-        probabilities.
-        """
-        if self.ensemble == "logits":
-            return tf.reduce_mean(member_logits, axis=1)
-        log_probabilities = tf.nn.log_softmax(member_logits)
-        return tf.reduce_logsumexp(log_probabilities, axis=1) - math.log(self.num_members)
 
     # Training ----------------------------------------------------------------------------
 
@@ -145,6 +118,8 @@ class MixMo(ReplicaModel):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
         labels = check_labels(labels, self.num_classes)
+        if self.msda and images.shape[0] == 1:
+            raise ValueError("msda needs two images or more in a step of a replica, got 1")
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
@@ -161,6 +136,8 @@ class MixMo(ReplicaModel):
             tracker.update_state(value)
         return {tracker.name: tracker.result() for tracker in self.training_trackers}
 
+    training_only = ("binary_share",)  # `evaluate` leaves it out
+
     @property
     def training_trackers(self):
         """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
@@ -175,60 +152,46 @@ class MixMo(ReplicaModel):
             whether the batch was on the binary block, float32 (); and the gradients of
             (weighted loss + l2·ΣW²) / replicas.
         """
-        draws = self.draw(tf.shape(images)[0], seed, mixing_probability)
-        members = augmentation.apply(images, draws.rows, draws.offsets, draws.flips)
-        members = augmentation.normalise(members, self.mean, self.std)  # (B, M, H, W, channels)
-        labels = tf.gather(labels, draws.rows)  # (B, M)
+        drawn = draws.draw(self, tf.shape(images)[0], seed, mixing_probability)
+        members, labels = self.members_of(images, labels, drawn)
         if sample_weight is not None:
-            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), draws.rows)  # (B, M)
+            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), drawn.views.rows)  # (B, M)
 
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            logits = self.forward(members, draws.masks, training=True)
-            loss = self.weighted_loss(logits, labels, draws.masks, sample_weight)
+            logits = self.forward(members, drawn.masks, training=True)
+            loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
             objective = self.optimizer.scale_loss((loss + self._decay()) / replicas)
         gradients = tape.gradient(objective, self.trainable_variables)
+        if self.msda:
+            labels = tf.argmax(labels, axis=-1)
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
-        return loss, tf.cast(correct, tf.float32), tf.cast(draws.binary, tf.float32), gradients
+        return loss, tf.cast(correct, tf.float32), tf.cast(drawn.binary, tf.float32), gradients
 
-    def draw(self, num_images, seed, mixing_probability):
-        """Draws all that is random in a step on `num_images` images.
+    def members_of(self, images, labels, drawn):
+        """What each member is shown in each row, and what it is to say.
 
         Args:
-            num_images: int or int32 scalar, n.
-            seed: int32 (2,).
-            mixing_probability: float scalar, the chance of the binary block.
+            images: (n, H, W, channels), pixels 0–255.
+            labels: int (n,).
+            drawn: draws.Draws.
 
         Returns:
-            Draws, with B = n·b rows.
+            Normalised images, float32 (B, M, H, W, channels); labels, int (B, M), or under
+            `msda` label vectors, float32 (B, M, C).
         """
-        pairing_seed, augmentation_seed, masks_seed = seeds.split(seed, 3)
-        num_rows = num_images * self.batch_repetitions
-        rows = pairing.draw(
-            num_images,
-            self.num_members,
-            self.batch_repetitions,
-            self.input_repetition,
-            pairing_seed,
-        )
-        offsets, flips = augmentation.draw(
-            self.augmentation, [num_rows, self.num_members], augmentation_seed
-        )
-        binary, masks = self._draw_masks(num_rows, masks_seed, mixing_probability)
-        return Draws(rows, offsets, flips, binary, masks)
-
-    def _draw_masks(self, num_rows, seed, mixing_probability):
-        """Whether the batch is on the binary block, bool (), and its masks (B, h, w, M)."""
-        if self.num_members == 1:
-            return tf.constant(False), self._even_masks(num_rows)
-        ratios_seed, choice_seed, block_seed = seeds.split(seed, 3)
-        size = self.network.input["masks"].shape[1:3]
-        kappa = ratios.draw(num_rows, self.num_members, self.alpha, ratios_seed)  # (B, M)
-        binary = seeds.uniform([], choice_seed) < mixing_probability
-        return binary, tf.where(
-            binary,
-            masks.draw(self.mixing, kappa, size, block_seed),
-            masks.draw("linear", kappa, size, block_seed),
+        members = augmentation.apply(images, *drawn.views)
+        members = augmentation.normalise(members, self.mean, self.std)  # (B, M, H, W, channels)
+        member_labels = tf.gather(labels, drawn.views.rows)  # (B, M)
+        if drawn.partners is None:
+            return members, member_labels
+        partners = augmentation.apply(images, *drawn.partners.views)
+        partners = augmentation.normalise(partners, self.mean, self.std)
+        partner_labels = tf.gather(labels, drawn.partners.views.rows)  # (B, M)
+        msda_masks, label_ratio = msda.under_mixing(drawn.partners.masks, drawn.masks)
+        return (
+            msda.mix(members, partners, msda_masks),
+            msda.mix_labels(member_labels, partner_labels, label_ratio, self.num_classes),
         )
 
     def weighted_loss(self, member_logits, labels, masks, sample_weight=None):
@@ -236,7 +199,7 @@ class MixMo(ReplicaModel):
 
         Args:
             member_logits: float (B, M, C).
-            labels: int (B, M).
+            labels: int (B, M), or label vectors, float (B, M, C).
             masks: float (B, h, w, M); their means over the pixels are the realised ratios.
             sample_weight: float (B, M) or None.
 
@@ -247,7 +210,10 @@ class MixMo(ReplicaModel):
         weights = ratios.loss_weights(realised, self.weight_root)
         if sample_weight is not None:
             weights *= tf.cast(sample_weight, weights.dtype)
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
+        if len(labels.shape) == 3:
+            cross_entropy = tf.nn.softmax_cross_entropy_with_logits(labels, member_logits)
+        else:
+            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
         return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
 
     def _decay(self):
@@ -263,43 +229,17 @@ class MixMo(ReplicaModel):
             inputs["masks"] = masks
         return self.network(inputs, training=training)
 
-    def _even_masks(self, num_rows):
-        size = self.network.input["masks"].shape[1:3] if self.num_members > 1 else (1, 1)
-        return tf.fill([num_rows, *size, self.num_members], 1.0 / self.num_members)
-
     def _mixing_probability(self):
         if callable(self.mixing_probability):
             return self.mixing_probability(self.step)
         return tf.constant(self.mixing_probability, tf.float32)
 
-    # Evaluation --------------------------------------------------------------------------
-
-    def test_step(self, data):
-        """Judges the ensemble and each member on ordinary images."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        labels = check_labels(labels, self.num_classes)
-        member_logits = self.member_logits(images)  # (n, M, C)
-        ensemble = self.ensemble_logits(member_logits)  # (n, C)
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, ensemble)  # (n,)
-        self.loss_tracker.update_state(nll, sample_weight)
-        predicted = tf.argmax(member_logits, axis=-1, output_type=labels.dtype)  # (n, M)
-        for i, accuracy in enumerate(self.member_accuracies):
-            accuracy.update_state(tf.equal(predicted[:, i], labels), sample_weight)
-        results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
-        return {name: results[name] for name in results if name != self.binary_share.name}
-
     # Saving ------------------------------------------------------------------------------
-
-    def export(self, filepath, format="tf_saved_model", verbose=None):
-        """Writes a SavedModel that takes uint8 images; see `deployment.saved_model.export`."""
-        del verbose  # Keras' argument; there is nothing to tell
-        arguments.one_of("format", format, ("tf_saved_model",))
-        saved_model.export(self, filepath)
 
     def get_config(self):
         names = (
             "network mixing mixing_probability alpha weight_root batch_repetitions "
-            "input_repetition ensemble l2 augmentation mean std seed class_names"
+            "input_repetition msda ensemble l2 augmentation mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
         for name in ("network", "mixing_probability"):
@@ -324,16 +264,12 @@ class MixMo(ReplicaModel):
         arguments.at_least("batch_repetitions", self.batch_repetitions, 1)
         arguments.whole("batch_repetitions", self.batch_repetitions)
         arguments.within("input_repetition", self.input_repetition, 0, 1)
-        arguments.one_of("ensemble", self.ensemble, ENSEMBLES)
+        if self.msda is not None:
+            arguments.one_of("msda", self.msda, msda.NAMES)
         arguments.at_least("l2", self.l2, 0)
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
         arguments.within("seed", self.seed, 0, 2**31 - 1)
         arguments.whole("seed", self.seed)
-        if self.class_names and len(self.class_names) != self.num_classes:
-            raise ValueError(
-                f"class_names must be the {self.num_classes} of the network, "
-                f"got {len(self.class_names)}"
-            )
         channels = self.image_shape[2]
         if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
             raise ValueError(

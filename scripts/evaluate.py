@@ -1,11 +1,16 @@
 """Judges a trained model: the ensemble beside its members.
 
-python scripts/evaluate.py --model=runs/digits
+    python scripts/evaluate.py --model=runs/digits
+
+Several models, separated by commas, are judged as one deep ensemble, beside each of them.
+With --output_dir that is kept: model.keras, which evaluate.py and export.py take like any
+other, metrics.json, and in run.flags the dataset.
 """
 
 import json
 import os
 import pathlib
+import shutil
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -13,11 +18,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mixmo_tf import data
+from mixmo_tf import data, deep_ensemble
 from mixmo_tf.training import checkpoints, run_directory
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
+flags.DEFINE_list(
+    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
+)
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
 flags.DEFINE_enum(
     "split",
@@ -30,6 +37,9 @@ flags.DEFINE_string(
 )
 flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
 flags.DEFINE_string("json", None, "File to write the figures to; none if not set.")
+flags.DEFINE_string(
+    "output_dir", None, "New folder to keep the model and its figures in; none if not set."
+)
 flags.mark_flag_as_required("model")
 
 
@@ -38,30 +48,37 @@ def main(arguments):
         sys.exit(f"evaluate.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     try:
-        check_folder_of_json()
-        model = checkpoints.load_model(FLAGS.model)
+        check_outputs()
+        model = deep_ensemble.load(FLAGS.model)
         model.compile(metrics=["accuracy"])
-        examples, title = load_data(model)
+        examples, described = load_data(model)
         results = evaluate(model, examples)
-        print_table(model, results, f"{title}: {len(examples):,} images")
+        dataset, split = described["--dataset"], described["--split"]
+        print_table(model, results, f"{dataset}, {split}: {len(examples):,} images")
         if FLAGS.json:
             pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
+        if FLAGS.output_dir:
+            keep(model, results, described, len(examples))
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
 
 
-def check_folder_of_json():
+def check_outputs():
+    """Raises OSError where the results could not be written."""
     folder = pathlib.Path(FLAGS.json or ".").parent
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} for --json")
+    output = pathlib.Path(FLAGS.output_dir or "")
+    if FLAGS.output_dir and output.exists():
+        raise FileExistsError(f"{output} exists; choose another --output_dir")
 
 
 def load_data(model):
-    """The Examples to judge the model on, and what they are called."""
-    run_flags = flags_of_run(pathlib.Path(FLAGS.model))
+    """The Examples to judge the model on, and the flags that describe them, by name."""
+    run_flags = flags_of_run(pathlib.Path(FLAGS.model[0]))
     dataset = FLAGS.dataset or run_flags.get("--dataset")
     if dataset is None:
-        raise ValueError(f"{FLAGS.model} is not in a run's folder: name the --dataset")
+        raise ValueError(f"{FLAGS.model[0]} is not in a run's folder: name the --dataset")
     dataset = data.full_name(dataset)
     options = {}
     if dataset == run_flags.get("--dataset"):  # the same images held out, of the same size
@@ -82,7 +99,8 @@ def load_data(model):
     for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
         if ours != theirs:
             raise ValueError(f"{dataset} has the class {theirs} where the model has {ours}")
-    return examples, f"{dataset}, {split}"
+    described = {"--dataset": dataset, "--split": split, "--data_dir": data_dir}
+    return examples, described | {f"--{name}": value for name, value in options.items()}
 
 
 def default_split(dataset, options):
@@ -114,8 +132,36 @@ def print_table(model, results, title):
     print(title)
     print(f"  {'ensemble':<12} accuracy {results['accuracy']:.2%}   NLL {results['loss']:.4f}"
           f"   (mean of {model.ensemble})")  # fmt: skip
+    several = len(FLAGS.model) > 1
     for i, tracker in enumerate(model.member_accuracies):
-        print(f"  {f'member {i}':<12} accuracy {results[tracker.name]:.2%}")
+        name = FLAGS.model[i] if several else f"member {i}"
+        print(f"  {name:<12} accuracy {results[tracker.name]:.2%}")
+    if "ratio_error" in results:
+        print(f"  {'diversity':<12} ratio-error {results['ratio_error']:.3f}")
+
+
+def keep(model, results, described, num_examples):
+    """Writes the model, its figures and the dataset's flags to --output_dir, all at once."""
+    output = pathlib.Path(FLAGS.output_dir)
+    partial = output.with_name(f"partial-{output.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    flag_lines = [f"{name}={value}" for name, value in described.items() if value is not None]
+    comments = [f"# of {file}" for file in FLAGS.model]
+    (partial / "run.flags").write_text("\n".join([*comments, *flag_lines]) + "\n")
+    checkpoints.save_model(model, partial / "model.keras")
+    figures = {
+        "dataset": described["--dataset"],
+        "split": described["--split"],
+        "examples": num_examples,
+        "ensemble": model.ensemble,
+        "models": FLAGS.model,
+        **results,
+        "libraries": run_directory.versions(),
+    }
+    run_directory.write_metrics(partial, figures)
+    partial.rename(output)
+    print(f"Saved the model and its figures in {output}.")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
     python scripts/export.py --model=runs/digits
 
+Several models, separated by commas, become one SavedModel, a deep ensemble.
+
 It takes uint8 images (n, height, width, channels) and gives `probabilities` (n, C) of the
 ensemble and `member_probabilities` (n, M, C); class_names.txt in its folder names the C classes.
 """
@@ -15,12 +17,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mixmo_tf.training import checkpoints
+from mixmo_tf import deep_ensemble
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
+flags.DEFINE_list(
+    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
+)
 flags.DEFINE_string(
-    "output_dir", None, "Folder of the SavedModel; saved_model beside the model if not set."
+    "output_dir", None, "Folder of the SavedModel; saved_model beside a single model if not set."
 )
 flags.mark_flag_as_required("model")
 
@@ -30,11 +34,13 @@ def main(arguments):
         sys.exit(f"export.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
-    source = pathlib.Path(FLAGS.model)
+    source = pathlib.Path(FLAGS.model[0])
     folder = source if source.is_dir() else source.parent
     output = pathlib.Path(FLAGS.output_dir or folder / "saved_model")
     try:
-        model = checkpoints.load_model(source)
+        if len(FLAGS.model) > 1 and not FLAGS.output_dir:
+            raise ValueError("several models need an --output_dir for their SavedModel")
+        model = deep_ensemble.load(FLAGS.model)
         model.export(output)
     except (ValueError, OSError) as error:
         sys.exit(f"export.py: {error}")

@@ -100,6 +100,7 @@ def train(model, examples, path):
             batch_size=FLAGS.batch_size,
             checkpoint_steps=FLAGS.checkpoint_steps,
             keep_best=FLAGS.validation_examples > 0,
+            augmix=FLAGS.augmix,
             verbose=1 if sys.stdout.isatty() else 2,
         )
     except checkpoints.NotFiniteError as error:
@@ -134,6 +135,8 @@ def judge(model, examples, path):
     print(f"On the {split} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
+    if "ratio_error" in results:
+        print(f"  ratio-error        {results['ratio_error']:.3f}")
     if (path / "best.keras").exists():
         epoch, accuracy = run_directory.best_epoch(path)
         figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
@@ -158,7 +161,13 @@ def check_sizes(info, strategy):
             f"batch_size must be in [1, {info.num_examples}], the number of training images, "
             f"got {FLAGS.batch_size}"
         )
-    stream.check_shares(FLAGS.batch_size, strategy.num_replicas_in_sync)
+    replicas = strategy.num_replicas_in_sync
+    stream.check_shares(FLAGS.batch_size, replicas)
+    if FLAGS.msda != "none" and FLAGS.batch_size < 2 * replicas:
+        raise ValueError(
+            f"batch_size must be >= {2 * replicas} for --msda, which mixes images of one step, "
+            f"got {FLAGS.batch_size}"
+        )
 
 
 def initialize(model, file):

@@ -7,8 +7,8 @@ import keras
 from absl import flags
 
 import mixmo_tf
-from mixmo_tf import augmentation, data, masks, networks
-from mixmo_tf.model import ENSEMBLES
+from mixmo_tf import augmentation, data, masks, msda, networks
+from mixmo_tf.ensemble import ENSEMBLES
 
 FLAGS = flags.FLAGS
 
@@ -60,9 +60,10 @@ flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the ensemble averages o
 # Method
 flags.DEFINE_enum(
     "mixing",
-    "cutmix",
-    masks.NAMES,
-    "Mixing block of the batches that p picks; the others are linear. Unused with one member.",
+    None,
+    ["none", *masks.NAMES],
+    "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or none "
+    "with one member.",
 )
 flags.DEFINE_float(
     "mixing_probability",
@@ -76,7 +77,20 @@ flags.DEFINE_float(
     "input_repetition", 0.0, "ρ in [0, 1], share of rows in which all members see one image."
 )
 flags.DEFINE_enum(
+    "msda",
+    "none",
+    ["none", *msda.NAMES],
+    "Mixed-sample data augmentation inside each member's image, of half of the images.",
+)
+flags.DEFINE_enum(
     "augmentation", "crop", augmentation.NAMES, "Random changes of every member's image."
+)
+
+flags.DEFINE_boolean(
+    "augmix",
+    False,
+    "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run cannot "
+    "be repeated bit for bit.",
 )
 
 # Optimisation
@@ -155,12 +169,13 @@ def build_model(info):
     total_steps = max(FLAGS.epochs, 1) * steps_per_epoch
     model = mixmo_tf.MixMo(
         build_network(info),
-        mixing=FLAGS.mixing if FLAGS.num_members > 1 else None,
+        mixing=_mixing(),
         mixing_probability=mixmo_tf.AnnealedProbability(FLAGS.mixing_probability, total_steps),
         alpha=FLAGS.alpha,
         weight_root=FLAGS.weight_root,
         batch_repetitions=FLAGS.batch_repetitions,
         input_repetition=FLAGS.input_repetition,
+        msda=None if FLAGS.msda == "none" else FLAGS.msda,
         ensemble=FLAGS.ensemble,
         l2=FLAGS.l2,
         augmentation=FLAGS.augmentation,
@@ -178,6 +193,12 @@ def build_model(info):
         jit_compile={"auto": "auto", "true": True, "false": False}[FLAGS.jit_compile],
     )
     return model
+
+
+def _mixing():
+    if FLAGS.mixing is None:
+        return "cutmix" if FLAGS.num_members > 1 else None
+    return None if FLAGS.mixing == "none" else FLAGS.mixing
 
 
 def _milestones():

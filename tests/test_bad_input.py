@@ -8,7 +8,10 @@ from conftest import tiny_model, tiny_network
 import mixmo_tf
 
 BAD_ARGUMENTS = [
-    ({"mixing": "cutmax"}, "mixing must be one of linear, cutmix, got 'cutmax'"),
+    (
+        {"mixing": "cutmax"},
+        "mixing must be one of linear, cutmix, patchup, cow, fmix, .*, got 'cutmax'",
+    ),
     ({"mixing_probability": 1.5}, r"mixing_probability must be in \[0, 1\], got 1.5"),
     ({"alpha": -1}, "alpha must be >= 0, got -1"),
     ({"alpha": float("nan")}, "alpha must be >= 0, got nan"),

@@ -5,7 +5,7 @@ import tensorflow as tf
 from conftest import tiny_model
 
 import mixmo_tf
-from mixmo_tf import seeds
+from mixmo_tf import draws, evaluation, seeds
 
 
 def weights_of(model):
@@ -26,6 +26,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
     assert set(history) == {
         "loss", "member_0_accuracy", "member_1_accuracy", "binary_share",
         "val_loss", "val_accuracy", "val_member_0_accuracy", "val_member_1_accuracy",
+        "val_ratio_error",
     }  # fmt: skip
     assert history["loss"][-1] < 0.7 * history["loss"][0]
     assert history["val_accuracy"][-1] > 0.9
@@ -67,6 +68,7 @@ def test_evaluate_is_the_mean_over_all_examples(pixels_and_labels):
         "accuracy": np.mean(ensemble.argmax(axis=1) == labels),
         "member_0_accuracy": np.mean(logits[:, 0].argmax(axis=1) == labels),
         "member_1_accuracy": np.mean(logits[:, 1].argmax(axis=1) == labels),
+        "ratio_error": evaluation.ratio_error(logits.argmax(axis=2), labels),
     }
     assert results == pytest.approx(by_hand, rel=1e-5)
     np.testing.assert_allclose(model.predict(images[:37], verbose=0), ensemble, atol=1e-6)
@@ -156,7 +158,7 @@ def draw_masks():
 
     @tf.function
     def draw(step, probability):
-        return model.draw(1, seeds.step_seed(0, step, 0), probability).masks
+        return draws.draw(model, 1, seeds.step_seed(0, step, 0), probability).masks
 
     return lambda step, probability: draw(tf.constant(step), tf.constant(probability)).numpy()
 
@@ -280,7 +282,7 @@ def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
         each.fit(images, labels, batch_size=8, verbose=0)
     assert all(np.array_equal(a, b) for a, b in zip(weights_of(model), weights_of(loaded)))
     assert loaded.evaluate(images, labels, verbose=0, return_dict=True).keys() == {
-        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy",
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
     }  # fmt: skip
 
 

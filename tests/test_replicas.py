@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
-from mixmo_tf import seeds
+from mixmo_tf import draws, seeds
 
 
 def two_replicas():
@@ -124,9 +124,11 @@ def test_replicas_draw_for_themselves():
 
     strategy = two_replicas()
     first, second = strategy.experimental_local_results(strategy.run(step_seed))
-    ours, theirs = (model.draw(4, seed, 0.5) for seed in (first, second))
-    for name in ("rows", "offsets", "flips", "masks"):
-        assert not np.array_equal(getattr(ours, name), getattr(theirs, name)), name
+    ours, theirs = (draws.draw(model, 4, seed, 0.5) for seed in (first, second))
+    for name in ("rows", "offsets", "flips"):
+        pair = (getattr(drawn.views, name) for drawn in (ours, theirs))
+        assert not np.array_equal(*pair), name
+    assert not np.array_equal(ours.masks, theirs.masks)
 
 
 def test_one_step_is_the_mean_of_the_replicas_gradients():

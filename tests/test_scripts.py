@@ -8,6 +8,7 @@ import zipfile
 import keras
 import pytest
 from absl.testing import flagsaver
+from conftest import tiny_model
 from scripts_at_work import ROOT, exit_messages, run
 
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -45,7 +46,7 @@ def test_train_writes_history_checkpoints_and_flags(finished):
     assert checkpoints == ["step_00000022.keras", "step_00000044.keras"]
     lines = (path / "run.flags").read_text().splitlines()
     assert f"# keras {keras.__version__}" in lines
-    assert {"--filters=4", "--seed=0", "--mixing=cutmix"} <= set(lines)
+    assert {"--filters=4", "--seed=0", "--msda=none"} <= set(lines)
 
 
 def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
@@ -126,6 +127,11 @@ BAD_FLAGS = [
         "--network=wide_resnet --depth=27",
         "depth of a wide_resnet must be 10, 16, 22, 28, …, got 27",
     ),
+    (
+        "--num_members=1 --mixing=cow",
+        "mixing must be None for a network with M = 1, got 'cow'",
+    ),
+    ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
     ("--image_size=16", "image_size is for an image_folder, got 16 for digits"),
@@ -163,7 +169,13 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
         ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is no readable .keras file"),
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "cifar10 is not in"),
         ([f"--model={path}", "--split=validation"], "validation needs validation_examples > 0"),
+        ([f"--model={path}", f"--output_dir={path}"], f"{path} exists; choose another"),
+        (
+            [f"--model={path},{tmp_path / 'other.keras'}"],
+            "the models of an ensemble must have the same image_shape: model 0 has (32, 32, 3)",
+        ),
     )
+    tiny_model().save(tmp_path / "other.keras")
     endings = exit_messages("evaluate", *(flags for flags, _ in cases))
     for ending, (_, message) in zip(endings, cases):
         assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending

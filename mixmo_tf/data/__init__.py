@@ -1,5 +1,6 @@
 """Datasets by name, and the batches that training takes from them."""
 
+from mixmo_tf.data.augmix import augmix
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
 from mixmo_tf.data.sources import (
     NAMES,
@@ -21,6 +22,7 @@ __all__ = [
     "Examples",
     "Info",
     "MissingDataError",
+    "augmix",
     "evaluation_batches",
     "full_batches",
     "full_name",

@@ -16,7 +16,7 @@ def export(model, path):
     float32 (n, M, C). Normalisation is inside.
 
     Args:
-        model: MixMo.
+        model: MixMo or DeepEnsemble.
         path: folder that is created; it must not exist, or be empty.
 
     Raises:
@@ -37,7 +37,7 @@ def export(model, path):
         }
 
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
-    module.weights = [variable.value for variable in model.network.variables]
+    module.weights = [v.value for network in model.networks for v in network.variables]
     partial = path.with_name(f"partial-{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import keras
 
+from mixmo_tf import data
 from mixmo_tf.training import run_directory
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.interruption import Request
@@ -20,6 +21,7 @@ def train(
     batch_size,
     checkpoint_steps=None,
     keep_best=False,
+    augmix=False,
     verbose="auto",
 ):
     """Trains up to `epochs` epochs; the model's step says how far it is.
@@ -37,6 +39,8 @@ def train(
         batch_size: int, distinct images per step.
         checkpoint_steps: int, or None for a checkpoint per epoch.
         keep_best: bool, whether best.keras is written.
+        augmix: bool, whether `data.augmix` changes the training images; then the weights are
+            not those of a run that was never interrupted.
         verbose: as in `fit`.
 
     Raises:
@@ -54,8 +58,9 @@ def train(
 
     def fit(last_epoch, steps, *more_callbacks):
         start_step = int(model.step.numpy())
+        batches = examples.training_batches(batch_size, model.seed, start_step)
         model.fit(
-            examples.training_batches(batch_size, model.seed, start_step),
+            data.augmix(batches) if augmix else batches,
             steps_per_epoch=steps,
             initial_epoch=epoch,
             epochs=last_epoch,

@@ -120,6 +120,12 @@ class ReplicaModel(keras.Model):
         trackers = self.training_trackers if self.compiled else []
         return [variable for tracker in trackers for variable in tracker.variables]
 
+    training_trackers = ()
+
+    def loss_and_gradients(self, *step):
+        """What XLA compiles; a subclass that is trained writes it."""
+        raise NotImplementedError
+
     def fit(
         self,
         x=None,

@@ -1,0 +1,98 @@
+"""Deep ensembles: networks that were trained apart, used as one (Lakshminarayanan et al. 2017)."""
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.training import checkpoints
+
+
+def load(files):
+    """Loads one model, or several as a DeepEnsemble.
+
+    Args:
+        files: list of runs' folders and .keras files.
+
+    Raises:
+        FileNotFoundError: if one is missing.
+        ValueError: if one cannot be read, or they cannot be one ensemble.
+    """
+    models = [checkpoints.load_model(file) for file in files]
+    if len(models) == 1:
+        return models[0]
+    try:
+        return DeepEnsemble(models)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(map(str, files))}: {error}") from None
+
+
+@keras.saving.register_keras_serializable(package="mixmo_tf")
+class DeepEnsemble(Ensemble):
+    """Trained models as one: judged, saved and exported like any of them.
+
+    Its members are the models, each with the prediction of its own ensemble; a plain network
+    is an ensemble of one.
+
+    Args:
+        models: list of two or more MixMo models for the same images and classes.
+        ensemble: "logits" or "probabilities", what is averaged over the models; that of the
+            models if None.
+
+    Raises:
+        ValueError: if the models differ in images or classes, or, without `ensemble`, in what
+            they average; the message says which and how.
+    """
+
+    def __init__(self, models, *, ensemble=None, **kwargs):
+        models = list(models)
+        if len(models) < 2:
+            raise ValueError(f"models must be two or more, got {len(models)}")
+        what = ["image_shape", "num_classes", "class_names"]
+        for name in what if ensemble else [*what, "ensemble"]:
+            _check_same(name, [getattr(model, name) for model in models])
+        first = models[0]
+        super().__init__(
+            len(models),
+            first.num_classes,
+            first.image_shape,
+            ensemble or first.ensemble,
+            first.class_names,
+            **kwargs,
+        )
+        self.models = models
+
+    def member_logits(self, images):
+        """Each model's ensemble logits: pixels (n, H, W, channels) -> float32 (n, M, C)."""
+        return tf.stack([m.ensemble_logits(m.member_logits(images)) for m in self.models], axis=1)
+
+    @property
+    def networks(self):
+        return [network for model in self.models for network in model.networks]
+
+    def fit(self, *args, **kwargs):
+        """A deep ensemble is not trained: its models are, one by one."""
+        raise ValueError("a DeepEnsemble is not trained: train its models one by one")
+
+    def get_config(self):
+        models = [keras.saving.serialize_keras_object(model) for model in self.models]
+        return {**super().get_config(), "models": models, "ensemble": self.ensemble}
+
+    @classmethod
+    def from_config(cls, config):
+        models = [keras.saving.deserialize_keras_object(model) for model in config.pop("models")]
+        return cls(models, **config)
+
+
+def _check_same(name, values):
+    for i, value in enumerate(values):
+        if value != values[0]:
+            raise ValueError(
+                f"the models of an ensemble must have the same {name}: "
+                f"model 0 has {_brief(values[0])}, model {i} has {_brief(value)}"
+            )
+
+
+def _brief(value):
+    if isinstance(value, tuple) and len(value) > 5:
+        return f"{', '.join(map(str, value[:5]))}, … ({len(value)})"
+    return value

@@ -1,0 +1,86 @@
+"""What every ensemble here does: predict as one, be judged beside its members, be exported."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf import arguments
+from mixmo_tf.data.checks import check_labels
+from mixmo_tf.deployment import saved_model
+from mixmo_tf.evaluation.diversity import RatioError
+from mixmo_tf.training.replica_model import ReplicaModel
+
+ENSEMBLES = ("logits", "probabilities")
+
+
+class Ensemble(ReplicaModel):
+    """A model whose members' predictions are averaged.
+
+    A subclass writes `member_logits`: pixels (n, H, W, channels) -> float32 (n, M, C); and
+    `networks`, the list of keras.Model that it computes them with.
+
+    Args:
+        num_members: int M.
+        num_classes: int C.
+        image_shape: (H, W, channels).
+        ensemble: "logits" or "probabilities", what is averaged over the members.
+        class_names: C strings by label, or None.
+    """
+
+    training_only = ()  # names of the metrics that `evaluate` leaves out
+
+    def __init__(self, num_members, num_classes, image_shape, ensemble, class_names, **kwargs):
+        super().__init__(**kwargs)
+        self.num_members = num_members
+        self.num_classes = num_classes
+        self.image_shape = tuple(image_shape)
+        self.ensemble = ensemble
+        self.class_names = None if class_names is None else tuple(class_names)
+        arguments.one_of("ensemble", ensemble, ENSEMBLES)
+        if self.class_names and len(self.class_names) != num_classes:
+            raise ValueError(
+                f"class_names must be the {num_classes} of the network, got {len(self.class_names)}"
+            )
+        self.member_accuracies = [
+            keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
+        ]
+        self.ratio_error = RatioError(num_members) if num_members > 1 else None
+        self.built = True
+
+    def call(self, images):
+        """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
+        return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
+
+    def ensemble_logits(self, member_logits):
+        """The ensemble's logits (n, C), from its members' (n, M, C).
+
+        They are the mean of the members' logits, or the logarithm of the mean of the members'
+        probabilities.
+        """
+        if self.ensemble == "logits":
+            return tf.reduce_mean(member_logits, axis=1)
+        log_probabilities = tf.nn.log_softmax(member_logits)
+        return tf.reduce_logsumexp(log_probabilities, axis=1) - math.log(self.num_members)
+
+    def test_step(self, data):
+        """Judges the ensemble and each member on ordinary images."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        labels = check_labels(labels, self.num_classes)
+        member_logits = self.member_logits(images)  # (n, M, C)
+        ensemble = self.ensemble_logits(member_logits)  # (n, C)
+        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, ensemble)  # (n,)
+        self.loss_tracker.update_state(nll, sample_weight)
+        predicted = tf.argmax(member_logits, axis=-1, output_type=labels.dtype)  # (n, M)
+        for i, accuracy in enumerate(self.member_accuracies):
+            accuracy.update_state(tf.equal(predicted[:, i], labels), sample_weight)
+        if self.ratio_error:
+            self.ratio_error.update_state(labels, predicted, sample_weight)
+        results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
+        return {name: results[name] for name in results if name not in self.training_only}
+
+    def export(self, filepath, format="tf_saved_model", verbose=None):
+        """Writes a SavedModel that takes uint8 images; see `deployment.saved_model.export`."""
+        del verbose  # Keras' argument; there is nothing to tell
+        arguments.one_of("format", format, ("tf_saved_model",))
+        saved_model.export(self, filepath)

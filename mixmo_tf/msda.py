@@ -1,0 +1,128 @@
+"""Mixed-sample data augmentation inside a member's image: Mixup, CutMix.
+
+An image is mixed with a partner, another image of the step, by an MSDA mask m: m of the image,
+1 − m of the partner. The member then sees only what its mixing mask 𝓜_i lets through, and so
+its label is corrected: λ' = mean(m·𝓜_i) / mean(𝓜_i).
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from mixmo_tf import arguments, augmentation, seeds
+from mixmo_tf.masks import boxes
+
+PROBABILITY = 0.5  # chance that an image is mixed at all
+
+
+def mixup(msda_ratio, size, seed):
+    """λ everywhere (Mixup, Zhang et al. 2018); draws nothing."""
+    del seed
+    return tf.broadcast_to(msda_ratio[:, None, None], [tf.shape(msda_ratio)[0], *size])
+
+
+METHODS = {"mixup": mixup, "cutmix": boxes.cutmix}
+NAMES = tuple(METHODS)
+
+
+class Partners(NamedTuple):
+    """What is mixed into each (row, member) image."""
+
+    views: augmentation.Views  # the partners, (B, M)
+    masks: tf.Tensor  # float32 (B, M, H, W), m; 1 where an image stays as it is
+
+
+def draw(name, rows, num_images, image_size, augmentation_name, seed):
+    """Draws a partner and an MSDA mask for every image, λ ~ Beta(1, 1).
+
+    Args:
+        name: one of `NAMES`.
+        rows: int32 (B, M), the images of the members.
+        num_images: int or int32 scalar n >= 2; with a single image, it is its own partner.
+        image_size: (H, W).
+        augmentation_name: how the partners are augmented, on their own.
+        seed: int32 (2,).
+
+    Returns:
+        Partners; none is the image itself.
+
+    Raises:
+        ValueError: if `name` is unknown.
+    """
+    arguments.one_of("msda", name, NAMES)
+    shape = [tf.shape(rows)[0], rows.shape[1]]  # (B, M)
+    row_seed, augmentation_seed, ratio_seed, mask_seed, choice_seed = seeds.split(seed, 5)
+    distance = 1 + seeds.integers(shape, row_seed, tf.maximum(num_images - 1, 1))
+    offsets, flips = augmentation.draw(augmentation_name, shape, augmentation_seed)
+    views = augmentation.Views((rows + distance) % num_images, offsets, flips)
+
+    msda_ratio = seeds.uniform([shape[0] * shape[1]], ratio_seed)  # Beta(1, 1) is uniform
+    masks = METHODS[name](msda_ratio, image_size, mask_seed)
+    masks = tf.reshape(masks, [*shape, *image_size])
+    is_mixed = seeds.uniform(shape, choice_seed) < PROBABILITY
+    return Partners(views, tf.where(is_mixed[..., None, None], masks, 1.0))
+
+
+def under_mixing(msda_masks, masks):
+    """The MSDA masks and label ratios, corrected for what the mixing lets through.
+
+    Where the partner would have the larger part, the two swap places, so that a member's
+    label is foremost that of its own image. A plain network, M = 1, sees all of its image:
+    there λ' is mean(m), and nothing is swapped.
+
+    Args:
+        msda_masks: float (B, M, H, W), m.
+        masks: float (B, h, w, M), the mixing masks; where h < H, m is averaged over squares
+            of H / h pixels to compare them.
+
+    Returns:
+        The masks m, float (B, M, H, W), and λ', float (B, M), in [0, 1].
+    """
+    num_members = masks.shape[3]
+    label_ratio = tf.reduce_mean(msda_masks, axis=[2, 3])  # (B, M)
+    if num_members == 1:
+        return msda_masks, label_ratio
+    seen = tf.transpose(masks, [0, 3, 1, 2])  # (B, M, h, w)
+    share = tf.reduce_mean(seen, axis=[2, 3])  # (B, M), mean(𝓜_i)
+    own = tf.reduce_mean(_shrink(msda_masks, seen.shape[2:]) * seen, axis=[2, 3])
+    label_ratio = tf.where(share > 0, tf.math.divide_no_nan(own, share), label_ratio)
+    label_ratio = tf.clip_by_value(label_ratio, 0.0, 1.0)
+    swap = label_ratio < 0.5
+    return (
+        tf.where(swap[..., None, None], 1 - msda_masks, msda_masks),
+        tf.where(swap, 1 - label_ratio, label_ratio),
+    )
+
+
+def mix(images, partners, msda_masks):
+    """m·image + (1 − m)·partner: (B, M, H, W, channels) twice, (B, M, H, W) -> the first."""
+    own = msda_masks[..., None]
+    return own * images + (1 - own) * partners
+
+
+def mix_labels(labels, partner_labels, label_ratio, num_classes):
+    """λ' of the image's class and 1 − λ' of the partner's.
+
+    Args:
+        labels: int (B, M).
+        partner_labels: int (B, M).
+        label_ratio: float (B, M), λ'.
+        num_classes: int C.
+
+    Returns:
+        float (B, M, C), each summing to 1.
+    """
+    own = label_ratio[..., None]
+    one_hot = tf.one_hot(labels, num_classes), tf.one_hot(partner_labels, num_classes)
+    return own * one_hot[0] + (1 - own) * one_hot[1]
+
+
+def _shrink(msda_masks, size):
+    """Averages (B, M, H, W) over squares to (B, M, h, w), where an encoder has a stride."""
+    height, width = msda_masks.shape[2:]
+    if (height, width) == tuple(size):
+        return msda_masks
+    strides = [-(-height // size[0]), -(-width // size[1])]
+    channels_last = tf.transpose(msda_masks, [0, 2, 3, 1])  # (B, H, W, M)
+    pooled = tf.nn.avg_pool2d(channels_last, strides, strides, padding="SAME")
+    return tf.transpose(pooled, [0, 3, 1, 2])

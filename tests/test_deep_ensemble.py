@@ -1,0 +1,112 @@
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model
+from scripts_at_work import exit_messages, run
+
+import mixmo_tf
+
+NAMES = ["ant", "bee", "cat", "dog"]
+
+
+def models(**arguments):
+    """Three models of different weights: M = 2, M = 2, and a plain network."""
+    built = [tiny_model(class_names=NAMES, num_members=m, **arguments) for m in (2, 2, 1)]
+    for i, model in enumerate(built):
+        random = np.random.default_rng(i)
+        model.set_weights([w + random.normal(0, 0.1, w.shape) for w in model.get_weights()])
+        model.step.assign(0)
+    return built
+
+
+def test_its_members_are_the_models(pixels_and_labels):
+    images, _ = pixels_and_labels
+    members = models()
+    logits = [model.ensemble_logits(model.member_logits(images)).numpy() for model in members]
+    for ensemble in ("logits", "probabilities"):
+        together = mixmo_tf.DeepEnsemble(members, ensemble=ensemble)
+        np.testing.assert_allclose(together.member_logits(images), np.stack(logits, 1), atol=1e-6)
+        by_hand = {
+            "logits": tf.nn.softmax(np.mean(logits, axis=0)),
+            "probabilities": np.mean(tf.nn.softmax(logits), axis=0),
+        }
+        np.testing.assert_allclose(together(images), by_hand[ensemble], atol=1e-6)
+
+
+def test_it_is_judged_beside_its_models(pixels_and_labels):
+    images, labels = pixels_and_labels
+    members = models()
+    together = mixmo_tf.DeepEnsemble(members)
+    together.compile(metrics=["accuracy"])
+    results = together.evaluate(images, labels, verbose=0, return_dict=True)
+    for i, model in enumerate(members):
+        alone = model.evaluate(images, labels, verbose=0, return_dict=True)
+        assert results[f"member_{i}_accuracy"] == pytest.approx(alone["accuracy"])
+    predicted = together.member_logits(images).numpy().argmax(axis=2)
+    expected = mixmo_tf.evaluation.ratio_error(predicted, labels)
+    assert results["ratio_error"] == pytest.approx(expected, rel=1e-5)
+    np.testing.assert_allclose(together.predict(images, verbose=0), together(images), atol=1e-6)
+
+
+def test_it_is_saved_and_exported_as_one(tmp_path, pixels_and_labels):
+    images, _ = pixels_and_labels
+    together = mixmo_tf.DeepEnsemble(models(), ensemble="probabilities")
+    together.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    np.testing.assert_array_equal(loaded(images), together(images))
+    assert loaded.class_names == tuple(NAMES) and loaded.ensemble == "probabilities"
+
+    loaded.export(tmp_path / "exported")
+    signature = tf.saved_model.load(tmp_path / "exported").signatures["serving_default"]
+    answer = signature(images=tf.constant(images))
+    np.testing.assert_allclose(answer["probabilities"], together(images), atol=1e-5)
+    assert answer["member_probabilities"].shape == (40, 3, 4)
+    assert (tmp_path / "exported/class_names.txt").read_text().split() == NAMES
+
+
+def test_what_cannot_be_one_ensemble_is_named():
+    first, second, _ = models()
+    with pytest.raises(ValueError, match="models must be two or more, got 1"):
+        mixmo_tf.DeepEnsemble([first])
+    other = tiny_model(class_names=["ant", "bee", "cat", "cow"])
+    with pytest.raises(ValueError, match="same class_names: model 0 has .*dog.* model 1 has .*cow"):
+        mixmo_tf.DeepEnsemble([first, other])
+    other = tiny_model(class_names=NAMES, ensemble="probabilities")
+    with pytest.raises(ValueError, match="same ensemble: model 0 has logits, model 1 has prob"):
+        mixmo_tf.DeepEnsemble([first, other])
+    assert mixmo_tf.DeepEnsemble([first, other], ensemble="logits").num_members == 2
+    together = mixmo_tf.DeepEnsemble([first, second])
+    together.compile(metrics=["accuracy"])
+    with pytest.raises(ValueError, match="a DeepEnsemble is not trained"):
+        together.fit(np.zeros([4, 16, 16, 3]), np.zeros([4]))
+
+
+def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):
+    path, _, _ = finished
+    other = tmp_path / "other"
+    shutil.copytree(path, other)
+    output = tmp_path / "together"
+    result = run("evaluate.py", f"--model={path},{other}", f"--output_dir={output}")
+    assert result.returncode == 0, result.stderr
+    alone = json.loads((path / "metrics.json").read_text())
+    figures = json.loads((output / "metrics.json").read_text())
+    for name in ("accuracy", "member_0_accuracy", "member_1_accuracy"):  # twice the same run
+        assert figures[name] == pytest.approx(alone["accuracy"])
+    assert figures["models"] == [str(path), str(other)] and figures["ratio_error"] == 0
+    assert f"{other} accuracy {alone['accuracy']:.2%}" in result.stdout
+
+    again = run("evaluate.py", f"--model={output}")  # what was kept is a model like any other
+    assert again.returncode == 0, again.stderr
+    assert f"ensemble     accuracy {alone['accuracy']:.2%}" in again.stdout
+
+    endings = exit_messages(
+        "export",
+        [f"--model={path},{other}"],
+        [f"--model={path},{other}", f"--output_dir={output}/s"],
+    )
+    assert endings == ["export.py: several models need an --output_dir for their SavedModel", None]
+    assert (output / "s/saved_model.pb").is_file()
