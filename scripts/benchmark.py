@@ -3,6 +3,7 @@
     python scripts/benchmark.py train    MixMo's whole `fit` beside a plain Keras `fit`
     python scripts/benchmark.py input    images/s of the training streams, without a network
     python scripts/benchmark.py folder   training from a folder of JPEGs beside training from memory
+    python scripts/benchmark.py masks    drawing the masks of a step beside the step itself
 
 Rates differ from machine to machine and from minute to minute: compare only figures of one
 run. The loops take turns, and a ratio is the median over the turns, with the
@@ -25,7 +26,7 @@ import tensorflow as tf
 from absl import app, flags
 
 import mixmo_tf
-from mixmo_tf import augmentation, data, seeds
+from mixmo_tf import augmentation, data, masks, ratios, seeds
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
@@ -41,7 +42,12 @@ NUM_CLASSES = 10
 
 
 def main(arguments):
-    benchmarks = {"train": benchmark_train, "input": benchmark_input, "folder": benchmark_folder}
+    benchmarks = {
+        "train": benchmark_train,
+        "input": benchmark_input,
+        "folder": benchmark_folder,
+        "masks": benchmark_masks,
+    }
     if len(arguments) != 2 or arguments[1] not in benchmarks:
         sys.exit(f"benchmark.py: say what to measure: {', '.join(benchmarks)}")
     try:
@@ -188,6 +194,42 @@ def folder_loop(examples):
     model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
     batches = examples.training_batches(FLAGS.rows // FLAGS.batch_repetitions, seed=0)
     return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def benchmark_masks():
+    """Milliseconds to draw the masks of a step's rows, and their share of a training step."""
+    num_draws = 10
+    loops = {"training step": mixmo_loop(*random_cifar10(5_000))}
+    loops |= {name: mask_loop(name, num_draws) for name in masks.NAMES}
+    wall, _ = take_turns(loops)
+    steps = [seconds / FLAGS.steps for seconds in wall.pop("training step")]
+    print(
+        f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.rows} rows of 32×32 per step, "
+        f"XLA {'on' if FLAGS.jit_compile else 'off'}, {FLAGS.turns} turns"
+    )
+    print(f"  {'training step':<20} {spread([1000 * step for step in steps], '.1f')} ms")
+    for name in wall:
+        draws = [seconds / num_draws for seconds in wall[name]]
+        shares = [100 * draw / step for draw, step in zip(draws, steps)]
+        print(
+            f"  {name:<20} {spread([1000 * draw for draw in draws], '.2f')} ms, "
+            f"{spread(shares, '.2f')} % of a step"
+        )
+
+
+def mask_loop(name, num_draws):
+    """Draws of one block's masks for two members."""
+    kappa = ratios.draw(FLAGS.rows, 2, 2.0, [0, 0])
+
+    @tf.function(jit_compile=FLAGS.jit_compile)
+    def draw(seed):
+        return masks.draw(name, kappa, (32, 32), seed)
+
+    def run_draws():
+        for i in range(num_draws):
+            draw(tf.constant([0, i])).numpy()
+
+    return run_draws
 
 
 def jpeg_folder(folder):

@@ -7,6 +7,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import colours
 import matplotlib
 import numpy as np
 import tensorflow as tf
@@ -22,7 +23,6 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "docs/idea.png", "Where the picture goes.")
 flags.DEFINE_integer("seed", 3, "Seed of the mask.")
 
-COLOURS = ("#1b6ca8", "#d1495b")  # member 0, member 1
 GREY = "#555555"
 
 
@@ -38,7 +38,7 @@ def main(_):
     axes = figure.add_axes([0, 0, 1, 1], xlim=(0, 12), ylim=(0, 3.8))
     axes.axis("off")
     for member, y in enumerate((2.1, 0.2)):
-        colour = COLOURS[member]
+        colour = colours.of_member(member)
         tinted = tint(images[chosen[member], ..., 0], colour)
         picture(figure, tinted, 0.35, y, f"image {member}, “{labels[chosen[member]]}”", colour)
         box(axes, 2.2, y + 0.3, 1.2, 0.7, f"encoder {member}\n3×3 conv", colour)
@@ -51,8 +51,8 @@ def main(_):
         arrow(axes, 10.25, y + 0.65, 10.6, y + 0.65, colour)
         text = f"predicts “{labels[chosen[member]]}”\nloss × {weights[member]:.2f}"
         axes.text(10.65, y + 0.65, text, color=colour, va="center", fontsize=11)
-    mixed = sum(tint(images[c, ..., 0], k) * mask[..., i, None]
-                for i, (c, k) in enumerate(zip(chosen, COLOURS)))  # fmt: skip
+    mixed = sum(tint(images[c, ..., 0], colours.of_member(i)) * mask[..., i, None]
+                for i, c in enumerate(chosen))  # fmt: skip
     picture(figure, mixed, 5.8, 1.15, "mixed features", GREY)
     arrow(axes, 7.1, 1.8, 7.4, 1.8, GREY)
     box(axes, 7.4, 1.25, 1.55, 1.1, "shared core\n(ResNet)", GREY)

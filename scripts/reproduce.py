@@ -18,45 +18,13 @@ import sys
 import time
 
 import matplotlib
+import suites
 from absl import app, flags
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-TITLES = {
-    "plain": "Plain",
-    "mixup": "Mixup",
-    "cutmix": "CutMix",
-    "deep_ensemble": "Deep Ensemble ×2",
-    "mimo": "MIMO",
-    "linear_mixmo": "Linear-MixMo",
-    "cut_mixmo": "Cut-MixMo",
-    "cow_mixmo": "Cow-MixMo",
-    "linear_mixmo_cutmix": "Linear-MixMo + CutMix",
-    "cut_mixmo_cutmix": "Cut-MixMo + CutMix",
-    "cut_mixmo_cutmix_ensemble": "Cut-MixMo + CutMix, ×3",
-}
-SUITES = {  # prefix of the configs' names, and what follows it
-    "digits": ("digits", "plain cutmix mimo linear_mixmo cut_mixmo cow_mixmo"),
-    "cifar10": (
-        "cifar10_wrn2810",
-        "plain mixup cutmix deep_ensemble mimo linear_mixmo cut_mixmo linear_mixmo_cutmix "
-        "cut_mixmo_cutmix",
-    ),
-    "cifar100": (
-        "cifar100_wrn2810",
-        "plain mixup cutmix deep_ensemble mimo linear_mixmo cut_mixmo linear_mixmo_cutmix "
-        "cut_mixmo_cutmix cut_mixmo_cutmix_ensemble",
-    ),
-    "tinyimagenet_width1": ("tinyimagenet_width1", "plain mixup cutmix linear_mixmo cut_mixmo"),
-    "tinyimagenet_width2": ("tinyimagenet_width2", "plain linear_mixmo cut_mixmo"),
-    "tinyimagenet_width3": (
-        "tinyimagenet_width3",
-        "plain cutmix deep_ensemble mimo linear_mixmo cut_mixmo",
-    ),
-}
-OTHER_NAMES = {"digits_cut_mixmo": "digits", "tinyimagenet_width3_cut_mixmo": "tinyimagenet"}
 FIGURES = {  # title: (value of a run's metrics.json, how it is written)
     "ensemble accuracy, %": (lambda run: 100 * run["accuracy"], ".2f"),
     "members' accuracy, %": (lambda run: 100 * statistics.mean(member_accuracies(run)), ".2f"),
@@ -65,7 +33,7 @@ FIGURES = {  # title: (value of a run's metrics.json, how it is written)
 }
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("suite", "digits", list(SUITES), "Which configs to compare.")
+flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs of each config.")
 flags.DEFINE_string("output_dir", "runs", "Folder of the runs and of the report.")
 flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets, for every run.")
@@ -83,18 +51,14 @@ def main(arguments):
         sys.exit(f"reproduce.py: seeds must be whole numbers, got {','.join(FLAGS.seeds)}")
     output = pathlib.Path(FLAGS.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    runs = {title: figures_of(config, seeds, output) for title, config in suite().items()}
+    runs = {
+        title: figures_of(config, seeds, output)
+        for title, config in suites.configs(FLAGS.suite).items()
+    }
     (output / f"{FLAGS.suite}.md").write_text(table(runs), encoding="utf-8")
     plot(runs, output / f"{FLAGS.suite}.png")
     print(table(runs))
     print(f"Wrote {output / FLAGS.suite}.md and {output / FLAGS.suite}.png.")
-
-
-def suite():
-    """The configs of the suite by their titles."""
-    prefix, methods = SUITES[FLAGS.suite]
-    names = {method: f"{prefix}_{method}" for method in methods.split()}
-    return {TITLES[method]: OTHER_NAMES.get(name, name) for method, name in names.items()}
 
 
 def figures_of(config, seeds, output):

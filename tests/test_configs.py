@@ -1,7 +1,9 @@
 """Every config parses, says what it is, and describes the network of its paper's cell."""
 
+import functools
 import math
 import pathlib
+import re
 import sys
 
 import pytest
@@ -12,17 +14,57 @@ from mixmo_tf import data
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import suites  # noqa: E402
 import train_flags  # noqa: E402
 
-PARAMETERS = {
-    "tinyimagenet": 100_846_992,
-    "tinyimagenet_small": 751_504,
-    "digits": 702_484,
-    "cifar10_small": 702_484,
-    "cifar10_wrn2810_cut_mixmo": 36_486_036,
-    "cifar100_wrn2810_cut_mixmo": 36_601_416,
+FLAGS = train_flags.FLAGS
+CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
+ENSEMBLES = [stem for stem in CONFIGS if "ensemble" in stem]
+RUNS = [stem for stem in CONFIGS if stem not in ENSEMBLES]
+
+WRN_28_10 = {  # trainable parameters, by classes and members
+    (10, 1): 36_479_194,
+    (10, 2): 36_486_036,
+    (100, 1): 36_536_884,
+    (100, 2): 36_601_416,
 }
-CONFIGS = sorted((ROOT / "configs").glob("*.flags"))
+PREACT_RESNET18 = {  # with 64 filters and 200 classes, by width and members
+    (1, 1): 11_268_616,
+    (1, 2): 11_372_944,
+    (2, 1): 44_784_648,
+    (2, 2): 44_991_376,
+    (3, 1): 100_537_864,
+    (3, 2): 100_846_992,
+}
+SMALL = {"tinyimagenet_small": 751_504, "cifar10_small": 702_484, "digits": 702_484}
+
+PLAIN = {"num_members": 1, "msda": "none", "mixing": None}
+MIXMO = {"num_members": 2, "msda": "none", "alpha": 2.0, "weight_root": 3.0}
+METHODS = {
+    "plain": PLAIN,
+    "mixup": PLAIN | {"msda": "mixup"},
+    "cutmix": PLAIN | {"msda": "cutmix"},
+    "mimo": MIXMO | {"mixing": "linear", "alpha": 0.0, "weight_root": 1.0},
+    "linear_mixmo": MIXMO | {"mixing": "linear"},
+    "cut_mixmo": MIXMO | {"mixing": "cutmix", "mixing_probability": 0.5},
+    "linear_mixmo_cutmix": MIXMO | {"mixing": "linear", "msda": "cutmix"},
+    "cut_mixmo_cutmix": MIXMO | {"mixing": "cutmix", "mixing_probability": 0.5, "msda": "cutmix"},
+}
+
+
+@pytest.fixture(autouse=True)
+def restore_flags():
+    with flagsaver.flagsaver():
+        yield
+
+
+def parse(stem):
+    """The flags of a config; each call forgets those of the one before."""
+    FLAGS.unparse_flags()
+    for name in FLAGS:
+        FLAGS[name].unparse()
+    FLAGS(["train.py", f"--flagfile={CONFIGS[stem]}"])
+    return {flag.name: flag.value for flag in FLAGS.get_flags_for_module(train_flags)}
 
 
 def info(dataset):
@@ -30,51 +72,141 @@ def info(dataset):
     names = tuple(map(str, range(num_classes)))
     if dataset == "tiny_imagenet":
         return data.Info(dataset, 100_000, (64, 64, 3), names)
+    if dataset == "digits":
+        return data.Info(dataset, 1_437, (32, 32, 3), names)
     return data.Info(dataset, 50_000, (32, 32, 3), names)
 
 
-def test_every_config_is_known():
-    assert {config.stem for config in CONFIGS} == set(PARAMETERS)
+@functools.cache
+def parameters(network, depth, width, filters, num_members, dataset):
+    """Trainable parameters of a network that is built and forgotten."""
+    FLAGS.network, FLAGS.depth, FLAGS.width = network, depth, width
+    FLAGS.filters, FLAGS.num_members = filters, num_members
+    built = train_flags.build_network(info(dataset))
+    return sum(math.prod(variable.shape) for variable in built.trainable_variables)
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.stem)
-def test_config(config):
-    assert f"--flagfile=configs/{config.name}" in config.read_text()  # the command in its header
-    flags = train_flags.FLAGS
-    with flagsaver.flagsaver():
-        flags(["train.py", f"--flagfile={config}"])
-        assert flags.output_dir == f"runs/{config.stem}"
-        model = train_flags.build_model(info(flags.dataset))
-    count = sum(math.prod(v.shape) for v in model.trainable_variables)
-    assert count == PARAMETERS[config.stem]
+@pytest.mark.parametrize("stem", RUNS)
+def test_network(stem):
+    flags = parse(stem)
+    assert flags["output_dir"] == f"runs/{stem}"
+    names = "network", "depth", "width", "filters", "num_members", "dataset"
+    count = parameters(*(flags[name] for name in names))
+    if "wrn2810" in stem:
+        assert count == WRN_28_10[info(flags["dataset"]).num_classes, flags["num_members"]]
+    elif flags["filters"] == 64:
+        assert count == PREACT_RESNET18[flags["width"], flags["num_members"]]
+    elif stem.startswith("digits") and flags["num_members"] == 1:
+        assert count == SMALL["digits"] - 27 * 16 - 128 * 10 - 10  # an encoder and a head less
+    else:
+        assert count == SMALL.get(stem, SMALL["digits"])
 
 
-RECIPES = {
-    "cifar100_wrn2810_cut_mixmo": {
-        "learning_rate": 0.0125, "warmup_steps": 3128, "milestones": [101, 201, 226],
-        "steps_per_epoch": 3125, "total_steps": 937_500, "l2": 3e-4,
-    },
-    "tinyimagenet": {
-        "learning_rate": 0.05, "warmup_steps": 4000, "milestones": [600, 900],
-        "steps_per_epoch": 4000, "total_steps": 4_800_000, "l2": 5e-5,
-    },
-}  # fmt: skip
+@pytest.mark.parametrize("stem", CONFIGS)
+def test_header(stem):
+    """Its command, and the rows it costs."""
+    text = CONFIGS[stem].read_text(encoding="utf-8")
+    script = "evaluate.py" if stem in ENSEMBLES else "train.py"
+    assert f"# Command: python scripts/{script} --flagfile=configs/{stem}.flags\n" in text
+    if stem in ENSEMBLES or stem.endswith("small") or stem == "digits":
+        return
+    flags = parse(stem)
+    steps = info(flags["dataset"]).num_examples // flags["batch_size"]
+    rows = flags["batch_size"] * flags["batch_repetitions"]
+    epochs = flags["epochs"]
+    total = f"{epochs * steps * rows:,} rows"
+    assert f"# Cost: {epochs:,} epochs × {steps:,} steps × {rows} rows = {total}" in text
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_the_papers_recipe(name):
-    flags = train_flags.FLAGS
-    with flagsaver.flagsaver():
-        flags(["train.py", f"--flagfile={ROOT}/configs/{name}.flags"])
-        model = train_flags.build_model(info(flags.dataset))
-    expected = dict(RECIPES[name])
-    p = model.mixing_probability.get_config()
-    assert p == {"probability": 0.5, "total_steps": expected.pop("total_steps")}
-    expected |= {
-        "mixing": "cutmix", "alpha": 2.0, "weight_root": 3.0, "batch_repetitions": 4,
-        "input_repetition": 0.0, "ensemble": "logits", "augmentation": "crop_flip",
+PAPER_CELLS = [
+    (suite, method)
+    for suite in suites.NAMES[1:]
+    for method in suites.METHODS[suite][1].split()
+    if method in METHODS
+]
+
+
+@pytest.mark.parametrize("suite, method", PAPER_CELLS)
+def test_the_papers_recipe(suite, method):
+    stem = suites.config(suite, method)
+    flags = parse(stem)
+    b = 1 if flags["num_members"] == 1 else 4
+    expected = METHODS[method] | {
+        "batch_repetitions": b, "augmentation": "crop_flip", "input_repetition": 0.0,
+        "ensemble": "logits", "augmix": False, "validation_examples": 0,
     }  # fmt: skip
-    rate = model.optimizer.get_config()["learning_rate"]["config"]
-    config = {**model.get_config(), **rate}
+    if suite.startswith("tinyimagenet"):
+        expected |= {
+            "dataset": "tiny_imagenet", "network": "preact_resnet18", "width": int(suite[-1]),
+            "filters": 64, "epochs": 1200, "batch_size": 100 // b, "learning_rate": 0.2 / b,
+            "warmup_steps": 1000 * b, "milestones": ["600", "900"], "l2": 5e-5,
+        }  # fmt: skip
+    else:
+        expected |= {
+            "dataset": suite, "network": "wide_resnet", "depth": 28, "width": 10,
+            "epochs": 300, "batch_size": 64 // b, "learning_rate": 0.05 / b,
+            "warmup_steps": 782 * b, "milestones": ["101", "201", "226"], "l2": 3e-4,
+        }  # fmt: skip
+    assert {name: flags[name] for name in expected} == expected
+    text = CONFIGS[stem].read_text(encoding="utf-8")
+    assert f"{suites.TITLES[method].replace('Plain', 'plain network')}" in text
+    result = re.search(r"# Paper: .*: (\d\d\.\d\d) % top-1\.|without a figure", text)
+    assert result
+
+
+def test_the_flags_reach_the_model_and_its_optimizer():
+    parse("cifar100_wrn2810_cut_mixmo_cutmix")
+    FLAGS.depth, FLAGS.width = 10, 1
+    model = train_flags.build_model(info("cifar100"))
+    p = model.mixing_probability.get_config()
+    assert p == {"probability": 0.5, "total_steps": 937_500}
+    expected = {
+        "mixing": "cutmix", "alpha": 2.0, "weight_root": 3.0, "batch_repetitions": 4,
+        "input_repetition": 0.0, "msda": "cutmix", "ensemble": "logits", "l2": 3e-4,
+        "augmentation": "crop_flip", "learning_rate": 0.0125, "warmup_steps": 3128,
+        "milestones": [101, 201, 226], "steps_per_epoch": 3125,
+    }  # fmt: skip
+    config = {**model.get_config(), **model.optimizer.get_config()["learning_rate"]["config"]}
     assert {name: config[name] for name in expected} == expected
     assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
+
+
+@pytest.mark.parametrize("suite, method", PAPER_CELLS)
+def test_twins_differ_in_their_method_alone(suite, method):
+    """From Cut-MixMo in the method; a plain twin also in what follows from b."""
+    theirs, ours = (parse(suites.config(suite, name)) for name in ("cut_mixmo", method))
+    differ = {name for name in ours if ours[name] != theirs[name]} - {"output_dir"}
+    method_flags = {"mixing", "mixing_probability", "alpha", "weight_root", "msda"}
+    of_repetition = {"num_members", "batch_repetitions", "batch_size", "learning_rate"}
+    of_repetition |= {"warmup_steps"}
+    assert differ <= method_flags | (of_repetition if ours["num_members"] == 1 else set())
+
+
+@pytest.mark.parametrize("stem", [name for name in RUNS if name.startswith("digits_")])
+def test_twins_on_digits_cost_the_same(stem):
+    ours, theirs = parse(stem), parse("digits")
+    rows = [flags["epochs"] * (1437 // flags["batch_size"]) * 64 for flags in (ours, theirs)]
+    assert rows[0] == pytest.approx(rows[1], rel=0.015)
+    for flags in (ours, theirs):
+        assert flags["batch_size"] * flags["batch_repetitions"] == 64
+    differ = {name for name in ours if ours[name] != theirs[name]} - {"output_dir"}
+    method_flags = {"mixing", "alpha", "weight_root", "msda"}
+    of_repetition = {"num_members", "batch_repetitions", "batch_size", "epochs", "milestones"}
+    assert differ <= method_flags | (of_repetition if ours["num_members"] == 1 else set())
+
+
+@pytest.mark.parametrize("stem", ENSEMBLES)
+def test_deep_ensembles_are_lists_of_runs(stem):
+    text = CONFIGS[stem].read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    (models,) = [line.removeprefix("--model=").split(",") for line in lines if "--model" in line]
+    assert f"--output_dir=runs/{stem}" in lines
+    config = re.search(r"train.py --flagfile=configs/(\w+).flags --seed=SEED", text)[1]
+    assert config in CONFIGS
+    assert models == [f"runs/{config}_seed{i}" for i in range(len(models))]
+    assert len(models) == (3 if stem.endswith("cutmix_ensemble") else 2)
+
+
+def test_every_cell_of_the_paper_has_its_config():
+    in_suites = {stem for suite in suites.NAMES for stem in suites.configs(suite).values()}
+    assert in_suites == set(CONFIGS) - {"cifar10_small", "tinyimagenet_small"}

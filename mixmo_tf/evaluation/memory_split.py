@@ -1,4 +1,4 @@
-"""Do the members share the network, or split it? (the paper, section 4.4)
+"""Do the members share the encoders' filters, or split them? After the paper's analysis.
 
 The core sees a member only through its encoder. A filter whose kernel is large for one member
 and small for the others carries that member alone.
