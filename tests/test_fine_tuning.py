@@ -52,3 +52,9 @@ def test_another_architecture_is_named():
     ):
         with pytest.raises(ValueError, match=message):
             copy_weights(source, target)
+
+
+def test_a_deep_ensemble_has_no_one_network_to_start_from():
+    ensemble = mixmo_tf.DeepEnsemble([tiny_model(), tiny_model()])
+    with pytest.raises(ValueError, match="another number of networks: 2 there, 1 here"):
+        copy_weights(ensemble, tiny_model())

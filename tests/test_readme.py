@@ -6,11 +6,17 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
+from conftest import tiny_model
+
+from mixmo_tf import masks
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
+import suites  # noqa: E402
 import train_flags  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +57,38 @@ def test_links_and_paths_exist(document):
 
 def test_every_config_is_listed():
     for config in (ROOT / "configs").glob("*.flags"):
-        assert f"`{config.name}`" in README
+        assert f"`{config.name}`" in README or f"(configs/{config.name})" in README, config.name
+
+
+def test_the_papers_figures_are_those_of_the_configs():
+    cells = re.findall(r"\[(\d\d\.\d\d)\]\((configs/\w+\.flags)\)", README)
+    assert len(cells) == 31
+    for accuracy, config in cells:
+        assert f"{accuracy} % top-1" in (ROOT / config).read_text(encoding="utf-8"), config
+
+
+def test_every_method_of_the_table_trains():
+    table = README.split("## Every method of the paper")[1].split("- **MSDA**")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 9
+    for _, members, arguments in rows:
+        arguments = eval(f"dict({arguments.split('`')[1]})")
+        model = tiny_model(num_members=1 if members.strip() == "1" else 2, **arguments)
+        images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3))
+        loss, *_ = model.loss_and_gradients(
+            tf.constant(images), tf.constant([0, 1, 2, 3]), None, tf.constant([0, 1]), 1.0
+        )
+        assert np.isfinite(loss)
+
+
+def test_a_picture_of_every_block():
+    for name in masks.NAMES:
+        assert f"(docs/masks/{name}.png)" in README
+
+
+def test_every_suite_is_named():
+    for name in suites.NAMES:
+        assert f"`{name}`" in README
 
 
 def flags_table():

@@ -190,6 +190,7 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
         ("train", "MixMo / plain Keras"),
         ("input", "JPEGs, 100 of 64×64×3"),
         ("folder", "folder / memory"),
+        ("masks", "vertical_concat"),
     ],
 )
 def test_benchmarks_run(what, line):
@@ -202,4 +203,4 @@ def test_benchmarks_run(what, line):
 def test_a_benchmark_must_be_named():
     result = run("benchmark.py", "speed")
     assert result.returncode == 1
-    assert "say what to measure: train, input, folder" in result.stderr
+    assert "say what to measure: train, input, folder, masks" in result.stderr

@@ -26,6 +26,7 @@ def copy_weights(source, target):
 
 def check_same_network(source, target, with_heads=True):
     """Raises ValueError unless both MixMo have the same layers; the message says what differs."""
+    _check_same("number of networks", len(source.networks), len(target.networks))
     _check_same("num_members", source.num_members, target.num_members)
     _check_same("network", source.network.name, target.network.name)
     for theirs, ours in _layer_pairs(source, target, with_heads):
