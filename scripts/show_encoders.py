@@ -46,6 +46,7 @@ def main(arguments):
         if len(networks) > 1:
             raise ValueError(f"{source} is a deep ensemble; show its networks one by one")
         norms = evaluation.encoder_norms(networks[0])
+        keras.utils.set_random_seed(0)
         untrained = evaluation.encoder_norms(keras.models.clone_model(networks[0]))
         scores = evaluation.split_score(norms), evaluation.split_score(untrained)
         print_table(norms)

@@ -82,10 +82,10 @@ def draw_block(name, images):
     mixed = np.einsum("rmhwc,rhwm->rhwc", images, drawn)
 
     columns = 2 * num_members + 1
-    figure = plt.figure(figsize=(1.25 * columns + 2.6, 1.3 * rows + 0.75), dpi=100)
+    figure = plt.figure(figsize=(1.25 * columns + 2.6, 1.3 * rows + 0.4), dpi=100)
     grid = figure.add_gridspec(
         rows, columns + 1, width_ratios=[1] * columns + [2.0], left=0.01, right=0.995,
-        bottom=0.02, top=1 - 0.62 / figure.get_figheight(), wspace=0.08, hspace=0.08,
+        bottom=0.02, top=1 - 0.3 / figure.get_figheight(), wspace=0.08, hspace=0.08,
     )  # fmt: skip
     for row in range(rows):
         pictures = [
@@ -101,8 +101,10 @@ def draw_block(name, images):
                 spine.set(color=colour, linewidth=1.5)
             if row == 0:
                 axes.set_title(title, color=colour, fontsize=10, pad=4)
-        write_numbers(figure.add_subplot(grid[row, -1]), row, kappa, realised, weights)
-    figure.suptitle(f"--mixing={name}", x=0.01, ha="left", fontsize=12, family="monospace")
+        numbers = figure.add_subplot(grid[row, -1])
+        write_numbers(numbers, row, kappa, realised, weights)
+        if row == 0:
+            numbers.set_title(f"--mixing={name}", fontsize=10, family="monospace", pad=4)
     return figure
 
 
