@@ -1,6 +1,7 @@
 """Checks of arguments: one clear line that names the argument, what it must be, what came."""
 
 import math
+import numbers
 
 
 def one_of(name, value, choices):
@@ -11,23 +12,32 @@ def one_of(name, value, choices):
 
 def at_least(name, value, low):
     """Raises ValueError unless `value` is finite and >= `low`."""
+    _number(name, value)
     if not low <= value < math.inf:
         raise ValueError(f"{name} must be >= {low}, got {value}")
 
 
 def above(name, value, low):
     """Raises ValueError unless `value` is finite and > `low`."""
+    _number(name, value)
     if not low < value < math.inf:
         raise ValueError(f"{name} must be > {low}, got {value}")
 
 
 def whole(name, value):
     """Raises ValueError unless `value` is a whole number."""
+    _number(name, value)
     if value != int(value):
         raise ValueError(f"{name} must be a whole number, got {value}")
 
 
 def within(name, value, low, high):
     """Raises ValueError unless `low` <= `value` <= `high`."""
+    _number(name, value)
     if not low <= value <= high:
         raise ValueError(f"{name} must be in [{low}, {high}], got {value}")
+
+
+def _number(name, value):
+    if not isinstance(value, numbers.Real):
+        raise ValueError(f"{name} must be a number, got {value!r}")

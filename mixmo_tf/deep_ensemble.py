@@ -7,21 +7,23 @@ from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.training import checkpoints
 
 
-def load(files):
+def load(files, ensemble=None):
     """Loads one model, or several as a DeepEnsemble.
 
     Args:
         files: list of runs' folders and .keras files.
+        ensemble: "logits" or "probabilities", what is averaged; None for the models' own.
 
     Raises:
         FileNotFoundError: if one is missing.
         ValueError: if one cannot be read, or they cannot be one ensemble.
     """
-    models = [checkpoints.load_model(file) for file in files]
+    models = [checkpoints.load_model(file, compile=False) for file in files]
     if len(models) == 1:
+        models[0].ensemble = ensemble or models[0].ensemble
         return models[0]
     try:
-        return DeepEnsemble(models)
+        return DeepEnsemble(models, ensemble=ensemble)
     except ValueError as error:
         raise ValueError(f"{', '.join(map(str, files))}: {error}") from None
 
@@ -34,7 +36,7 @@ class DeepEnsemble(Ensemble):
     is an ensemble of one.
 
     Args:
-        models: list of two or more MixMo models for the same images and classes.
+        models: list of two or more MixMo models, for the same images and classes.
         ensemble: "logits" or "probabilities", what is averaged over the models; that of the
             models if None.
 
@@ -44,9 +46,14 @@ class DeepEnsemble(Ensemble):
     """
 
     def __init__(self, models, *, ensemble=None, **kwargs):
-        models = list(models)
-        if len(models) < 2:
-            raise ValueError(f"models must be two or more, got {len(models)}")
+        if not isinstance(models, (list, tuple)) or len(models) < 2:
+            raise ValueError(f"models must be a list of two or more, got {models!r}")
+        for model in models:
+            if not isinstance(model, Ensemble):
+                raise ValueError(f"models must be MixMo models, got a {type(model).__name__}")
+        networks = [network for model in models for network in model.networks]
+        if len(set(map(id, networks))) < len(networks):
+            raise ValueError("models must be different, got the same network twice")
         what = ["image_shape", "num_classes", "class_names"]
         for name in what if ensemble else [*what, "ensemble"]:
             _check_same(name, [getattr(model, name) for model in models])
@@ -59,7 +66,7 @@ class DeepEnsemble(Ensemble):
             first.class_names,
             **kwargs,
         )
-        self.models = models
+        self.models = list(models)
 
     def member_logits(self, images):
         """Each model's ensemble logits: pixels (n, H, W, channels) -> float32 (n, M, C)."""

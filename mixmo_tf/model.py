@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import check_images, check_labels
+from mixmo_tf.data.checks import check_has_partners, check_images, check_labels
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.training.replica_model import at_least_one, average_over_replicas
 
@@ -118,8 +118,8 @@ class MixMo(Ensemble):
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
         labels = check_labels(labels, self.num_classes)
-        if self.msda and images.shape[0] == 1:
-            raise ValueError("msda needs two images or more in a step of a replica, got 1")
+        if self.msda:
+            check_has_partners(images)
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
@@ -153,9 +153,7 @@ class MixMo(Ensemble):
             (weighted loss + l2·ΣW²) / replicas.
         """
         drawn = draws.draw(self, tf.shape(images)[0], seed, mixing_probability)
-        members, labels = self.members_of(images, labels, drawn)
-        if sample_weight is not None:
-            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), drawn.views.rows)  # (B, M)
+        members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
 
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
@@ -168,31 +166,37 @@ class MixMo(Ensemble):
         correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
         return loss, tf.cast(correct, tf.float32), tf.cast(drawn.binary, tf.float32), gradients
 
-    def members_of(self, images, labels, drawn):
-        """What each member is shown in each row, and what it is to say.
+    def members_of(self, images, labels, sample_weight, drawn):
+        """What each member is shown in each row, what it is to say, and how much that weighs.
 
         Args:
             images: (n, H, W, channels), pixels 0–255.
             labels: int (n,).
+            sample_weight: float (n,), (n, 1), or None.
             drawn: draws.Draws.
 
         Returns:
-            Normalised images, float32 (B, M, H, W, channels); labels, int (B, M), or under
-            `msda` label vectors, float32 (B, M, C).
+            Normalised images, float32 (B, M, H, W, channels); labels, int (B, M); weights,
+            float (B, M), or None. Under `msda` the labels are vectors, float32 (B, M, C),
+            which already carry the weights of the two images.
         """
-        members = augmentation.apply(images, *drawn.views)
-        members = augmentation.normalise(members, self.mean, self.std)  # (B, M, H, W, channels)
-        member_labels = tf.gather(labels, drawn.views.rows)  # (B, M)
+        members, labels_of, weights_of = self._seen(images, labels, sample_weight, drawn.views)
         if drawn.partners is None:
-            return members, member_labels
-        partners = augmentation.apply(images, *drawn.partners.views)
-        partners = augmentation.normalise(partners, self.mean, self.std)
-        partner_labels = tf.gather(labels, drawn.partners.views.rows)  # (B, M)
+            return members, labels_of, weights_of
+        partners, *of_partners = self._seen(images, labels, sample_weight, drawn.partners.views)
         msda_masks, label_ratio = msda.under_mixing(drawn.partners.masks, drawn.masks)
-        return (
-            msda.mix(members, partners, msda_masks),
-            msda.mix_labels(member_labels, partner_labels, label_ratio, self.num_classes),
+        vectors = msda.mix_labels(
+            (labels_of, weights_of), of_partners, label_ratio, self.num_classes
         )
+        return msda.mix(members, partners, msda_masks), vectors, None
+
+    def _seen(self, images, labels, sample_weight, views):
+        """The images of the views, normalised; their labels; their weights, or None."""
+        seen = augmentation.apply(images, *views)
+        seen = augmentation.normalise(seen, self.mean, self.std)  # (B, M, H, W, channels)
+        if sample_weight is not None:
+            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
+        return seen, tf.gather(labels, views.rows), sample_weight
 
     def weighted_loss(self, member_logits, labels, masks, sample_weight=None):
         """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
@@ -211,7 +215,7 @@ class MixMo(Ensemble):
         if sample_weight is not None:
             weights *= tf.cast(sample_weight, weights.dtype)
         if len(labels.shape) == 3:
-            cross_entropy = tf.nn.softmax_cross_entropy_with_logits(labels, member_logits)
+            cross_entropy = -tf.reduce_sum(labels * tf.nn.log_softmax(member_logits), axis=-1)
         else:
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
         return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))

@@ -100,21 +100,23 @@ def mix(images, partners, msda_masks):
     return own * images + (1 - own) * partners
 
 
-def mix_labels(labels, partner_labels, label_ratio, num_classes):
-    """λ' of the image's class and 1 − λ' of the partner's.
+def mix_labels(of_images, of_partners, label_ratio, num_classes):
+    """λ' of the image's class and 1 − λ' of the partner's, each times its sample weight.
 
     Args:
-        labels: int (B, M).
-        partner_labels: int (B, M).
+        of_images: labels, int (B, M), and sample weights, float (B, M), or None for 1.
+        of_partners: the same of the partners.
         label_ratio: float (B, M), λ'.
         num_classes: int C.
 
     Returns:
-        float (B, M, C), each summing to 1.
+        float (B, M, C); each sums to 1 where there are no sample weights.
     """
-    own = label_ratio[..., None]
-    one_hot = tf.one_hot(labels, num_classes), tf.one_hot(partner_labels, num_classes)
-    return own * one_hot[0] + (1 - own) * one_hot[1]
+    vectors = 0.0
+    for (labels, weights), share in ((of_images, label_ratio), (of_partners, 1 - label_ratio)):
+        share = share if weights is None else share * tf.cast(weights, share.dtype)
+        vectors += share[..., None] * tf.one_hot(labels, num_classes)
+    return vectors
 
 
 def _shrink(msda_masks, size):

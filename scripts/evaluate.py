@@ -15,16 +15,14 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import model_flags
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mixmo_tf import data, deep_ensemble
+from mixmo_tf import data
 from mixmo_tf.training import checkpoints, run_directory
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
-)
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
 flags.DEFINE_enum(
     "split",
@@ -40,7 +38,7 @@ flags.DEFINE_string("json", None, "File to write the figures to; none if not set
 flags.DEFINE_string(
     "output_dir", None, "New folder to keep the model and its figures in; none if not set."
 )
-flags.mark_flag_as_required("model")
+flags.adopt_module_key_flags(model_flags)
 
 
 def main(arguments):
@@ -49,33 +47,40 @@ def main(arguments):
     logging.set_verbosity(logging.WARNING)
     try:
         check_outputs()
-        model = deep_ensemble.load(FLAGS.model)
+        model = model_flags.load()
         model.compile(metrics=["accuracy"])
         examples, described = load_data(model)
         results = evaluate(model, examples)
         dataset, split = described["--dataset"], described["--split"]
         print_table(model, results, f"{dataset}, {split}: {len(examples):,} images")
         if FLAGS.json:
-            pathlib.Path(FLAGS.json).write_text(json.dumps(results, indent=2) + "\n")
+            pathlib.Path(FLAGS.json).expanduser().write_text(json.dumps(results, indent=2) + "\n")
         if FLAGS.output_dir:
             keep(model, results, described, len(examples))
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("evaluate.py: ended by SIGINT")
 
 
 def check_outputs():
     """Raises OSError where the results could not be written."""
-    folder = pathlib.Path(FLAGS.json or ".").parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder} for --json")
-    output = pathlib.Path(FLAGS.output_dir or "")
-    if FLAGS.output_dir and output.exists():
-        raise FileExistsError(f"{output} exists; choose another --output_dir")
+    if FLAGS.json:
+        file = pathlib.Path(FLAGS.json).expanduser()
+        if not file.parent.is_dir():
+            raise FileNotFoundError(f"there is no folder {file.parent} for --json")
+        if file.is_dir():
+            raise IsADirectoryError(f"{file} is a folder; name a file for --json")
+    if FLAGS.output_dir:
+        output = pathlib.Path(FLAGS.output_dir).expanduser()
+        if output.exists():
+            raise FileExistsError(f"{output} exists; choose another --output_dir")
+        output.parent.mkdir(parents=True, exist_ok=True)
 
 
 def load_data(model):
     """The Examples to judge the model on, and the flags that describe them, by name."""
-    run_flags = flags_of_run(pathlib.Path(FLAGS.model[0]))
+    run_flags = flags_of_runs()
     dataset = FLAGS.dataset or run_flags.get("--dataset")
     if dataset is None:
         raise ValueError(f"{FLAGS.model[0]} is not in a run's folder: name the --dataset")
@@ -120,6 +125,28 @@ def evaluate(model, examples):
         raise
 
 
+def flags_of_runs():
+    """The flags of the runs around the models, by name; none if they are in no run's folder.
+
+    Raises:
+        ValueError: if the runs were trained on other images than each other.
+    """
+    first, *others = [flags_of_run(file) for file in model_flags.files()]
+    what = ["--dataset", "--image_size"]
+    has_test = "--dataset" in first and data.has_test_split(first["--dataset"])
+    if (FLAGS.split or "test") != "test" or not has_test:
+        what.append("--validation_examples")
+    for file, other in zip(FLAGS.model[1:], others):
+        for name in what if first and other and not FLAGS.dataset else ():
+            there, here = first.get(name), other.get(name)
+            if there != here:
+                raise ValueError(
+                    f"the runs have other images: {name} is {there} in {FLAGS.model[0]}, "
+                    f"{here} in {file}; name the --dataset and --split to judge them on"
+                )
+    return first
+
+
 def flags_of_run(path):
     """The flags of the run around the model, by name; none if it is in no run's folder."""
     for folder in (path, path.parent, path.parent.parent):
@@ -129,23 +156,34 @@ def flags_of_run(path):
 
 
 def print_table(model, results, title):
-    print(title)
-    print(f"  {'ensemble':<12} accuracy {results['accuracy']:.2%}   NLL {results['loss']:.4f}"
-          f"   (mean of {model.ensemble})")  # fmt: skip
     several = len(FLAGS.model) > 1
-    for i, tracker in enumerate(model.member_accuracies):
-        name = FLAGS.model[i] if several else f"member {i}"
-        print(f"  {name:<12} accuracy {results[tracker.name]:.2%}")
+    names = FLAGS.model if several else [f"member {i}" for i in range(model.num_members)]
+    width = max(map(len, [*names, "diversity"])) + 2
+    print(title)
+    print(f"  {'ensemble':<{width}} accuracy {results['accuracy']:.2%}   NLL {results['loss']:.4f}"
+          f"   (mean of {model.ensemble})")  # fmt: skip
+    for name, tracker in zip(names, model.member_accuracies):
+        print(f"  {name:<{width}} accuracy {results[tracker.name]:.2%}")
     if "ratio_error" in results:
-        print(f"  {'diversity':<12} ratio-error {results['ratio_error']:.3f}")
+        print(f"  {'diversity':<{width}} ratio-error {results['ratio_error']:.3f}")
 
 
 def keep(model, results, described, num_examples):
     """Writes the model, its figures and the dataset's flags to --output_dir, all at once."""
-    output = pathlib.Path(FLAGS.output_dir)
+    output = pathlib.Path(FLAGS.output_dir).expanduser()
     partial = output.with_name(f"partial-{output.name}")
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    partial.mkdir()
+    try:
+        write_run(partial, model, results, described, num_examples)
+        partial.rename(output)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    print(f"Saved the model and its figures in {output}.")
+
+
+def write_run(partial, model, results, described, num_examples):
+    """What `keep` keeps, into the folder `partial`."""
     flag_lines = [f"{name}={value}" for name, value in described.items() if value is not None]
     comments = [f"# of {file}" for file in FLAGS.model]
     (partial / "run.flags").write_text("\n".join([*comments, *flag_lines]) + "\n")
@@ -160,8 +198,6 @@ def keep(model, results, described, num_examples):
         "libraries": run_directory.versions(),
     }
     run_directory.write_metrics(partial, figures)
-    partial.rename(output)
-    print(f"Saved the model and its figures in {output}.")
 
 
 if __name__ == "__main__":

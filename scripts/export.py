@@ -14,19 +14,15 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import model_flags
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mixmo_tf import deep_ensemble
-
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
-)
 flags.DEFINE_string(
     "output_dir", None, "Folder of the SavedModel; saved_model beside a single model if not set."
 )
-flags.mark_flag_as_required("model")
+flags.adopt_module_key_flags(model_flags)
 
 
 def main(arguments):
@@ -34,13 +30,13 @@ def main(arguments):
         sys.exit(f"export.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
-    source = pathlib.Path(FLAGS.model[0])
+    source = model_flags.files()[0]
     folder = source if source.is_dir() else source.parent
-    output = pathlib.Path(FLAGS.output_dir or folder / "saved_model")
+    output = pathlib.Path(FLAGS.output_dir or folder / "saved_model").expanduser()
     try:
         if len(FLAGS.model) > 1 and not FLAGS.output_dir:
             raise ValueError("several models need an --output_dir for their SavedModel")
-        model = deep_ensemble.load(FLAGS.model)
+        model = model_flags.load()
         model.export(output)
     except (ValueError, OSError) as error:
         sys.exit(f"export.py: {error}")

@@ -3,26 +3,33 @@
     python scripts/reproduce.py --suite=digits
 
 Runs that are done are skipped and one that was interrupted goes on, so the same command can be
-given as often as need be. In --output_dir it leaves a run's folder CONFIG_seedSEED with its log
-beside it, and of the suite a table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation
-over the seeds.
+given as often as need be. Every flag of train.py may be added; it holds for all runs. In
+--output_dir it leaves a run's folder CONFIG_seedSEED with its log beside it, and of the suite a
+table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seeds.
 """
 
 import json
+import os
 import pathlib
-import shlex
 import signal
 import statistics
 import subprocess
 import sys
 import time
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 import matplotlib
 import suites
+import train_flags
 from absl import app, flags
+from absl.testing import flagsaver
+
+from mixmo_tf.training import run_directory
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIGURES = {  # title: (value of a run's metrics.json, how it is written)
@@ -35,85 +42,137 @@ FIGURES = {  # title: (value of a run's metrics.json, how it is written)
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs of each config.")
-flags.DEFINE_string("output_dir", "runs", "Folder of the runs and of the report.")
-flags.DEFINE_string("data_dir", None, "Folder of tensorflow-datasets, for every run.")
-flags.DEFINE_string(
-    "train_flags", "", "More flags for every train.py, such as '--epochs=2 --jit_compile=false'."
-)
+flags.adopt_module_key_flags(train_flags)
+OF_REPRODUCE = ("output_dir", "seed")  # what a run gets from here, not from the command line
 
 
 def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"reproduce.py: unknown argument {arguments[1]}; flags start with --")
     try:
+        compare(pathlib.Path(FLAGS.output_dir or "runs").expanduser(), seeds_of_runs())
+    except (ValueError, OSError) as error:
+        sys.exit(f"reproduce.py: {error}")
+
+
+def seeds_of_runs():
+    """The seeds as whole numbers, each once."""
+    try:
         seeds = [int(seed) for seed in FLAGS.seeds]
     except ValueError:
-        sys.exit(f"reproduce.py: seeds must be whole numbers, got {','.join(FLAGS.seeds)}")
-    output = pathlib.Path(FLAGS.output_dir)
+        seeds = []
+    if FLAGS["seed"].present:
+        raise ValueError("seed is each run's own; say --seeds")
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ValueError(f"seeds must be different whole numbers, got {','.join(FLAGS.seeds)}")
+    return seeds
+
+
+def compare(output, seeds):
+    """Trains what is missing, and reports after every config."""
     output.mkdir(parents=True, exist_ok=True)
-    runs = {
-        title: figures_of(config, seeds, output)
-        for title, config in suites.configs(FLAGS.suite).items()
-    }
-    (output / f"{FLAGS.suite}.md").write_text(table(runs), encoding="utf-8")
-    plot(runs, output / f"{FLAGS.suite}.png")
+    more = [
+        flag.serialize()
+        for flag in FLAGS.get_flags_for_module(train_flags)
+        if flag.present and flag.name not in OF_REPRODUCE
+    ]
+    configs = suites.configs(FLAGS.suite)
+    runs = {title: [] for title in configs}
+    processes = Processes()
+    for title, config in configs.items():
+        runs[title] = figures_of(config, seeds, output, more, processes)
+        (output / f"{FLAGS.suite}.md").write_text(table(runs), encoding="utf-8")
+        plot(runs, output / f"{FLAGS.suite}.png")
     print(table(runs))
     print(f"Wrote {output / FLAGS.suite}.md and {output / FLAGS.suite}.png.")
 
 
-def figures_of(config, seeds, output):
+def figures_of(config, seeds, output, more, processes):
     """The metrics.json of every run of a config, a list of dicts; trains what is missing."""
     flagfile = ROOT / "configs" / f"{config}.flags"
     lines = flagfile.read_text(encoding="utf-8").splitlines()
-    models = [line for line in lines if line.startswith("--model=")]
-    if not models:
-        more = shlex.split(FLAGS.train_flags)
-        return [
-            run(
-                "train.py",
-                f"{config}_seed{seed}",
-                output,
-                [f"--flagfile={flagfile}", f"--seed={seed}", *more],
-            )
-            for seed in seeds
-        ]
-    folders = [output / pathlib.Path(m).name for m in models[0].partition("=")[2].split(",")]
-    missing = [str(folder) for folder in folders if not (folder / "model.keras").exists()]
+    models = [line.partition("=")[2] for line in lines if line.startswith("--model=")]
+    if models:
+        folders = [output / pathlib.Path(name).name for name in models[0].split(",")]
+        return figures_of_ensemble(config, folders, output / config, processes)
+    figures = []
+    for seed in seeds:
+        folder = output / f"{config}_seed{seed}"
+        run_flags = [f"--flagfile={flagfile}", *more, f"--seed={seed}", f"--output_dir={folder}"]
+        if (folder / "metrics.json").exists():
+            run_directory.check_flags(folder, all_flags(run_flags))
+            figures.append(report(folder, "done before"))
+        else:
+            figures.append(processes.run("train.py", folder, run_flags))
+    return figures
+
+
+def figures_of_ensemble(config, folders, folder, processes):
+    """The metrics.json of a deep ensemble, in a list; empty as long as it lacks runs."""
+    missing = [str(run) for run in folders if not (run / "metrics.json").exists()]
     if missing:
         print(f"{config}: left out, it needs {', '.join(missing)}")
         return []
-    return [run("evaluate.py", config, output, [f"--model={','.join(map(str, folders))}"])]
+    figures = folder / "metrics.json"
+    if not figures.exists():
+        run_flags = [f"--model={','.join(map(str, folders))}", f"--output_dir={folder}"]
+        run_flags += [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
+        return [processes.run("evaluate.py", folder, run_flags)]
+    if any((run / "model.keras").stat().st_mtime > figures.stat().st_mtime for run in folders):
+        raise ValueError(f"{folder} is older than its runs; remove it to have it judged again")
+    return [report(folder, "done before")]
 
 
-def run(script, name, output, script_flags):
-    """Runs a script that writes a run's folder, unless it is done; returns its figures."""
-    figures = output / name / "metrics.json"
-    if figures.exists():
-        return report(name, figures, "done before")
-    command = [sys.executable, str(ROOT / "scripts" / script), *script_flags]
-    command += [f"--output_dir={output / name}"]
-    command += [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
-    log = output / f"{name}.log"
-    start = time.perf_counter()
-    with open(log, "a") as file:
-        process = subprocess.Popen(
-            command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
-        )
-        for number in (signal.SIGINT, signal.SIGTERM):  # the run saves itself and ends
-            signal.signal(number, lambda signal_number, _: process.send_signal(signal_number))
-        print(f"{name} …  (log: {log})", flush=True)
-        exit_code = process.wait()
-    if exit_code:
-        said = log.read_text(errors="replace").strip().splitlines()
-        print(f"reproduce.py: {name}: {said[-1] if said else 'no output'}", file=sys.stderr)
-        sys.exit(exit_code if exit_code > 0 else 128 - exit_code)
-    return report(name, figures, f"{time.perf_counter() - start:.0f} s")
+def all_flags(run_flags):
+    """Every flag of a run, as `train_flags.lines` gives them, from its command line."""
+    with flagsaver.flagsaver():
+        for name in [flag.name for flag in FLAGS.get_flags_for_module(train_flags)]:
+            FLAGS[name].unparse()
+        FLAGS(["train.py", *run_flags])
+        return train_flags.lines()
 
 
-def report(name, figures, remark):
+class Processes:
+    """Runs scripts one by one; SIGINT and SIGTERM go to the one that runs, and end all."""
+
+    def __init__(self):
+        self.process = None
+        self.stopped = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+
+    def run(self, script, folder, script_flags):
+        """Runs a script that writes `folder`, its log beside it; returns its figures."""
+        log = folder.with_name(f"{folder.name}.log")
+        command = [sys.executable, str(ROOT / "scripts" / script), *script_flags]
+        start = time.perf_counter()
+        with open(log, "a") as file:
+            self.process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
+            )
+            if self.stopped:  # between two runs
+                self.process.send_signal(self.stopped)
+            print(f"{folder.name} …  (log: {log})", flush=True)
+            exit_code = self.process.wait()
+        self.process = None
+        if exit_code:
+            said = log.read_text(errors="replace").strip().splitlines()
+            print(
+                f"reproduce.py: {folder.name}: {said[-1] if said else 'no output'}", file=sys.stderr
+            )
+            sys.exit(exit_code if exit_code > 0 else 128 - exit_code)
+        return report(folder, f"{time.perf_counter() - start:.0f} s")
+
+    def _stop(self, number, frame):
+        self.stopped = number
+        if self.process:
+            self.process.send_signal(number)  # it saves itself and ends
+
+
+def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
-    figures = json.loads(figures.read_text())
-    print(f"{name}: {figures['accuracy']:.2%}  ({remark})", flush=True)
+    figures = json.loads((folder / "metrics.json").read_text())
+    print(f"{folder.name}: {figures['accuracy']:.2%}  ({remark})", flush=True)
     return figures
 
 
@@ -159,6 +218,7 @@ def plot(runs, path):
         panel.set_yticks(range(len(runs)), runs)
         panel.grid(axis="x", color="#dddddd")
         panel.tick_params(axis="x", labelsize=8)
+        panel.xaxis.set_major_locator(MaxNLocator(4))
         for side in ("top", "right", "left"):
             panel.spines[side].set_visible(False)
     panels[0].invert_yaxis()

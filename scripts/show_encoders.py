@@ -38,10 +38,12 @@ def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"show_encoders.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
-    source = pathlib.Path(FLAGS.model)
+    source = pathlib.Path(FLAGS.model).expanduser()
     folder = source if source.is_dir() else source.parent
-    output = pathlib.Path(FLAGS.output or folder / "encoders.png")
+    output = pathlib.Path(FLAGS.output or folder / "encoders.png").expanduser()
     try:
+        if output.suffix not in (".png", ".pdf", ".svg"):
+            raise ValueError(f"output must end with .png, .pdf or .svg, got {output}")
         networks = checkpoints.load_model(source).networks
         if len(networks) > 1:
             raise ValueError(f"{source} is a deep ensemble; show its networks one by one")

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags, logging
 
+import mixmo_tf
 from mixmo_tf import data, masks, ratios, seeds
 
 matplotlib.use("Agg")
@@ -44,8 +45,10 @@ def main(arguments):
         sys.exit(f"show_masks.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     try:
+        for name in FLAGS.mixing or [""]:
+            mixmo_tf.arguments.one_of("mixing", name, masks.NAMES)
         images = choose_images()
-        output = pathlib.Path(FLAGS.output_dir)
+        output = pathlib.Path(FLAGS.output_dir).expanduser()
         output.mkdir(parents=True, exist_ok=True)
         for name in FLAGS.mixing:
             draw_block(name, images).savefig(output / f"{name}.png")

@@ -198,6 +198,8 @@ def build_model(info):
 def _mixing():
     if FLAGS.mixing is None:
         return "cutmix" if FLAGS.num_members > 1 else None
+    if FLAGS.mixing == "none" and FLAGS.num_members > 1:
+        raise ValueError(f"mixing=none is for num_members=1, got {FLAGS.num_members} members")
     return None if FLAGS.mixing == "none" else FLAGS.mixing
 
 

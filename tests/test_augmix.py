@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
@@ -20,3 +21,13 @@ def test_augmix_changes_images_and_leaves_labels(pixels_and_labels):
     model = tiny_model(mixing="linear")
     model.fit(changed, steps_per_epoch=5, verbose=0)
     assert int(model.step.numpy()) == 5
+
+
+def test_what_is_no_batch_of_images_is_refused(pixels_and_labels):
+    images, labels = pixels_and_labels
+    for batches in (
+        tf.data.Dataset.from_tensor_slices((images / 255, labels)).batch(4),
+        tf.data.Dataset.from_tensor_slices(images).batch(4),
+    ):
+        with pytest.raises(ValueError, match="must be tuples that begin with uint8 images"):
+            data.augmix(batches)

@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 
 import keras
@@ -70,8 +71,14 @@ def test_it_is_saved_and_exported_as_one(tmp_path, pixels_and_labels):
 
 def test_what_cannot_be_one_ensemble_is_named():
     first, second, _ = models()
-    with pytest.raises(ValueError, match="models must be two or more, got 1"):
-        mixmo_tf.DeepEnsemble([first])
+    for models_, message in (
+        ([first], "models must be a list of two or more"),
+        (first, "models must be a list of two or more"),
+        ([first, "runs/b"], "models must be MixMo models, got a str"),
+        ([first, second, first], "models must be different, got the same network twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mixmo_tf.DeepEnsemble(models_)
     other = tiny_model(class_names=["ant", "bee", "cat", "cow"])
     with pytest.raises(ValueError, match="same class_names: model 0 has .*dog.* model 1 has .*cow"):
         mixmo_tf.DeepEnsemble([first, other])
@@ -97,11 +104,11 @@ def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):
     for name in ("accuracy", "member_0_accuracy", "member_1_accuracy"):  # twice the same run
         assert figures[name] == pytest.approx(alone["accuracy"])
     assert figures["models"] == [str(path), str(other)] and figures["ratio_error"] == 0
-    assert f"{other} accuracy {alone['accuracy']:.2%}" in result.stdout
+    assert re.search(rf"{other} +accuracy {alone['accuracy']:.2%}", result.stdout)
 
     again = run("evaluate.py", f"--model={output}")  # what was kept is a model like any other
     assert again.returncode == 0, again.stderr
-    assert f"ensemble     accuracy {alone['accuracy']:.2%}" in again.stdout
+    assert re.search(rf"ensemble +accuracy {alone['accuracy']:.2%}", again.stdout)
 
     endings = exit_messages(
         "export",

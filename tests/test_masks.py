@@ -53,6 +53,15 @@ def test_patchup_agrees_with_the_reference(reference):
     np.testing.assert_allclose(patchup.seed_chance(ratio, (32, 32)), gamma, rtol=1e-6)
 
 
+def test_patchup_covers_more_of_small_maps():
+    """The chance of a seed is made for maps much larger than a hole."""
+    shares = [
+        float(tf.reduce_mean(patchup.draw(tf.fill([2000], 0.5), (size, size), [1, 2])))
+        for size in (32, 16, 8)
+    ]
+    np.testing.assert_allclose(shares, [0.49, 0.63, 0.99], atol=0.02)
+
+
 @pytest.mark.parametrize("size", [(3, 9), (2, 2), (6, 1)])
 def test_patchup_on_a_map_smaller_than_its_holes(size):
     drawn = patchup.draw(tf.fill([500], 0.5), size, [1, 2]).numpy()

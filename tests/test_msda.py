@@ -96,7 +96,7 @@ def test_images_and_labels_by_hand():
     images = tf.fill([1, 1, 4, 4, 3], 10.0)
     mixed = msda.mix(images, images + 5, LEFT[None, None]).numpy()
     assert (mixed[0, 0, :, :2] == 10).all() and (mixed[0, 0, :, 2:] == 15).all()
-    labels = msda.mix_labels([[2, 1]], [[0, 1]], tf.constant([[0.75, 0.6]]), 3)
+    labels = msda.mix_labels(([[2, 1]], None), ([[0, 1]], None), tf.constant([[0.75, 0.6]]), 3)
     np.testing.assert_allclose(labels, [[[0.25, 0, 0.75], [0, 1, 0]]])
 
 
@@ -140,7 +140,7 @@ def test_what_a_step_shows_and_asks(name, num_members, pixels_and_labels):
     images, labels = map(tf.constant, pixels_and_labels)
     model = tiny_model(num_members=num_members, msda=name, batch_repetitions=2)
     step = draws.draw(model, 40, seeds.step_seed(0, 1), 1.0)
-    members, vectors = model.members_of(images, labels, step)
+    members, vectors, _ = model.members_of(images, labels, None, step)
     assert members.shape == (80, num_members, 16, 16, 3)
     np.testing.assert_allclose(tf.reduce_sum(vectors, axis=-1), 1, atol=1e-6)
 
@@ -175,6 +175,25 @@ def test_label_vectors_in_the_weighted_loss():
     assert float(model.weighted_loss(logits, vectors, masks)) == pytest.approx(by_hand, rel=1e-5)
 
 
+@pytest.mark.parametrize("num_members", [1, 2])
+def test_sample_weights_of_zero_hide_labels(num_members, pixels_and_labels):
+    images, labels = map(tf.constant, pixels_and_labels)
+    hidden = labels == 2
+    weights = tf.where(hidden, 0.0, 1.5)
+    model = tiny_model(num_members=num_members, msda="cutmix")
+    seed = seeds.step_seed(0, 1)
+    losses = [
+        model.loss_and_gradients(images, tf.where(hidden, label, labels), weights, seed, 0.5)[0]
+        for label in (0, 3)
+    ]
+    assert float(losses[0]) == pytest.approx(float(losses[1]), rel=1e-6)
+    unweighted, weighted = (
+        model.loss_and_gradients(images, labels, w, seed, 0.5)[0]
+        for w in (None, tf.fill([40], 1.5))
+    )
+    assert float(weighted) == pytest.approx(1.5 * float(unweighted), rel=1e-5)
+
+
 @pytest.mark.parametrize("name, num_members", [("mixup", 1), ("cutmix", 2)])
 def test_training_learns(name, num_members, pixels_and_labels):
     images, labels = pixels_and_labels
@@ -188,7 +207,8 @@ def test_xla_shows_and_asks_the_same(pixels_and_labels):
     model = tiny_model(msda="cutmix")
 
     def step(seed):
-        return model.members_of(images, labels, draws.draw(model, 40, seed, 0.5))
+        drawn = draws.draw(model, 40, seed, 0.5)
+        return model.members_of(images, labels, None, drawn)[:2]
 
     seed = seeds.step_seed(0, 1)
     for ours, theirs in zip(step(seed), tf.function(step, jit_compile=True)(seed)):
@@ -203,3 +223,6 @@ def test_an_unknown_name_and_a_lonely_image(pixels_and_labels):
     images, labels = pixels_and_labels
     with pytest.raises(ValueError, match="msda needs two images or more in a step"):
         tiny_model(msda="cutmix").fit(images, labels, batch_size=1, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(1)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="msda needs two images or more"):
+        tiny_model(msda="cutmix").fit(dataset, verbose=0)

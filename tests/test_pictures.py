@@ -17,11 +17,13 @@ def test_a_picture_per_block(tmp_path):
         [*ok, "--mixing=cutmax"],
         [*ok, "--num_members=11"],
         [*ok, "--dataset=mnist"],
+        [*ok, "--mixing="],
     )
     assert endings[:2] == [None, None]
     assert "mixing must be one of linear, cutmix" in endings[2] and "\n" not in endings[2]
     assert endings[3] == "show_masks.py: num_members must be <= 10 classes, got 11"
     assert endings[4].startswith("show_masks.py: dataset must be one of")
+    assert endings[5].startswith("show_masks.py: mixing must be one of")
     shapes = {name: matplotlib.image.imread(tmp_path / f"{name}.png").shape for name in masks.NAMES}
     assert shapes["cow"][1] > shapes["cutmix"][1]  # three members
     assert len(set(shapes.values())) == 2
@@ -32,7 +34,6 @@ def test_the_encoders_filters(tmp_path, num_members):
     model = tiny_model(num_members=num_members)
     if num_members == 2:  # filter 0 is member 0's alone, the others are shared alike
         kernels = [model.network.get_layer(f"encoder_{i}").kernel for i in range(2)]
-        kernels[1].assign(kernels[0])
         kernels[1].assign(kernels[0] * ([0.0] + [1.0] * 7))
     model.save(tmp_path / "x.keras")
     result = run("show_encoders.py", f"--model={tmp_path / 'x.keras'}")

@@ -1,25 +1,39 @@
 """scripts/reproduce.py: what is done is skipped, what is missing is trained, all is reported."""
 
 import json
+import os
+import shutil
 import signal
 import statistics
 import subprocess
+import sys
 import time
 
 import pytest
-from scripts_at_work import ROOT, command, run
+from absl.testing import flagsaver
+from scripts_at_work import ROOT, command, exit_messages, run
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import reproduce  # noqa: E402
+import suites  # noqa: E402
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
     "digits_cow_mixmo",
 )  # fmt: skip
-SMALL = "--filters=2 --epochs=1 --batch_size=64 --batch_repetitions=1"
+SMALL = ("--filters=2", "--epochs=1", "--batch_size=64", "--batch_repetitions=1")
 
 
-def finish(output, name, figures, **changes):
-    """Lays down the figures of a run as if it were done."""
-    (output / name).mkdir(parents=True)
-    (output / name / "metrics.json").write_text(json.dumps({**figures, **changes}))
+def finish(output, config, seed, figures, more=(), **changes):
+    """Lays down what `reproduce.py` reads of a run, as if that were done."""
+    folder = output / f"{config}_seed{seed}"
+    folder.mkdir(parents=True)
+    flagfile = f"--flagfile={ROOT / 'configs' / config}.flags"
+    lines = reproduce.all_flags([flagfile, *more, f"--seed={seed}", f"--output_dir={folder}"])
+    (folder / "run.flags").write_text("\n".join(lines))
+    (folder / "metrics.json").write_text(json.dumps({**figures, **changes}))
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +41,11 @@ def reported(finished, tmp_path_factory):
     """A suite whose last run alone was missing, and its figures."""
     output = tmp_path_factory.mktemp("suite")
     figures = json.loads((finished[0] / "metrics.json").read_text())
-    for name in CONFIGS:
+    for config in CONFIGS:
         for seed, accuracy in enumerate((0.5, 0.8)):
-            if (name, seed) != ("digits_cow_mixmo", 1):
-                finish(output, f"{name}_seed{seed}", figures, accuracy=accuracy)
-    flags = "--suite=digits", "--seeds=0,1", f"--output_dir={output}", f"--train_flags={SMALL}"
-    result = run("reproduce.py", *flags)
+            if (config, seed) != ("digits_cow_mixmo", 1):
+                finish(output, config, seed, figures, SMALL, accuracy=accuracy)
+    result = run("reproduce.py", "--suite=digits", "--seeds=0,1", f"--output_dir={output}", *SMALL)
     assert result.returncode == 0, result.stderr
     return output, figures, result.stdout
 
@@ -63,18 +76,35 @@ def test_the_table_has_means_and_deviations(reported):
     assert (output / "digits.png").stat().st_size > 10_000
 
 
-def test_a_run_that_fails_is_named(tmp_path):
-    flags = "--suite=digits", "--seeds=0", f"--output_dir={tmp_path}", "--train_flags=--epochs=0"
+def test_a_run_with_other_flags_does_not_count_as_done(reported):
+    output, _, _ = reported
+    result = run("reproduce.py", "--seeds=0,1", f"--output_dir={output}", *SMALL, "--epochs=2")
+    assert result.returncode == 1
+    message = f"{output / 'digits_plain_seed0'} holds a run with other flags (--epochs 1 there, 2"
+    assert message in result.stderr.splitlines()[-1]
+
+
+def test_bad_flags_are_named(tmp_path):
+    flags = "--suite=digits", "--seeds=0", f"--output_dir={tmp_path}", "--epochs=0"
     result = run("reproduce.py", *flags)
     assert result.returncode == 1
     expected = "reproduce.py: digits_plain_seed0: train.py: epochs must be >= 1, got 0"
     assert result.stderr.splitlines()[-1] == expected
-    result = run("reproduce.py", "--seeds=one")
-    assert result.stderr.strip() == "reproduce.py: seeds must be whole numbers, got one"
+    endings = exit_messages(
+        "reproduce",
+        ["--seeds=one"],
+        ["--seeds=1,1"],
+        ["--seed=3"],
+        ["--output_dir=/proc/nowhere"],
+    )
+    assert endings[0] == "reproduce.py: seeds must be different whole numbers, got one"
+    assert endings[1] == "reproduce.py: seeds must be different whole numbers, got 1,1"
+    assert endings[2] == "reproduce.py: seed is each run's own; say --seeds"
+    assert endings[3].startswith("reproduce.py: ") and "/proc/nowhere" in endings[3]
 
 
 def test_a_signal_reaches_the_run(tmp_path):
-    flags = f"--output_dir={tmp_path}", "--train_flags=--filters=2 --checkpoint_steps=1"
+    flags = f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1"
     process = subprocess.Popen(command("reproduce.py", *flags), cwd=ROOT)
     checkpoints = tmp_path / "digits_plain_seed0" / "checkpoints"
     until = time.monotonic() + 120
@@ -88,12 +118,38 @@ def test_a_signal_reaches_the_run(tmp_path):
 
 def test_deep_ensembles_wait_for_their_runs(reported, tmp_path):
     _, figures, _ = reported
-    for method in "plain mixup cutmix mimo linear_mixmo cut_mixmo".split():
-        finish(tmp_path, f"cifar10_wrn2810_{method}_seed0", figures)
-    for method in "linear_mixmo_cutmix cut_mixmo_cutmix".split():
-        finish(tmp_path, f"cifar10_wrn2810_{method}_seed0", figures)
+    for config in suites.configs("cifar10").values():
+        if "ensemble" not in config:
+            finish(tmp_path, config, 0, figures)
     result = run("reproduce.py", "--suite=cifar10", "--seeds=0", f"--output_dir={tmp_path}")
     assert result.returncode == 0, result.stderr
-    missing = ", ".join(str(tmp_path / f"cifar10_wrn2810_plain_seed{i}") for i in range(2))
-    assert f"cifar10_wrn2810_deep_ensemble: left out, it needs {missing}" in result.stdout
+    missing = tmp_path / "cifar10_wrn2810_plain_seed1"
+    assert f"cifar10_wrn2810_deep_ensemble: left out, it needs {missing}\n" in result.stdout
     assert "| Deep Ensemble ×2 | 0 | – | – | – | – |" in result.stdout
+
+
+@pytest.fixture
+def processes():
+    """`reproduce.Processes`, and the tests' own handlers of signals afterwards."""
+    numbers = signal.SIGINT, signal.SIGTERM
+    handlers = [signal.getsignal(number) for number in numbers]
+    with flagsaver.flagsaver():
+        reproduce.FLAGS.mark_as_parsed()
+        yield reproduce.Processes()
+    for number, handler in zip(numbers, handlers):
+        signal.signal(number, handler)
+
+
+def test_deep_ensembles_are_judged_once(finished, processes, tmp_path):
+    path, _, _ = finished
+    folders = [tmp_path / f"run_{i}" for i in range(2)]
+    for folder in folders:
+        shutil.copytree(path, folder)
+    together = tmp_path / "together"
+    (figures,) = reproduce.figures_of_ensemble("x", folders, together, processes)
+    alone = json.loads((path / "metrics.json").read_text())
+    assert figures["accuracy"] == pytest.approx(alone["accuracy"])
+    assert reproduce.figures_of_ensemble("x", folders, together, processes) == [figures]
+    os.utime(folders[1] / "model.keras", (time.time() + 60,) * 2)
+    with pytest.raises(ValueError, match="together is older than its runs; remove it"):
+        reproduce.figures_of_ensemble("x", folders, together, processes)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 import zipfile
 
@@ -131,6 +132,7 @@ BAD_FLAGS = [
         "--num_members=1 --mixing=cow",
         "mixing must be None for a network with M = 1, got 'cow'",
     ),
+    ("--mixing=none", "mixing=none is for num_members=1, got 2 members"),
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
@@ -170,12 +172,22 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "cifar10 is not in"),
         ([f"--model={path}", "--split=validation"], "validation needs validation_examples > 0"),
         ([f"--model={path}", f"--output_dir={path}"], f"{path} exists; choose another"),
+        ([f"--model={path}", f"--json={tmp_path}"], f"{tmp_path} is a folder"),
+        ([f"--model={path},{path}/"], "--model names a model twice"),
+        (
+            [f"--model={path},{tmp_path / 'run'}", "--split=validation"],
+            f"--validation_examples is 0 in {path}, 50 in {tmp_path / 'run'}",
+        ),
         (
             [f"--model={path},{tmp_path / 'other.keras'}"],
             "the models of an ensemble must have the same image_shape: model 0 has (32, 32, 3)",
         ),
     )
     tiny_model().save(tmp_path / "other.keras")
+    shutil.copytree(path, tmp_path / "run")
+    lines = (path / "run.flags").read_text()
+    lines = lines.replace("--validation_examples=0", "--validation_examples=50")
+    (tmp_path / "run/run.flags").write_text(lines)
     endings = exit_messages("evaluate", *(flags for flags, _ in cases))
     for ending, (_, message) in zip(endings, cases):
         assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending

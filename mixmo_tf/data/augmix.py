@@ -1,8 +1,9 @@
-"""AugMix (Hendrycks et al. 2020) on the host, by Keras' layer.
+"""AugMix (Hendrycks et al. 2020) on the host, by Keras' layer, with the paper's operations.
 
-Keras chooses the operations of a chain once, while TensorFlow traces the layer, and applies
-one choice to a whole batch. So the layer is traced `VARIANTS` times, and each batch takes one
-of them. Strengths and mixing weights are drawn anew for every batch.
+Keras chooses the operations of its three chains while TensorFlow traces the layer, and changes
+all images of a batch alike. So the layer is traced `VARIANTS` times, and each batch takes one of
+them; strengths and mixing weights are drawn anew for every batch. Strengths are on Keras' scale:
+at a factor of 0.1, rotation by up to 36°, shear and shift by up to 10 %, in one direction.
 
 Keras' layer ignores seeds in part: a run with AugMix is not repeatable, and one that was
 interrupted does not end bit for bit where another would have.
@@ -14,6 +15,7 @@ import tensorflow as tf
 from mixmo_tf.data import stream
 
 VARIANTS = 8  # tracing one takes half a second
+FACTOR = 0.1  # shear and shift of the paper's severity 3
 
 
 def augmix(batches):
@@ -25,8 +27,16 @@ def augmix(batches):
     Returns:
         tf.data.Dataset of the same elements; every repeat of an image in a step sees the same
         AugMix of it.
+
+    Raises:
+        ValueError: if the elements are no such tuples.
     """
-    layer = keras.layers.AugMix(value_range=(0, 255))
+    spec = batches.element_spec
+    if not isinstance(spec, tuple) or spec[0].dtype != tf.uint8 or spec[0].shape.rank != 4:
+        raise ValueError(
+            f"batches must be tuples that begin with uint8 images (n, H, W, channels), got {spec}"
+        )
+    layer = keras.layers.AugMix(value_range=(0, 255), factor=FACTOR, all_ops=False)
 
     def variant(images):
         return tf.cast(tf.round(layer(images, training=True)), tf.uint8)

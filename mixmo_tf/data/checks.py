@@ -34,6 +34,19 @@ def check_labels(labels, num_classes):
     return labels
 
 
+def check_has_partners(images):
+    """Checks that a step's images (n, …) can be mixed with each other.
+
+    Raises:
+        ValueError: if n is known to be 1.
+        tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 1.
+    """
+    message = "msda needs two images or more in a step of a replica, got 1"
+    if images.shape[0] == 1:
+        raise ValueError(message)
+    tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
+
+
 def check_label_array(labels, num_classes):
     """Checks a whole array of labels before anything runs; returns it as (n,).
 

@@ -23,7 +23,7 @@ def export(model, path):
         FileExistsError: if there are files at `path`.
         OSError: if it cannot be written; nothing is left there.
     """
-    path = pathlib.Path(path)
+    path = pathlib.Path(path).expanduser()
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{path} exists; choose another folder for the SavedModel")
     images = tf.TensorSpec((None, *model.image_shape), tf.uint8, name="images")
@@ -39,6 +39,7 @@ def export(model, path):
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
     module.weights = [v.value for network in model.networks for v in network.variables]
     partial = path.with_name(f"partial-{path.name}")
+    shutil.rmtree(partial, ignore_errors=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         tf.saved_model.save(module, partial, signatures=probabilities)
@@ -47,6 +48,7 @@ def export(model, path):
             (partial / CLASS_NAMES).write_text(lines, encoding="utf-8")
         partial.replace(path)
     except (OSError, tf.errors.OpError) as error:
-        shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or getattr(error, "message", error)
         raise OSError(f"cannot write {path}: {reason}") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

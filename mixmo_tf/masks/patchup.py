@@ -8,7 +8,11 @@ BLOCK_SIZE = 7  # pixels, k: the side of a hole
 
 
 def draw(ratio, size, seed):
-    """Holes around seeds, each pixel a seed with the chance γ(κ)."""
+    """Holes around seeds, each pixel a seed with the chance γ(κ).
+
+    The rule is made for maps that are much larger than a hole. On smaller ones the holes
+    cover more than κ: on average 0.63 of 16×16 and 0.99 of 8×8 pixels for κ = 0.5.
+    """
     shape = [tf.shape(ratio)[0], *size]
     is_seed = seeds.uniform(shape, seed) < seed_chance(ratio, size)[:, None, None]
     return dilate(tf.cast(is_seed, tf.float32), block_size(size))

@@ -34,20 +34,24 @@ def save_model(model, path):
         partial.unlink(missing_ok=True)
 
 
-def load_model(file):
+def load_model(file, compile=True):
     """Loads a .keras file that this package wrote, or the model.keras of a run's folder.
+
+    Args:
+        file: its path; ~ is the home folder.
+        compile: bool, whether the model gets its optimizer back.
 
     Raises:
         FileNotFoundError: if there is none.
         ValueError: if it cannot be read, or holds another kind of model.
     """
-    file = pathlib.Path(file)
+    file = pathlib.Path(file).expanduser()
     if file.is_dir():
         file = file / "model.keras"
     if not file.is_file():
         raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
     try:
-        model = keras.saving.load_model(file)
+        model = keras.saving.load_model(file, compile=compile)
     except Exception as error:  # whatever a damaged file makes Keras raise
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise ValueError(f"{file} is no readable .keras file: {reason}") from error

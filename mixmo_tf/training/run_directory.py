@@ -55,7 +55,7 @@ def start(path, flag_lines):
         raise BlockingIOError(f"another process is training in {path}") from None
     _remove_partial_files(path)
     if flags_file.exists():
-        _check_same_flags(path, read_flags(path), _parse(flag_lines))
+        check_flags(path, flag_lines)
     else:
         libraries = [f"# {name} {version}" for name, version in versions().items()]
         _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
@@ -65,6 +65,20 @@ def start(path, flag_lines):
 def read_flags(path):
     """The flags in `path`/run.flags, values as text by names such as "--dataset"."""
     return _parse((path / "run.flags").read_text().splitlines())
+
+
+def check_flags(path, flag_lines):
+    """Raises ValueError unless the run in `path` has the flags of `flag_lines`."""
+    old, new = read_flags(path), _parse(flag_lines)
+    names = sorted(name for name in old | new if old.get(name) != new.get(name))
+    names = [name for name in names if name not in MAY_DIFFER]
+    if names:
+        differences = ", ".join(
+            f"{name} {old.get(name)} there, {new.get(name)} here" for name in names
+        )
+        raise ValueError(
+            f"{path} holds a run with other flags ({differences}); choose another --output_dir"
+        )
 
 
 def check_dataset(path, examples):
@@ -183,18 +197,6 @@ def _history_lines(path):
 
 def _parse(lines):
     return dict(line.partition("=")[::2] for line in lines if line.startswith("--"))
-
-
-def _check_same_flags(path, old, new):
-    names = sorted(name for name in old | new if old.get(name) != new.get(name))
-    names = [name for name in names if name not in MAY_DIFFER]
-    if names:
-        differences = ", ".join(
-            f"{name} {old.get(name)} there, {new.get(name)} here" for name in names
-        )
-        raise ValueError(
-            f"{path} holds a run with other flags ({differences}); choose another --output_dir"
-        )
 
 
 def _write_at_once(path, content):

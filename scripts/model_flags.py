@@ -1,0 +1,34 @@
+"""The flags of the scripts that take trained models."""
+
+import pathlib
+
+from absl import flags
+
+from mixmo_tf import deep_ensemble
+from mixmo_tf.ensemble import ENSEMBLES
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list(
+    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
+)
+flags.DEFINE_enum(
+    "ensemble", None, ENSEMBLES, "What is averaged; if not set, what the model was trained with."
+)
+flags.mark_flag_as_required("model")
+flags.register_validator(
+    "model",
+    lambda files: files is None or (bool(files) and all(files)),
+    "must be runs' folders or .keras files, with commas between them",
+)
+
+
+def files():
+    """The paths of --model."""
+    return [pathlib.Path(file).expanduser() for file in FLAGS.model]
+
+
+def load():
+    """The model of --model, or several as a DeepEnsemble."""
+    if len(set(map(pathlib.Path.resolve, files()))) < len(FLAGS.model):
+        raise ValueError(f"--model names a model twice: {','.join(FLAGS.model)}")
+    return deep_ensemble.load(files(), FLAGS.ensemble)
