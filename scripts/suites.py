@@ -9,6 +9,9 @@ TITLES = {
     "linear_mixmo": "Linear-MixMo",
     "cut_mixmo": "Cut-MixMo",
     "cow_mixmo": "Cow-MixMo",
+    "patchup_mixmo": "PatchUp-MixMo",
+    "fmix_mixmo": "FMix-MixMo",
+    "concat_mixmo": "Concat-MixMo",
     "linear_mixmo_cutmix": "Linear-MixMo + CutMix",
     "cut_mixmo_cutmix": "Cut-MixMo + CutMix",
     "cut_mixmo_cutmix_ensemble": "Cut-MixMo + CutMix, ×3",
@@ -24,6 +27,10 @@ METHODS = {  # by suite: prefix of the configs' names, and what follows it
         "cifar100_wrn2810",
         "plain mixup cutmix deep_ensemble mimo linear_mixmo cut_mixmo linear_mixmo_cutmix "
         "cut_mixmo_cutmix cut_mixmo_cutmix_ensemble",
+    ),
+    "cifar100_blocks": (
+        "cifar100_wrn2810_b2",
+        "cut_mixmo cow_mixmo patchup_mixmo fmix_mixmo concat_mixmo",
     ),
     "tinyimagenet_width1": ("tinyimagenet_width1", "plain mixup cutmix linear_mixmo cut_mixmo"),
     "tinyimagenet_width2": ("tinyimagenet_width2", "plain linear_mixmo cut_mixmo"),
