@@ -25,7 +25,7 @@ import train_flags
 from absl import app, flags
 from absl.testing import flagsaver
 
-from mixmo_tf.training import run_directory
+from mixmo_tf.training import interruption, run_directory
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -155,12 +155,11 @@ class Processes:
             print(f"{folder.name} …  (log: {log})", flush=True)
             exit_code = self.process.wait()
         self.process = None
+        if exit_code == interruption.EXIT_CODE:
+            sys.exit(exit_code)
         if exit_code:
-            said = log.read_text(errors="replace").strip().splitlines()
-            print(
-                f"reproduce.py: {folder.name}: {said[-1] if said else 'no output'}", file=sys.stderr
-            )
-            sys.exit(exit_code if exit_code > 0 else 128 - exit_code)
+            said = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+            raise ValueError(f"{folder.name}: {said[-1]}")
         return report(folder, f"{time.perf_counter() - start:.0f} s")
 
     def _stop(self, number, frame):

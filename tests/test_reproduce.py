@@ -76,31 +76,25 @@ def test_the_table_has_means_and_deviations(reported):
     assert (output / "digits.png").stat().st_size > 10_000
 
 
-def test_a_run_with_other_flags_does_not_count_as_done(reported):
+def test_what_is_wrong_is_named(reported, tmp_path):
     output, _, _ = reported
-    result = run("reproduce.py", "--seeds=0,1", f"--output_dir={output}", *SMALL, "--epochs=2")
-    assert result.returncode == 1
-    message = f"{output / 'digits_plain_seed0'} holds a run with other flags (--epochs 1 there, 2"
-    assert message in result.stderr.splitlines()[-1]
-
-
-def test_bad_flags_are_named(tmp_path):
-    flags = "--suite=digits", "--seeds=0", f"--output_dir={tmp_path}", "--epochs=0"
-    result = run("reproduce.py", *flags)
-    assert result.returncode == 1
-    expected = "reproduce.py: digits_plain_seed0: train.py: epochs must be >= 1, got 0"
-    assert result.stderr.splitlines()[-1] == expected
-    endings = exit_messages(
-        "reproduce",
-        ["--seeds=one"],
-        ["--seeds=1,1"],
-        ["--seed=3"],
-        ["--output_dir=/proc/nowhere"],
+    cases = (
+        (
+            ["--seeds=0,1", f"--output_dir={output}", *SMALL, "--epochs=2"],
+            f"{output / 'digits_plain_seed0'} holds a run with other flags (--epochs 1 there, 2",
+        ),
+        (
+            ["--seeds=0", f"--output_dir={tmp_path}", "--epochs=0"],
+            "digits_plain_seed0: train.py: epochs must be >= 1, got 0",
+        ),
+        (["--seeds=one"], "seeds must be different whole numbers, got one"),
+        (["--seeds=1,1"], "seeds must be different whole numbers, got 1,1"),
+        (["--seed=3"], "seed is each run's own; say --seeds"),
+        (["--output_dir=/proc/nowhere"], "/proc/nowhere"),
     )
-    assert endings[0] == "reproduce.py: seeds must be different whole numbers, got one"
-    assert endings[1] == "reproduce.py: seeds must be different whole numbers, got 1,1"
-    assert endings[2] == "reproduce.py: seed is each run's own; say --seeds"
-    assert endings[3].startswith("reproduce.py: ") and "/proc/nowhere" in endings[3]
+    endings = exit_messages("reproduce", *(flags for flags, _ in cases))
+    for ending, (_, message) in zip(endings, cases):
+        assert ending.startswith("reproduce.py: ") and message in ending and "\n" not in ending
 
 
 def test_a_signal_reaches_the_run(tmp_path):
