@@ -217,7 +217,7 @@ def test_tensorboard_has_every_curve(undisturbed):
         "images_per_second",
     }  # fmt: skip
     assert {tag for part, tag in curves if part == "validation"} == {
-        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy",
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
     }  # fmt: skip
     assert all(list(points) == [5, 10, 15] for points in curves.values())
     with open(path / "history.csv", newline="") as file:

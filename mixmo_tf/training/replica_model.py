@@ -153,7 +153,7 @@ class ReplicaModel(keras.Model):
         ends_with_the_data = isinstance(x, tf.data.Dataset) and steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
             x, shuffle = stream.full_batches(x, replicas), False
-        elif isinstance(x, (np.ndarray, tf.Tensor)):
+        elif _are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
             stream.check_shares(batch_size, replicas)
             arrays = [x, check_label_array(y, self.num_classes)]
@@ -167,6 +167,10 @@ class ReplicaModel(keras.Model):
             options.setdefault("validation_batch_size", batch_size)
             y = batch_size = sample_weight = None
             validation_split, shuffle = 0.0, False
+        if isinstance(validation_data, (tuple, list)) and _are_arrays(validation_data[:1]):
+            images, labels, *weights = validation_data
+            size = options.pop("validation_batch_size", None) or batch_size or 32
+            validation_data = self._evaluation_batches(images, labels, *weights, batch_size=size)
         with warnings.catch_warnings():
             if ends_with_the_data:  # Keras would warn of what is no surprise
                 warnings.filterwarnings("ignore", "Your input ran out of data")
@@ -187,11 +191,24 @@ class ReplicaModel(keras.Model):
                 **options,
             )
 
-    def evaluate(self, x=None, y=None, *args, **options):
+    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **options):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
-        if y is not None:
-            y = check_label_array(y, self.num_classes)
-        return super().evaluate(x, y, *args, **options)
+        if y is not None and _are_arrays([x]):
+            x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
+            y = batch_size = sample_weight = None
+        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **options)
+
+    def predict(self, x, batch_size=None, **options):
+        """`keras.Model.predict`."""
+        if _are_arrays([x]):
+            x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
+        return super().predict(x, batch_size=batch_size, **options)
+
+    def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
+        """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
+        arrays = [images, check_label_array(labels, self.num_classes)]
+        arrays += [] if sample_weight is None else [sample_weight]
+        return stream.evaluation_batches(arrays, batch_size)
 
     def _check_executions(self, steps_per_epoch):
         """Keras would run whole executions on the stream, which has no end, and so too many."""
@@ -211,6 +228,10 @@ class ReplicaModel(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""
+
+
+def _are_arrays(values):
+    return all(isinstance(value, (np.ndarray, tf.Tensor)) for value in values)
 
 
 def _split(arrays, validation_split):
