@@ -61,6 +61,16 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     assert f"accuracy {metrics['accuracy']:.2%}" in result.stdout
 
 
+def test_three_members_a_block_msda_and_augmix_together(tmp_path):
+    flags = "--num_members=3", "--mixing=fmix", "--msda=mixup", "--augmix", "--filters=2"
+    flags += "--epochs=1", "--batch_size=64", "--batch_repetitions=1"
+    result = run("train.py", *flags, f"--output_dir={tmp_path / 'run'}")
+    assert result.returncode == 0, result.stderr
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["steps"] == 22
+    assert {"member_2_accuracy", "ratio_error"} <= set(metrics)
+
+
 def test_a_finished_run_stays_as_it_is(finished):
     path, flags, _ = finished
     before = {name: (path / name).read_bytes() for name in ("metrics.json", "history.csv")}
