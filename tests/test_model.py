@@ -74,6 +74,18 @@ def test_evaluate_is_the_mean_over_all_examples(pixels_and_labels):
     np.testing.assert_allclose(model.predict(images[:37], verbose=0), ensemble, atol=1e-6)
 
 
+def test_evaluate_and_predict_take_arguments_in_the_order_of_keras(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    ours, theirs = model.evaluate(images, labels, 8, 0), model.evaluate(images, labels, verbose=0)
+    assert ours == pytest.approx(theirs, rel=1e-5)
+    np.testing.assert_allclose(model.predict(images, 8, 0), model(images), atol=1e-6)
+    weights = 1.0 * (labels != 2)
+    hidden = model.evaluate(images, labels, 8, 0, weights)[0]
+    kept = model.evaluate(images[labels != 2], labels[labels != 2], 8, 0)[0]
+    assert hidden == pytest.approx(kept, rel=1e-5)
+
+
 def test_ensembles_average_logits_or_probabilities(pixels_and_labels):
     images, _ = pixels_and_labels
     for ensemble in ("logits", "probabilities"):

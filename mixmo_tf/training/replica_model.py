@@ -191,18 +191,27 @@ class ReplicaModel(keras.Model):
                 **options,
             )
 
-    def evaluate(self, x=None, y=None, batch_size=None, sample_weight=None, **options):
+    def evaluate(
+        self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options
+    ):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
         if y is not None and _are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
-        return super().evaluate(x, y, batch_size=batch_size, sample_weight=sample_weight, **options)
+        return super().evaluate(
+            x,
+            y,
+            batch_size=batch_size,
+            verbose=verbose,
+            sample_weight=sample_weight,
+            **options,
+        )
 
-    def predict(self, x, batch_size=None, **options):
+    def predict(self, x, batch_size=None, verbose="auto", **options):
         """`keras.Model.predict`."""
         if _are_arrays([x]):
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
-        return super().predict(x, batch_size=batch_size, **options)
+        return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
