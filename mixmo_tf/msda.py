@@ -10,18 +10,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, seeds
-from mixmo_tf.masks import boxes
+from mixmo_tf.masks import boxes, linear
 
 PROBABILITY = 0.5  # chance that an image is mixed at all
-
-
-def mixup(msda_ratio, size, seed):
-    """λ everywhere (Mixup, Zhang et al. 2018); draws nothing."""
-    del seed
-    return tf.broadcast_to(msda_ratio[:, None, None], [tf.shape(msda_ratio)[0], *size])
-
-
-METHODS = {"mixup": mixup, "cutmix": boxes.cutmix}
+# The masks m are those of mixing blocks: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
+METHODS = {"mixup": linear, "cutmix": boxes.cutmix}
 NAMES = tuple(METHODS)
 
 
