@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from mixmo_tf.networks import preact_resnet18, wide_resnet
+from mixmo_tf.networks import preact_resnet18, resnet18, resnet50, wide_resnet
 
 # method's exact counts of trainable parameters
 COUNTS = [
@@ -15,6 +15,9 @@ COUNTS = [
     (preact_resnet18, (1,), 2, 200, 11_372_944),
     (preact_resnet18, (2,), 2, 200, 44_991_376),
     (preact_resnet18, (3,), 2, 200, 100_846_992),
+    (resnet18, (), 1, 1000, 11_689_512),
+    (resnet50, (), 1, 1000, 25_557_032),
+    (resnet50, (), 2, 1000, 25_557_032 + 7 * 7 * 3 * 64 + 2048 * 1000 + 1000),
 ]
 
 
@@ -32,6 +35,17 @@ def test_inputs_and_output_by_name():
     plain = wide_resnet(10, 1, num_members=1, num_classes=7)
     assert set(plain.input) == {"image_0"}
     assert plain.output.shape == (None, 1, 7)
+
+
+def test_resnets_mix_before_batch_norm_relu_and_pool():
+    network = resnet18(image_shape=(64, 64, 3), num_classes=5)
+    assert network.input["masks"].shape == (None, 32, 32, 2)
+    assert network.get_layer("mixing").output.shape == (None, 32, 32, 64)
+    assert network.get_layer("group_1_block_0_conv_1").output.shape == (None, 16, 16, 64)
+    assert network.get_layer("pool").input.shape == (None, 2, 2, 512)
+    bottleneck = resnet50(image_shape=(64, 64, 3), num_classes=5)
+    strides = [bottleneck.get_layer(f"group_2_block_0_conv_{i}").strides for i in (1, 2, 3)]
+    assert strides == [(1, 1), (2, 2), (1, 1)]  # the stride is in the 3×3
 
 
 def test_logits_are_float32_in_mixed_precision():

@@ -30,3 +30,21 @@ class BatchNormalization(keras.layers.BatchNormalization):
         for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + batch * (1 - self.momentum))
         return outputs
+
+
+def synchronize_batch_norm(network):
+    """Lets batch norm use the statistics of all replicas' rows, instead of each replica's own.
+
+    It cannot be compiled by XLA: `MixMo.compile(jit_compile=True)` refuses such a network.
+
+    Args:
+        network: keras.Model, as `mixmo_tf.networks` build it.
+    """
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True
+
+
+def is_synchronized(network):
+    """Whether `synchronize_batch_norm` was called."""
+    return any(getattr(layer, "synchronized", False) for layer in network.layers)

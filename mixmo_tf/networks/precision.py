@@ -1,0 +1,31 @@
+"""What a network computes in: float32, or 16 bits with float32 weights (Micikevicius 2018)."""
+
+import keras
+
+from mixmo_tf import arguments
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def set_precision(network, precision):
+    """Lets every layer compute in another precision; the weights are and stay float32.
+
+    The heads stay in float32, and with them the logits, the loss and the metrics. It holds
+    for what is compiled or exported from then on, and is saved with the model.
+
+    Args:
+        network: keras.Model, as `mixmo_tf.networks` build it.
+        precision: one of `PRECISIONS`. With "mixed_float16" `MixMo.compile` scales the loss.
+
+    Raises:
+        ValueError: if `precision` is unknown.
+    """
+    arguments.one_of("precision", precision, PRECISIONS)
+    for layer in network.layers:
+        if not isinstance(layer, keras.layers.InputLayer) and not layer.name.startswith("head_"):
+            layer.dtype_policy = keras.DTypePolicy(precision)
+
+
+def uses_float16(network):
+    """Whether a layer computes in float16, whose gradients need a scaled loss."""
+    return any(layer.compute_dtype == "float16" for layer in network.layers)

@@ -1,0 +1,86 @@
+"""ResNet-18 and ResNet-50 for ImageNet (He et al. 2016; stride in the 3×3), with M members."""
+
+import keras
+
+from mixmo_tf.networks import members
+from mixmo_tf.networks.batch_norm import BatchNormalization
+from mixmo_tf.networks.layers import conv, norm_relu
+
+GROUPS = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters and first stride
+
+
+def resnet18(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
+    """ResNet-18: four groups of two basic blocks; see `resnet50`."""
+    return _resnet("resnet18", _basic_block, (2, 2, 2, 2), num_members, num_classes, image_shape)
+
+
+def resnet50(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
+    """ResNet-50: four groups of 3, 4, 6 and 3 bottleneck blocks.
+
+    Each member's encoder is a 7×7 convolution with 64 filters and stride 2; mixing comes right
+    after it, before batch norm, ReLU and max-pool.
+
+    Args:
+        num_members: int M >= 1; 1 gives the plain network.
+        num_classes: int C >= 2.
+        image_shape: (H, W, channels).
+
+    Returns:
+        keras.Model; see `networks.members.build` for its inputs and output.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), num_members, num_classes, image_shape)
+
+
+def _resnet(name, block, depths, num_members, num_classes, image_shape):
+    def encoder(member, image):
+        return conv(64, 7, 2, "symmetric", name=f"encoder_{member}")(image)
+
+    def core(x):
+        padding = keras.layers.ZeroPadding2D(1, name="max_pool_padding")  # nothing is below 0
+        x = keras.layers.MaxPooling2D(3, 2, name="max_pool")(padding(norm_relu(x, "norm")))
+        for group, ((filters, stride), depth) in enumerate(zip(GROUPS, depths), start=1):
+            for i in range(depth):
+                x = block(x, filters, stride if i == 0 else 1, f"group_{group}_block_{i}")
+        return keras.layers.GlobalAveragePooling2D(name="pool")(x)
+
+    return members.build(
+        name,
+        encoder,
+        core,
+        num_members,
+        num_classes,
+        image_shape,
+        head_initializer=keras.initializers.RandomNormal(stddev=0.01),
+    )
+
+
+def _basic_block(x, filters, stride, name):
+    residual = conv(filters, 3, stride, "symmetric", name=f"{name}_conv_1")(x)
+    residual = norm_relu(residual, f"{name}_norm_1")
+    residual = _norm(conv(filters, 3, name=f"{name}_conv_2")(residual), f"{name}_norm_2")
+    return _add(x, residual, stride, name)
+
+
+def _bottleneck(x, filters, stride, name):
+    residual = norm_relu(conv(filters, 1, name=f"{name}_conv_1")(x), f"{name}_norm_1")
+    residual = conv(filters, 3, stride, "symmetric", name=f"{name}_conv_2")(residual)
+    residual = norm_relu(residual, f"{name}_norm_2")
+    residual = _norm(conv(4 * filters, 1, name=f"{name}_conv_3")(residual), f"{name}_norm_3")
+    return _add(x, residual, stride, name)
+
+
+def _add(x, residual, stride, name):
+    """ReLU(shortcut + residual); a 1×1 convolution is the shortcut where the shape changes."""
+    if stride != 1 or x.shape[-1] != residual.shape[-1]:
+        x = conv(residual.shape[-1], 1, stride, name=f"{name}_shortcut")(x)
+        x = _norm(x, f"{name}_shortcut_norm")
+    return keras.layers.ReLU(name=f"{name}_relu")(
+        keras.layers.Add(name=f"{name}_add")([x, residual])
+    )
+
+
+def _norm(x, name):
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
