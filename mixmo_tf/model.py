@@ -10,7 +10,7 @@ import tensorflow as tf
 from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
 from mixmo_tf.data.checks import check_has_partners, check_images, check_labels
 from mixmo_tf.ensemble import Ensemble
-from mixmo_tf.training.replica_model import at_least_one, average_over_replicas
+from mixmo_tf.training import replicas
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -106,7 +106,7 @@ class MixMo(Ensemble):
         """
         images = check_images(images, self.image_shape)
         num_images = tf.shape(images)[0]
-        images = augmentation.normalise(at_least_one(images), self.mean, self.std)
+        images = augmentation.normalise(replicas.at_least_one(images), self.mean, self.std)
         members = tf.repeat(images[:, None], self.num_members, axis=1)  # (n, M, H, W, channels)
         masks = draws.even_masks(self, tf.shape(images)[0])
         return self.forward(members, masks, training=False)[:num_images]
@@ -128,7 +128,7 @@ class MixMo(Ensemble):
         )
         with tf.control_dependencies([loss]):  # nothing counts where the data has ended
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-            average_over_replicas(self.network.non_trainable_variables)
+            replicas.average(self.network.non_trainable_variables)
             self.step.assign_add(1)
 
         values = [loss, *tf.unstack(correct, axis=1), binary]
@@ -155,11 +155,11 @@ class MixMo(Ensemble):
         drawn = draws.draw(self, tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
 
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             logits = self.forward(members, drawn.masks, training=True)
             loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
-            objective = self.optimizer.scale_loss((loss + self._decay()) / replicas)
+            objective = self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
         gradients = tape.gradient(objective, self.trainable_variables)
         if self.msda:
             labels = tf.argmax(labels, axis=-1)

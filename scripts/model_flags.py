@@ -6,6 +6,7 @@ from absl import flags
 
 from mixmo_tf import deep_ensemble
 from mixmo_tf.ensemble import ENSEMBLES
+from mixmo_tf.networks.precision import PRECISIONS, set_precision
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -13,6 +14,9 @@ flags.DEFINE_list(
 )
 flags.DEFINE_enum(
     "ensemble", None, ENSEMBLES, "What is averaged; if not set, what the model was trained with."
+)
+flags.DEFINE_enum(
+    "precision", None, PRECISIONS, "What the networks compute in; if not set, as in training."
 )
 flags.mark_flag_as_required("model")
 flags.register_validator(
@@ -31,4 +35,7 @@ def load():
     """The model of --model, or several as a DeepEnsemble."""
     if len(set(map(pathlib.Path.resolve, files()))) < len(FLAGS.model):
         raise ValueError(f"--model names a model twice: {','.join(FLAGS.model)}")
-    return deep_ensemble.load(files(), FLAGS.ensemble)
+    model = deep_ensemble.load(files(), FLAGS.ensemble)
+    for network in model.networks if FLAGS.precision else ():
+        set_precision(network, FLAGS.precision)
+    return model

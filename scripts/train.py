@@ -23,7 +23,15 @@ from absl import app, flags, logging
 
 import mixmo_tf
 from mixmo_tf.data import stream
-from mixmo_tf.training import checkpoints, fine_tuning, interruption, loop, run_directory
+from mixmo_tf.training import (
+    checkpoints,
+    fine_tuning,
+    interruption,
+    loop,
+    replicas,
+    run_directory,
+    strategies,
+)
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(train_flags)
@@ -33,6 +41,7 @@ def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
+    tf.get_logger().setLevel("ERROR")
     interruption.exit_at_once()
     try:
         run()
@@ -41,6 +50,8 @@ def main(arguments):
     except interruption.Interrupted as signal:
         print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
         sys.exit(interruption.EXIT_CODE)
+    except replicas.WorkerLostError as error:
+        interruption.exit_now(f"train.py: {error}; give all workers the same command again")
     except KeyboardInterrupt:  # the second Ctrl-C
         sys.exit(interruption.EXIT_CODE)
 
@@ -51,40 +62,60 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    examples = train_flags.load_data()
-    info = examples["train"].info
-    strategy = choose_strategy()
-    check_sizes(info, strategy)
-    with strategy.scope():
-        model = train_flags.build_model(info)
+    strategy = strategies.choose(FLAGS.strategy)
+    with replicas.watch(strategy):
+        with replicas.chief_first(strategy):
+            examples = train_flags.load_data()
+        check_sizes(examples["train"].info, strategy)
+        with strategy.scope():
+            model = train_flags.build_model(examples["train"].info)
         path = pathlib.Path(train_flags.output_dir())
-        if FLAGS.initialize_from and not checkpoints.files(path / "checkpoints"):
-            initialize(model, FLAGS.initialize_from)
+        lock = start(path, model, examples, strategy)
+        start_time = time.perf_counter()
+        train(model, examples, path)
+        seconds = time.perf_counter() - start_time
+        replicas.check_same(strategy, "weights", str([array.tobytes() for array in model.state()]))
+        checkpoints.save_model(model, path / "model.keras")
+        judge(model, examples, path)
+    if lock:
+        lock.close()
+        print(f"Trained for {seconds:.0f} s.")
+        print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+
+
+def start(path, model, examples, strategy):
+    """Starts the run in `path` or takes it up; gives the lock to the chief, None to others."""
+    lock = None
+    is_chief = replicas.is_chief(strategy)
+    if is_chief and FLAGS.initialize_from and not checkpoints.files(path / "checkpoints"):
+        initialize(model, FLAGS.initialize_from)
+    state = model.state()
+    if is_chief:
         lock = run_directory.start(path, train_flags.lines())
         run_directory.check_dataset(path, examples)
-        model = take_up(path, model)
-    announce(model, examples["train"], strategy, path)
-    start = time.perf_counter()
-    train(model, examples, path)
-    seconds = time.perf_counter() - start
-    checkpoints.save_model(model, path / "model.keras")
-    judge(model, examples, path)
-    lock.close()
-    print(f"Trained for {seconds:.0f} s.")
-    print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+        state = newest_state(path, model) or state
+    else:
+        print(f"Training with the chief, which writes {path} on its machine.", flush=True)
+    fingerprints = [part.fingerprint() for part in examples.values()]
+    replicas.check_same(strategy, "flags", "\n".join(run_directory.deciding(train_flags.lines())))
+    replicas.check_same(strategy, "images", "\n".join(fingerprints))
+    model.set_state(replicas.from_chief(strategy, state))
+    if is_chief:
+        announce(model, examples["train"], strategy, path)
+    return lock
 
 
-def take_up(path, model):
-    """The newest checkpoint below `path`, or else `model`, the new one."""
+def newest_state(path, model):
+    """The state of the newest checkpoint below `path`; None if there is none."""
     trained = checkpoints.load_newest(path / "checkpoints")
     if trained is None:
         run_directory.check_is_new(path)
-        return model
+        return None
     try:
         fine_tuning.check_same_network(trained, model)
     except ValueError as error:
         raise ValueError(f"cannot go on from {path / 'checkpoints'}: {error}") from None
-    return trained
+    return trained.state()
 
 
 def train(model, examples, path):
@@ -107,20 +138,25 @@ def train(model, examples, path):
         good = checkpoints.files(path / "checkpoints")
         last = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
         raise checkpoints.NotFiniteError(f"{error}; {last}") from None
-    except tf.errors.OpError:
-        for split in ("train", validation):
-            examples[split].find_damaged()
+    except tf.errors.OpError as error:
+        if not replicas.is_lost_worker(error):
+            for split in ("train", validation):
+                examples[split].find_damaged()
         raise
 
 
 def judge(model, examples, path):
     """Judges the trained model on the test images; prints the figures and saves them."""
     split = "test" if "test" in examples else "validation"
-    results = model.evaluate(
-        examples[split].batches(loop.EVALUATION_BATCH_SIZE),
-        verbose=int(sys.stdout.isatty()),
-        return_dict=True,
+    strategy = model.distribute_strategy
+    batches = replicas.distribute(
+        strategy, lambda shares: examples[split].batches(loop.EVALUATION_BATCH_SIZE, shares)
     )
+    is_chief = replicas.is_chief(strategy)
+    verbose = int(is_chief and sys.stdout.isatty())
+    results = model.evaluate(batches, verbose=verbose, return_dict=True)
+    if not is_chief:
+        return
     figures = {
         "dataset": train_flags.dataset(),
         "split": split,
@@ -142,13 +178,6 @@ def judge(model, examples, path):
         figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
         print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
     run_directory.write_metrics(path, figures)
-
-
-def choose_strategy():
-    """All GPUs where there are several; else TensorFlow's default device."""
-    if len(tf.config.list_physical_devices("GPU")) > 1:
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
 
 
 def check_sizes(info, strategy):
@@ -197,7 +226,12 @@ def announce(model, examples, strategy, path):
     print(f"  rows per step   {rows}: {repeated}")
     print(f"  steps           {FLAGS.epochs * steps:,}: {FLAGS.epochs} epochs of {steps:,}")
     xla = "on" if model.uses_xla else "off"
-    print(f"  devices         {strategy.num_replicas_in_sync} {device}; XLA {xla}")
+    workers = replicas.num_workers(strategy)
+    several = f" of {workers} workers" if workers > 1 else ""
+    print(
+        f"  devices         {strategy.num_replicas_in_sync} {device}{several}; "
+        f"{FLAGS.precision}; XLA {xla}"
+    )
     print(f"  output          {path}", flush=True)
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
     if epochs_done or steps_done:

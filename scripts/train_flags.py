@@ -9,6 +9,8 @@ from absl import flags
 import mixmo_tf
 from mixmo_tf import augmentation, data, masks, msda, networks
 from mixmo_tf.ensemble import ENSEMBLES
+from mixmo_tf.networks.precision import PRECISIONS
+from mixmo_tf.training import strategies
 
 FLAGS = flags.FLAGS
 
@@ -46,10 +48,18 @@ flags.DEFINE_string(
 )
 
 # Network
-flags.DEFINE_enum("network", "preact_resnet18", ["preact_resnet18", "wide_resnet"], "The network.")
+flags.DEFINE_enum(
+    "network",
+    "preact_resnet18",
+    ["preact_resnet18", "wide_resnet", "resnet18", "resnet50"],
+    "The network; resnet18 and resnet50 are for images of ImageNet's size.",
+)
 flags.DEFINE_integer("depth", 28, "Depth of a wide_resnet: 10, 16, 22, 28, …")
 flags.DEFINE_integer(
-    "width", 1, "Width >= 1: how many times wider than a plain ResNet the groups are."
+    "width",
+    1,
+    "Width >= 1 of a preact_resnet18 or wide_resnet: how many times wider than a plain ResNet's "
+    "its groups are.",
 )
 flags.DEFINE_integer("filters", 16, "Filters of a preact_resnet18's encoder; 64 in the paper.")
 flags.DEFINE_integer(
@@ -106,8 +116,34 @@ flags.DEFINE_boolean(
     False,
     "TensorFlow's deterministic kernels: the same weights bit for bit on a GPU too; slower.",
 )
+
+# Devices
 flags.DEFINE_enum(
-    "jit_compile", "auto", ["auto", "true", "false"], "XLA; auto: on where there is a GPU."
+    "strategy",
+    "auto",
+    strategies.NAMES,
+    "What trains: multi_worker, all processes that TF_CONFIG lists or the tasks of a SLURM job; "
+    "mirrored, all GPUs of the machine; auto: the first of these that is there.",
+)
+flags.DEFINE_enum(
+    "jit_compile",
+    "auto",
+    ["auto", "true", "false"],
+    "XLA; auto: on where there is a GPU, and no sync_batch_norm.",
+)
+flags.DEFINE_enum(
+    "precision",
+    "float32",
+    PRECISIONS,
+    "What the network computes in; weights, heads, loss and metrics are float32.",
+)
+flags.DEFINE_integer(
+    "steps_per_execution",
+    1,
+    "Steps >= 1 that run before progress, checkpoints and signals are looked at.",
+)
+flags.DEFINE_boolean(
+    "sync_batch_norm", False, "Batch norm over all replicas' rows, not each one's own; without XLA."
 )
 
 
@@ -159,8 +195,15 @@ def build_network(info):
         "image_shape": info.image_shape,
     }
     if FLAGS.network == "wide_resnet":
-        return networks.wide_resnet(FLAGS.depth, FLAGS.width, **common)
-    return networks.preact_resnet18(FLAGS.width, filters=FLAGS.filters, **common)
+        network = networks.wide_resnet(FLAGS.depth, FLAGS.width, **common)
+    elif FLAGS.network == "preact_resnet18":
+        network = networks.preact_resnet18(FLAGS.width, filters=FLAGS.filters, **common)
+    else:
+        network = getattr(networks, FLAGS.network)(**common)
+    networks.set_precision(network, FLAGS.precision)
+    if FLAGS.sync_batch_norm:
+        networks.synchronize_batch_norm(network)
+    return network
 
 
 def build_model(info):
@@ -190,6 +233,7 @@ def build_model(info):
     model.compile(
         keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
         metrics=["accuracy"],
+        steps_per_execution=FLAGS.steps_per_execution,
         jit_compile={"auto": "auto", "true": True, "false": False}[FLAGS.jit_compile],
     )
     return model

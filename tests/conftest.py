@@ -18,7 +18,7 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 
 def pytest_addoption(parser):
     parser.addoption(
-        "--kills", type=int, default=2, help="SIGKILLs that the run of test_survival.py gets."
+        "--kills", type=int, default=1, help="SIGKILLs that the run of test_survival.py gets."
     )
 
 

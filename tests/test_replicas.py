@@ -1,15 +1,20 @@
 """`fit` and `evaluate` under MirroredStrategy, on two logical CPU devices."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
-from mixmo_tf import draws, seeds
+from mixmo_tf import data, draws, networks, seeds
+from mixmo_tf.data import stream
 
 
+@functools.cache
 def two_replicas():
+    """One strategy for all tests: collectives of two on the same devices get mixed up."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
@@ -103,6 +108,7 @@ def test_a_dataset_with_an_incomplete_batch_trains(trained):
     _, model, images, labels = trained
     step = int(model.step.numpy())
     dataset = tf.data.Dataset.from_tensor_slices((images[:33], labels[:33])).batch(8)
+    dataset = dataset.with_options(stream.without_autotune())  # or its end is waited for
     history = model.fit(dataset, verbose=0, validation_data=dataset).history
     assert int(model.step.numpy()) == step + 4
     assert np.isfinite(history["loss"][0]) and np.isfinite(history["val_loss"][0])
@@ -145,3 +151,83 @@ def test_one_step_is_the_mean_of_the_replicas_gradients():
     single.optimizer.apply([(a + b) / 2 for a, b in zip(*halves)], single.trainable_variables)
     for ours, theirs in zip(model.trainable_variables, single.trainable_variables):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_a_run_of_replicas_goes_on_as_if_never_stopped(tmp_path):
+    """Weights and optimizer come from a file, the stream and the draws from the step."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (40, 16, 16, 3)).astype(np.uint8)
+    labels = random.integers(0, 4, 40)
+    examples = data.Examples(images, labels, data.Info("x", 40, (16, 16, 3), tuple("abcd")))
+
+    class Stop(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if int(self.model.step.numpy()) == 7:
+                self.model.save(tmp_path / "x.keras")
+                self.model.stop_training = True
+
+    with two_replicas().scope():
+        model, other = tiny_model(), tiny_model()
+    batches = examples.training_batches(8, model.seed)
+    model.fit(batches, steps_per_epoch=5, epochs=2, verbose=0)
+    other.fit(batches, steps_per_epoch=5, epochs=2, verbose=0, callbacks=[Stop()])
+    with two_replicas().scope():
+        resumed = tiny_model()
+        resumed.set_state(keras.saving.load_model(tmp_path / "x.keras").state())
+    resumed.fit(examples.training_batches(8, 0, start_step=7), steps_per_epoch=3, verbose=0)
+    for ours, theirs in zip(resumed.state(), model.state()):
+        assert np.array_equal(ours, theirs) or ours.shape == ()  # the epoch's sums began anew
+    assert int(resumed.step.numpy()) == 10
+
+
+@pytest.mark.parametrize("batch_norm", ["frozen", "synchronized"])
+def test_a_step_of_two_replicas_is_that_of_one_device(batch_norm, monkeypatch):
+    """The same draws, given to one device whole and to two replicas by halves."""
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
+    labels = random.integers(0, 4, 8)
+    single = tiny_model(l2=0.01, augmentation="none")
+    halves = [draws.draw(single, 4, seeds.step_seed(7, 0, i), 1.0) for i in range(2)]
+
+    def of_replica(model, num_images, seed, mixing_probability):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        views, masks = (
+            tf.nest.map_structure(lambda a, b: tf.where(replica == 0, a, b), *pair)
+            for pair in (
+                [tuple(half.views) for half in halves],
+                [half.masks for half in halves],
+            )
+        )
+        return halves[0]._replace(views=type(halves[0].views)(*views), masks=masks)
+
+    def of_both(model, num_images, seed, mixing_probability):
+        first, second = halves
+        views = second.views._replace(rows=second.views.rows + 4)
+        views = [tf.concat(pair, axis=0) for pair in zip(first.views, views)]
+        masks = tf.concat([first.masks, second.masks], axis=0)
+        return first._replace(views=type(first.views)(*views), masks=masks)
+
+    with two_replicas().scope():
+        model = tiny_model(l2=0.01, augmentation="none")
+    for each, drawn in ((single, of_both), (model, of_replica)):
+        if batch_norm == "frozen":
+            for layer in each.network.layers:
+                layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        else:
+            networks.synchronize_batch_norm(each.network)
+        with each.distribute_strategy.scope():
+            each.compile(keras.optimizers.SGD(0.05, momentum=0.9), jit_compile=False)
+        monkeypatch.setattr(draws, "draw", drawn)
+        each.fit(images, labels, batch_size=8, verbose=0, shuffle=False)
+    assert not np.array_equal(*(half.masks for half in halves))
+    for ours, theirs in zip(model.get_weights(), single.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_xla_does_not_compile_synchronized_batch_norm():
+    model = tiny_model()
+    networks.synchronize_batch_norm(model.network)
+    with pytest.raises(ValueError, match="jit_compile must be False with synchronized batch norm"):
+        model.compile(jit_compile=True)
+    model.compile(jit_compile="auto")
+    assert not model.uses_xla

@@ -26,7 +26,7 @@ def test_train_says_what_it_trains_and_what_came_out(finished):
         "classes         10: 0, 1, 2, 3, 4, …",
         "rows per step   64: 64 images, each 1 times",
         "steps           44: 2 epochs of 22",
-        "devices         1 CPU; XLA off",
+        "devices         1 CPU; float32; XLA off",
     ):
         assert line in result.stdout
     metrics = json.loads((path / "metrics.json").read_text())

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from mixmo_tf.data import full_batches, training_batches
+from mixmo_tf.data.stream import Shares, evaluation_batches
 
 
 def take(dataset, count):
@@ -78,3 +79,31 @@ def test_bad_values_are_named():
         training_batches(arrays(10), 11, seed=0)
     with pytest.raises(ValueError, match="arrays must be of one length"):
         training_batches((np.zeros(3), np.zeros(4)), 2, seed=0)
+
+
+@pytest.mark.parametrize("decode", [None, lambda image: image])
+def test_shares_make_up_the_batches(decode):
+    """Two workers, one with one replica, one with two."""
+    whole = take(training_batches(arrays(48), 6, seed=3, start_step=2), 8)
+    first, others = (
+        take(
+            training_batches(arrays(48), 6, seed=3, start_step=2, decode=decode, shares=shares),
+            8 * shares.held,
+        )
+        for shares in (Shares(3, 0, 1), Shares(3, 1, 2))
+    )
+    for step, (_, labels) in enumerate(whole):
+        parts = [first[step], others[2 * step], others[2 * step + 1]]
+        np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), labels)
+
+
+@pytest.mark.parametrize("decode", [None, lambda image: image])
+@pytest.mark.parametrize("num_examples", [1, 16, 17, 37])
+def test_shares_of_an_evaluation_hold_each_example_once(num_examples, decode):
+    elements = [
+        take(evaluation_batches(arrays(num_examples), 8, decode, Shares(3, i, 1)), 99)
+        for i in range(3)
+    ]
+    assert {len(share) for share in elements} == {-(-num_examples // 8)}  # no worker waits
+    seen = [labels for share in elements for _, labels in share]
+    np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(num_examples))

@@ -93,17 +93,17 @@ class Examples:
         content = self.images if self.names is None else "\n".join(self.names).encode(*_NAMES_AS)
         return hashlib.sha256(self.labels.tobytes() + bytes(content)).hexdigest()
 
-    def training_batches(self, batch_size, seed, start_step=0):
+    def training_batches(self, batch_size, seed, start_step=0, shares=stream.WHOLE):
         """`stream.training_batches` of these examples; epochs begin at step 0."""
-        arrays = self.images, self.labels
+        arrays, decode = (self.images, self.labels), self._checked_decode()
         return stream.training_batches(
-            arrays, batch_size, seed, start_step, decode=self._checked_decode()
+            arrays, batch_size, seed, start_step, decode=decode, shares=shares
         )
 
-    def batches(self, batch_size):
+    def batches(self, batch_size, shares=stream.WHOLE):
         """`stream.evaluation_batches` of these examples, (images, labels) in order."""
-        arrays = self.images, self.labels
-        return stream.evaluation_batches(arrays, batch_size, self._checked_decode())
+        arrays, decode = (self.images, self.labels), self._checked_decode()
+        return stream.evaluation_batches(arrays, batch_size, decode, shares)
 
     def in_memory(self):
         """The same examples with all images decoded; a progress bar shows how far it is.

@@ -1,12 +1,31 @@
 """Training batches of a fixed size, in an order that is a pure function of (seed, step)."""
 
 import os
+from typing import NamedTuple
 
 import tensorflow as tf
 
 
+class Shares(NamedTuple):
+    """What one of several workers reads: of the `count` equal shares of each batch, `held`."""
+
+    count: int = 1  # shares of a batch, as many as there are replicas
+    first: int = 0  # the first of those that are read
+    held: int = 1  # how many are read, one after the other
+
+
+WHOLE = Shares()
+
+
 def training_batches(
-    arrays, batch_size, seed, start_step=0, epoch_start=0, shuffle=True, decode=None
+    arrays,
+    batch_size,
+    seed,
+    start_step=0,
+    epoch_start=0,
+    shuffle=True,
+    decode=None,
+    shares=WHOLE,
 ):
     """Serves arrays, without end.
 
@@ -23,13 +42,14 @@ def training_batches(
         shuffle: bool; False keeps the order of the arrays.
         decode: None, or a function of one element of the first array, such as a path, that
             gives what is served in its place, such as an image. Runs on all cores.
+        shares: Shares; an element is a share of a batch, n / count of its rows.
 
     Returns:
         infinite tf.data.Dataset of tuples (n, ...); its element t is the batch of the step
-        start_step + t.
+        start_step + t; with `shares`, `held` elements in a row belong to a step.
 
     Raises:
-        ValueError: if the arrays differ in length, or N < n.
+        ValueError: if the arrays differ in length, N < n, or n cannot be shared alike.
     """
     num_examples = len(arrays[0])
     if any(len(array) != num_examples for array in arrays):
@@ -38,46 +58,61 @@ def training_batches(
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
         )
+    check_shares(batch_size, shares.count)
     arrays = _on_cpu(arrays)
     steps_per_epoch = num_examples // batch_size
+    size = batch_size // shares.count
 
-    def batch(step):
+    def batch(element):
+        step = start_step + element // shares.held
+        share = shares.first + element % shares.held
         position = (step - epoch_start) % steps_per_epoch
-        indices = position * batch_size + tf.range(batch_size, dtype=tf.int64)
+        indices = position * batch_size + share * size + tf.range(size, dtype=tf.int64)
         if shuffle:
             indices = tf.random.experimental.index_shuffle(
                 indices, tf.stack([seed, step - position]), num_examples - 1
             )
         return tuple(tf.gather(array, indices) for array in arrays)
 
-    batches = tf.data.Dataset.counter(start_step).map(batch)
+    batches = tf.data.Dataset.counter().map(batch)
     if decode:
-        batches = _decoded(batches, decode).batch(batch_size, drop_remainder=True)
+        batches = _decoded(batches, decode).batch(size, drop_remainder=True)
     return batches.prefetch(2).with_options(without_autotune())
 
 
-def evaluation_batches(arrays, batch_size, decode=None):
+def evaluation_batches(arrays, batch_size, decode=None, shares=WHOLE):
     """Serves each element of the arrays once, in order.
 
     Args:
         arrays: tuple of arrays (N, ...).
-        batch_size: int >= 1; the last batch may be smaller.
+        batch_size: int n >= 1; the last batch may be smaller.
         decode: as in `training_batches`.
+        shares: Shares; an element is then a share of a batch, ⌈n / count⌉ of its rows or
+            fewer. Every worker gets the same number of elements, the last ones may be empty.
 
     Returns:
-        tf.data.Dataset of tuples (<= batch_size, ...).
+        tf.data.Dataset of tuples (<= n, ...).
     """
     num_examples = len(arrays[0])
     arrays = _on_cpu(arrays)
+    size = -(-batch_size // shares.count)
+    num_elements = -(-num_examples // batch_size) * shares.held
 
-    def batch(start):
-        return tuple(array[start : start + batch_size] for array in arrays)
+    def batch(element):
+        start = element // shares.held * batch_size
+        end = tf.minimum(start + batch_size, num_examples)
+        start = tf.minimum(start + (shares.first + element % shares.held) * size, end)
+        return tuple(array[start : tf.minimum(start + size, end)] for array in arrays)
 
-    batches = tf.data.Dataset.range(0, num_examples, batch_size).map(batch)
+    batches = tf.data.Dataset.range(num_elements).map(batch)
     if decode:
-        num_batches = -(-num_examples // batch_size)
-        batches = _decoded(batches, decode).batch(batch_size)
-        batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+        batches = _decoded(batches, decode).batch(size)
+        empty = tf.nest.map_structure(
+            lambda spec: tf.zeros([0, *spec.shape[1:]], spec.dtype), batches.element_spec
+        )
+        batches = batches.concatenate(tf.data.Dataset.from_tensors(empty).repeat())
+        batches = batches.take(num_elements)
+    batches = batches.apply(tf.data.experimental.assert_cardinality(num_elements))
     return batches.prefetch(2).with_options(without_autotune())
 
 

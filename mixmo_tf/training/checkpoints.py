@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 
+from mixmo_tf.training import replicas
 from mixmo_tf.training.interruption import Interrupted
 from mixmo_tf.training.replica_model import ReplicaModel
 
@@ -19,9 +20,14 @@ class NotFiniteError(ArithmeticError):
 def save_model(model, path):
     """Saves a .keras file at `path` at once: a reader sees the old file or the new one.
 
+    With several workers all must call it at the same point; the chief writes.
+
     Raises:
         OSError: if it cannot be written; the old file is still there.
     """
+    if not replicas.is_chief(model.distribute_strategy):
+        model.epoch_sums()  # which the chief can only read together with the others
+        return
     partial = path.with_name("partial-" + path.name)
     try:
         model.save(partial)
@@ -87,7 +93,8 @@ class Checkpoints(keras.callbacks.Callback):
     """Saves the model while it trains, stops it when asked to, or when it has failed.
 
     A checkpoint is written after each epoch's last step, before it is validated; every
-    `every_steps`; and when `request` came, which then ends the training.
+    `every_steps`; and when `request` came, to this worker or another, which then ends the
+    training. An execution of several steps counts as one that ends at its last.
 
     Args:
         folder: pathlib.Path, created if need be.
@@ -105,19 +112,25 @@ class Checkpoints(keras.callbacks.Callback):
     def __init__(self, folder, steps_per_epoch, request, every_steps=None, keep=2):
         super().__init__()
         self.folder = folder
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.steps_per_epoch = steps_per_epoch
         self.request = request
         self.every_steps = every_steps or steps_per_epoch
         self.keep = keep
 
+    def on_train_begin(self, logs=None):
+        self.step = int(self.model.step.numpy())
+        self.model.asks_to_stop = lambda: self.request.signal is not None
+        if replicas.is_chief(self.model.distribute_strategy):
+            self.folder.mkdir(parents=True, exist_ok=True)
+
     def on_train_batch_end(self, batch, logs=None):
-        step = int(self.model.step.numpy())
+        before, self.step = self.step, int(self.model.step.numpy())
         if not math.isfinite(logs["loss"]):
-            raise NotFiniteError(f"the loss became NaN or infinite at step {step}")
-        due = step % self.every_steps == 0 or step % self.steps_per_epoch == 0
-        if due or self.request.signal:
-            self._save(step)
+            raise NotFiniteError(f"the loss became NaN or infinite at step {self.step}")
+        intervals = self.every_steps, self.steps_per_epoch
+        due = any(before // steps < self.step // steps for steps in intervals)
+        if due or self.model.is_asked_to_stop():
+            self._save(self.step)
         self._stop_if_asked()
 
     def on_test_batch_end(self, batch, logs=None):
@@ -128,13 +141,15 @@ class Checkpoints(keras.callbacks.Callback):
             raise NotFiniteError(f"a weight became NaN or infinite by step {step}")
         newest = self.folder / f"step_{step:08d}.keras"
         save_model(self.model, newest)
+        if not replicas.is_chief(self.model.distribute_strategy):
+            return
         up_to_now = [file for file in files(self.folder) if file <= newest]  # not a damaged one
         for old in up_to_now[: -self.keep]:
             old.unlink()
 
     def _stop_if_asked(self):
-        if self.request.signal:
-            raise Interrupted(self.request.signal)
+        if self.model.is_asked_to_stop():
+            raise Interrupted(self.request.signal or "a signal to another worker")
 
 
 class BestModel(keras.callbacks.Callback):

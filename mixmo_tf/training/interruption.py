@@ -6,6 +6,7 @@ command would go on.
 
 import os
 import signal
+import sys
 
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -28,6 +29,13 @@ def exit_at_once():
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+
+
+def exit_now(message):
+    """Ends the process as an interrupted one; its other threads may wait for a lost worker."""
+    sys.stdout.flush()
+    print(message, file=sys.stderr, flush=True)
+    os._exit(EXIT_CODE)
 
 
 class Request:

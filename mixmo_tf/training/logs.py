@@ -34,10 +34,11 @@ class TensorBoardLogs(keras.callbacks.Callback):
         self._last_point = None  # step and time of the last point; the first step may compile
 
     def on_train_batch_end(self, batch, logs=None):
-        self._step += 1
+        before, self._step = self._step, int(self.model.step.numpy())
         if self._last_point is None:
             self._last_point = self._step, time.perf_counter()
-        if self._step % self.every_steps and self._step % self.steps_per_epoch:
+        intervals = self.every_steps, self.steps_per_epoch
+        if all(before // steps == self._step // steps for steps in intervals):
             return
         now = time.perf_counter()
         (step, then), self._last_point = self._last_point, (self._step, now)

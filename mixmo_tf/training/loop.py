@@ -1,9 +1,10 @@
 """Training that goes on from wherever a run stands, as if it had never stopped."""
 
 import keras
+import numpy as np
 
 from mixmo_tf import data
-from mixmo_tf.training import run_directory
+from mixmo_tf.training import replicas, run_directory
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.interruption import Request
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
@@ -30,6 +31,9 @@ def train(
     not seen, and one that was saved before it was validated is validated first. So the
     weights and each line of history.csv are those of a run that was never interrupted.
 
+    With several workers all call it; the chief's files say where the run stands, and the
+    chief writes.
+
     Args:
         model: compiled MixMo.
         examples: data.Examples to train on.
@@ -48,38 +52,50 @@ def train(
         ValueError: if history.csv lacks epochs that are done.
         OSError: if a file cannot be written.
     """
+    strategy = model.distribute_strategy
+    is_chief = replicas.is_chief(strategy)
     steps_per_epoch = len(examples) // batch_size
     epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
-    if epoch and not steps_done and not run_directory.history_has(path, epoch):
-        epoch, steps_done = epoch - 1, steps_per_epoch
-    run_directory.check_history(path, epoch)
-    run_directory.cut_history(path, epoch)
-    validation_batches = validation.batches(EVALUATION_BATCH_SIZE)
+    best = -np.inf
+    if is_chief:
+        if epoch and not steps_done and not run_directory.history_has(path, epoch):
+            epoch, steps_done = epoch - 1, steps_per_epoch
+        run_directory.check_history(path, epoch)
+        run_directory.cut_history(path, epoch)
+        _, best = run_directory.best_epoch(path)
+    known = replicas.from_chief(strategy, [np.array([epoch, steps_done]), np.array(best)])
+    (epoch, steps_done), best = map(np.ndarray.tolist, map(np.asarray, known))
+    validation_batches = replicas.distribute(
+        strategy, lambda shares: validation.batches(EVALUATION_BATCH_SIZE, shares)
+    )
 
     def fit(last_epoch, steps, *more_callbacks):
         start_step = int(model.step.numpy())
-        batches = examples.training_batches(batch_size, model.seed, start_step)
+
+        def batches(shares):
+            batches = examples.training_batches(batch_size, model.seed, start_step, shares)
+            return data.augmix(batches) if augmix else batches
+
         model.fit(
-            data.augmix(batches) if augmix else batches,
+            replicas.distribute(strategy, batches),
             steps_per_epoch=steps,
             initial_epoch=epoch,
             epochs=last_epoch,
             validation_data=validation_batches,
             callbacks=[*more_callbacks, *callbacks],
-            verbose=verbose,
+            verbose=verbose if is_chief else 0,
         )
 
     with Request() as request:
         folder = path / "checkpoints"
-        callbacks = [
-            Checkpoints(folder, steps_per_epoch, request, checkpoint_steps),
-            TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch),
-            LearningRateColumn(),
-            keras.callbacks.CSVLogger(path / "history.csv", append=True),
-        ]
+        callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps)]
+        if is_chief:
+            callbacks.append(TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch))
+        callbacks.append(LearningRateColumn())
         if keep_best:
-            _, best = run_directory.best_epoch(path)
-            callbacks.insert(-1, BestModel(path / "best.keras", best))
+            callbacks.append(BestModel(path / "best.keras", best))
+        if is_chief:
+            callbacks.append(keras.callbacks.CSVLogger(path / "history.csv", append=True))
         if steps_done == steps_per_epoch:
             _finish_epoch(model, validation_batches, epoch, callbacks)
             epoch += 1

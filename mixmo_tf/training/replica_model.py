@@ -1,9 +1,9 @@
 """keras.Model whose gradients XLA compiles inside each replica. All of Keras' internals.
 
-Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFlow 2.21, and
+Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFlow 2.21. It
 reduces a batch over the replicas to build a model from it, which fails where their shares
-differ. Its batch-norm statistics stay apart on each replica. What is here mends all three;
-no other file of the package touches Keras' internals.
+differ; and logs over an axis that they do not have, with several workers (keras issue 20585).
+What is here mends all three; no other file of the package touches Keras' internals.
 """
 
 import warnings
@@ -15,17 +15,21 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.data import stream
 from mixmo_tf.data.checks import check_label_array
+from mixmo_tf.networks.batch_norm import is_synchronized
+from mixmo_tf.networks.precision import uses_float16
+from mixmo_tf.training import replicas
 
 
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
 
-    A subclass has `image_shape`, `num_classes`, `seed` and `training_trackers`, the metrics
-    that `train_step` reports. It writes `train_step` for one replica, and
+    A subclass has `networks`, `image_shape`, `num_classes`, `seed` and `training_trackers`,
+    the metrics that `train_step` reports. It writes `train_step` for one replica, and
     `loss_and_gradients`, which `train_step` calls by the name `compiled_loss_and_gradients`.
     """
 
     def __init__(self, **kwargs):
+        kwargs.setdefault("dtype", "float32")  # pixels and metrics; the networks have their own
         super().__init__(**kwargs)
         self.step = self.add_weight(
             shape=(),
@@ -35,6 +39,8 @@ class ReplicaModel(keras.Model):
             aggregation="only_first_replica",
             name="step",
         )
+        self._epochs_of_steps = 0, None  # the step at which they began, and steps per epoch
+        self._share_that_asks = 0.0
 
     @property
     def loss_tracker(self):
@@ -53,15 +59,29 @@ class ReplicaModel(keras.Model):
         """Configures training, from step 0 on. The loss is the model's own.
 
         Args:
-            optimizer: a Keras optimizer or its name.
+            optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
+                LossScaleOptimizer.
             metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`.
             weighted_metrics: the same, weighted by the sample weights.
             run_eagerly: bool, for debugging.
-            steps_per_execution: int, steps per call of the training function.
+            steps_per_execution: int >= 1, steps that run before callbacks and progress hear
+                of them.
             jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, XLA is
-                slower than TensorFlow's own kernels).
+                slower than TensorFlow's own kernels) and batch norm is not synchronized.
+
+        Raises:
+            ValueError: if an argument is out of range, or XLA is to compile synchronized
+                batch norm.
         """
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
+        arguments.whole("steps_per_execution", steps_per_execution)
+        arguments.at_least("steps_per_execution", steps_per_execution, 1)
+        synchronized = any(map(is_synchronized, self.networks))
+        if synchronized and jit_compile is True:
+            raise ValueError("jit_compile must be False with synchronized batch norm, got True")
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if any(map(uses_float16, self.networks)) and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer=optimizer,
@@ -76,7 +96,7 @@ class ReplicaModel(keras.Model):
         self.step.assign(0)
         self.jit_compile_argument = jit_compile
         if jit_compile == "auto":
-            jit_compile = bool(tf.config.list_logical_devices("GPU"))
+            jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
         self.uses_xla = jit_compile and not run_eagerly
         self.compiled_loss_and_gradients = self.loss_and_gradients
         if self.uses_xla:
@@ -107,8 +127,26 @@ class ReplicaModel(keras.Model):
             variables = self._tracker_variables()
             self.continue_epoch([store[f"tracker_{i}"] for i in range(len(variables))])
 
+    def state(self):
+        """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
+        variables = [*self.variables, *self.optimizer.variables]
+        return [variable.numpy() for variable in variables] + self.epoch_sums()
+
+    def set_state(self, arrays):
+        """Goes on from `state`, of a model with the same network and optimizer.
+
+        With several workers all must call it at the same point.
+        """
+        variables = [*self.variables, *self.optimizer.variables]
+        for variable, array in zip(variables, arrays):
+            variable.assign(array)
+        self.continue_epoch(arrays[len(variables) :])
+
     def epoch_sums(self):
-        """What `fit` has summed up in this epoch: arrays, for `continue_epoch`."""
+        """What `fit` has summed up in this epoch: arrays, for `continue_epoch`.
+
+        With several workers all must call it, and save the model, at the same point.
+        """
         return [v.numpy() for v in self._tracker_variables()]
 
     def continue_epoch(self, sums):
@@ -149,24 +187,31 @@ class ReplicaModel(keras.Model):
         of an epoch is dropped where it is incomplete, for arrays and for a tf.data.Dataset.
         Each replica gets the same share of a batch.
         """
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        ends_with_the_data = isinstance(x, tf.data.Dataset) and steps_per_epoch is None
+        strategy = self.distribute_strategy
+        ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
-            x, shuffle = stream.full_batches(x, replicas), False
+            x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
         elif _are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
-            stream.check_shares(batch_size, replicas)
+            stream.check_shares(batch_size, strategy.num_replicas_in_sync)
             arrays = [x, check_label_array(y, self.num_classes)]
-            arrays += [] if sample_weight is None else [sample_weight]
+            weights = _sample_weights(arrays[1], sample_weight, class_weight)
+            arrays += [] if weights is None else [weights]
             if validation_split and validation_data is None:
                 arrays, validation_data = _split(arrays, validation_split)
             step = int(self.step.numpy())
-            x = stream.training_batches(arrays, batch_size, self.seed, step, step, shuffle)
+            x = replicas.distribute(
+                strategy,
+                lambda shares: stream.training_batches(
+                    arrays, batch_size, self.seed, step, step, shuffle, shares=shares
+                ),
+            )
             steps_per_epoch = steps_per_epoch or len(arrays[0]) // batch_size
-            self._check_executions(steps_per_epoch)
             options.setdefault("validation_batch_size", batch_size)
-            y = batch_size = sample_weight = None
+            y = batch_size = sample_weight = class_weight = None
             validation_split, shuffle = 0.0, False
+        shuffle = shuffle and not isinstance(x, tf.distribute.DistributedDataset)
+        self._epochs_of_steps = int(self.step.numpy()), steps_per_epoch
         if isinstance(validation_data, (tuple, list)) and _are_arrays(validation_data[:1]):
             images, labels, *weights = validation_data
             size = options.pop("validation_batch_size", None) or batch_size or 32
@@ -211,21 +256,100 @@ class ReplicaModel(keras.Model):
         """`keras.Model.predict`."""
         if _are_arrays([x]):
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
+        strategy = self.distribute_strategy
+        if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
+            all_of_it = x
+            x = strategy.distribute_datasets_from_function(lambda context: all_of_it)
         return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
         arrays = [images, check_label_array(labels, self.num_classes)]
         arrays += [] if sample_weight is None else [sample_weight]
-        return stream.evaluation_batches(arrays, batch_size)
+        return replicas.distribute(
+            self.distribute_strategy,
+            lambda shares: stream.evaluation_batches(arrays, batch_size, shares=shares),
+        )
 
-    def _check_executions(self, steps_per_epoch):
-        """Keras would run whole executions on the stream, which has no end, and so too many."""
-        if steps_per_epoch % self.steps_per_execution:
-            raise ValueError(
-                f"the {steps_per_epoch} steps of an epoch must be a multiple of "
-                f"steps_per_execution, got {self.steps_per_execution}"
+    def _make_function(self, step_function):
+        """What `fit` and `evaluate` call: takes an iterator, runs an execution, gives its logs.
+
+        An execution is up to `steps_per_execution` steps; none goes beyond the epoch's last.
+        """
+        mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function)
+        step = self._autoconvert_optionals(lambda data_asked: mean_logs.run(*data_asked))
+        only_one = self.steps_per_execution == 1
+
+        def next_step(iterator, asked, done, has_data, values):
+            data = iterator.get_next_as_optional()
+            has_data = data.has_value()
+            values = tf.cond(has_data, lambda: step((data.get_value(), asked)), lambda: values)
+            return done + tf.cast(has_data, tf.int64), has_data, values
+
+        def execution(iterator, num_steps, asked):
+            start = tf.constant(0, tf.int64), tf.constant(True), tf.zeros([0])
+            if only_one:
+                return next_step(iterator, asked, *start)
+            return tf.while_loop(
+                lambda done, has_data, values: has_data & (done < num_steps),
+                lambda *state: next_step(iterator, asked, *state),
+                start,
+                shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), tf.TensorShape([None])),
             )
+
+        step_of_batch = step
+        if not self.run_eagerly:
+            step_of_batch = tf.function(step, autograph=False, reduce_retracing=True)
+            execution = tf.function(execution, autograph=False, reduce_retracing=True)
+
+        def run(iterator):
+            asked = tf.constant(float(self.asks_to_stop()))
+            if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+                done, _, values = execution(iterator, self._steps_left(step_function), asked)
+                if not done:
+                    raise StopIteration
+            else:
+                for _, batch in zip(range(self.steps_per_execution), iterator):
+                    values = step_of_batch((batch, asked))
+            logs, self._share_that_asks = mean_logs.unpack(values)
+            return logs
+
+        return run
+
+    def asks_to_stop(self):
+        """Whether this worker is asked to stop; a callback may put its own function here."""
+        return False
+
+    def is_asked_to_stop(self):
+        """Whether a worker was asked to, when the last step began; the same on all workers."""
+        return float(self._share_that_asks) > 0
+
+    def _steps_left(self, step_function):
+        """Steps of the next execution; int64, or it would be a constant to trace anew."""
+        first_step, steps_per_epoch = self._epochs_of_steps
+        steps = self.steps_per_execution
+        if step_function == self.train_step and steps > 1 and steps_per_epoch:
+            steps_done = (int(self.step.numpy()) - first_step) % steps_per_epoch
+            steps = min(steps, steps_per_epoch - steps_done)
+        return tf.constant(steps, tf.int64)
+
+    def make_predict_function(self, force=False):
+        """Predictions of the worker's own replicas, one after the other.
+
+        Keras would gather those of all workers; here every worker predicts everything.
+        """
+        if self.predict_function is not None and not force:
+            return
+        strategy = self.distribute_strategy
+
+        def predict(batches):
+            outputs = []
+            for batch in batches:
+                output = strategy.run(self._autoconvert_optionals(self.predict_step), (batch,))
+                outputs += strategy.experimental_local_results(output)
+            return tf.concat(outputs, axis=0)
+
+        self.predict_function = predict if self.run_eagerly else tf.function(predict)
 
     def _get_metrics_result_or_logs(self, logs):
         """The metrics that a step reports, summed up over all replicas.
@@ -243,35 +367,18 @@ def _are_arrays(values):
     return all(isinstance(value, (np.ndarray, tf.Tensor)) for value in values)
 
 
+def _sample_weights(labels, sample_weight, class_weight):
+    """Weights by example, or None; `class_weight` is a dict of weights by label."""
+    if class_weight is None:
+        return sample_weight
+    if sample_weight is not None:
+        raise ValueError("class_weight and sample_weight cannot be given at the same time")
+    return np.array([class_weight.get(int(label), 1.0) for label in np.ravel(labels)], np.float32)
+
+
 def _split(arrays, validation_split):
     """Arrays without their last examples, and those; `validation_split` is their share."""
     if not 0 < validation_split < 1:
         raise ValueError(f"validation_split must be in (0, 1), got {validation_split}")
     num_train = int(len(arrays[0]) * (1 - validation_split))
     return [a[:num_train] for a in arrays], tuple(a[num_train:] for a in arrays)
-
-
-def average_over_replicas(variables):
-    """Sets each float variable to its mean over the replicas; called in replica context.
-
-    Keras creates batch-norm statistics without aggregation: each replica keeps its own, and
-    evaluation would read those of replica 0.
-    """
-    context = tf.distribute.get_replica_context()
-    variables = [v for v in variables if "float" in v.dtype]
-    if context.num_replicas_in_sync == 1 or not variables:
-        return
-    values = [tf.convert_to_tensor(v.value) for v in variables]
-    for variable, mean in zip(variables, context.all_reduce("MEAN", values)):
-        variable.assign(mean)
-
-
-def at_least_one(images):
-    """Appends a black image to an empty batch, which an uneven batch leaves to a replica.
-
-    TensorFlow's convolutions for CPUs give an empty batch the wrong number of channels.
-    """
-    if images.shape[0] is not None or tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return images
-    missing = tf.maximum(1 - tf.shape(images)[0], 0)
-    return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])

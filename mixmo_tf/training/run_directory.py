@@ -23,7 +23,14 @@ import tensorflow as tf
 
 CONTENTS = ("history.csv", "checkpoints", "best.keras", "model.keras", "metrics.json")
 RESULTS = ("best.keras", "model.keras", "metrics.json")
-MAY_DIFFER = ("--data_dir", "--output_dir", "--memory_gib", "--checkpoint_steps")  # no effect
+MAY_DIFFER = (  # no effect, or one that the same command on other devices has too
+    "--data_dir",
+    "--output_dir",
+    "--memory_gib",
+    "--checkpoint_steps",
+    "--steps_per_execution",
+    "--strategy",
+)
 
 
 def start(path, flag_lines):
@@ -65,6 +72,11 @@ def start(path, flag_lines):
 def read_flags(path):
     """The flags in `path`/run.flags, values as text by names such as "--dataset"."""
     return _parse((path / "run.flags").read_text().splitlines())
+
+
+def deciding(flag_lines):
+    """Those of the lines `--name=value` that a run's numbers depend on."""
+    return [line for line in flag_lines if line.partition("=")[0] not in MAY_DIFFER]
 
 
 def check_flags(path, flag_lines):

@@ -1,0 +1,199 @@
+"""What replicas and workers share: parts of a batch, statistics, logs, what the chief knows.
+
+A worker is a process; the replicas are all workers' devices. The chief is the worker that
+writes files.
+"""
+
+import contextlib
+import math
+import zlib
+
+import numpy as np
+import tensorflow as tf
+
+from mixmo_tf.data import stream
+
+_LOST = (  # what a collective operation raises when another worker is gone
+    tf.errors.UnavailableError,
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+)
+
+
+class WorkerLostError(RuntimeError):
+    """Another worker has ended, and training cannot go on without it."""
+
+
+def num_workers(strategy):
+    """How many processes train together; 1 unless the strategy is a multi-worker one."""
+    resolver = strategy.cluster_resolver
+    tasks = resolver.cluster_spec().as_dict() if resolver else {}
+    return max(sum(len(tasks.get(job, ())) for job in ("chief", "worker")), 1)
+
+
+def is_chief(strategy):
+    """Whether this process is the chief: the only one, or the first."""
+    if num_workers(strategy) == 1:
+        return True
+    resolver = strategy.cluster_resolver
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def distribute(strategy, batches_of):
+    """Gives each worker its shares of every batch.
+
+    Args:
+        strategy: tf.distribute.Strategy.
+        batches_of: function of stream.Shares that gives a tf.data.Dataset.
+
+    Returns:
+        What `fit` and `evaluate` take: with one worker the dataset of whole batches, which
+        Keras splits for the replicas; else a tf.distribute.DistributedDataset.
+    """
+    if num_workers(strategy) == 1:
+        return batches_of(stream.WHOLE)
+
+    def shares_of_worker(context):
+        held = context.num_replicas_in_sync // context.num_input_pipelines
+        first = context.input_pipeline_id * held
+        return batches_of(stream.Shares(context.num_replicas_in_sync, first, held))
+
+    return strategy.distribute_datasets_from_function(shares_of_worker)
+
+
+def from_chief(strategy, arrays):
+    """What the chief has, on every worker; all workers must call it at the same point.
+
+    Args:
+        strategy: tf.distribute.Strategy.
+        arrays: list of arrays of numbers; those of the other workers are there for their
+            shapes and dtypes only.
+
+    Returns:
+        list of arrays.
+    """
+    if num_workers(strategy) == 1:
+        return arrays
+
+    def of_first_replica(arrays):
+        is_first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
+        return [tf.where(is_first, array, tf.zeros_like(array)) for array in arrays]
+
+    @tf.function
+    def sums(arrays):
+        values = strategy.run(of_first_replica, args=(arrays,))
+        return [strategy.reduce("SUM", value, axis=None) for value in values]
+
+    return [value.numpy() for value in sums([tf.constant(array) for array in arrays])]
+
+
+def check_same(strategy, what, text):
+    """Raises ValueError, on each worker that differs, unless all have the text of the chief."""
+    ours = zlib.crc32(text.encode(errors="surrogateescape"))
+    (chiefs,) = from_chief(strategy, [np.array(ours, np.int64)])
+    if ours != chiefs:
+        raise ValueError(f"this worker has other {what} than the chief")
+
+
+@contextlib.contextmanager
+def chief_first(strategy):
+    """What is done under it the chief does first; then the others, all at once."""
+    barrier = [np.zeros([], np.int32)]
+    if not is_chief(strategy):
+        from_chief(strategy, barrier)
+    yield
+    if is_chief(strategy):
+        from_chief(strategy, barrier)
+
+
+@contextlib.contextmanager
+def watch(strategy):
+    """Makes the end of another worker a WorkerLostError, whatever TensorFlow calls it."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if num_workers(strategy) == 1 or not is_lost_worker(error):
+            raise
+        raise WorkerLostError("another worker has ended, or cannot be reached") from error
+
+
+def is_lost_worker(error):
+    """Whether a TensorFlow error may mean that another worker is gone."""
+    return isinstance(error, _LOST)
+
+
+def average(variables):
+    """Sets each float variable to its mean over the replicas; called in replica context.
+
+    Keras creates batch-norm statistics without aggregation: each replica keeps its own, and
+    evaluation would read those of replica 0.
+    """
+    context = tf.distribute.get_replica_context()
+    variables = [v for v in variables if "float" in v.dtype]
+    if context.num_replicas_in_sync == 1 or not variables:
+        return
+    with tf.device(variables[0].value.device):  # all_reduce asks where the vector is
+        vector = _flat([v.value for v in variables])
+    mean = context.all_reduce("MEAN", vector)
+    for variable, value in zip(variables, _unflat(mean, [v.shape for v in variables])):
+        variable.assign(value)
+
+
+class MeanLogs:
+    """A step whose logs are means over the replicas, exchanged as one vector.
+
+    Args:
+        strategy: tf.distribute.Strategy.
+        step: function of a replica's data that gives logs, a structure of numbers.
+    """
+
+    def __init__(self, strategy, step):
+        self._strategy = strategy
+        self._step = step
+
+    def run(self, data, extra):
+        """Runs the step on every replica.
+
+        Args:
+            data: the replicas' data.
+            extra: float32 (), a number of this worker, for all workers to know its mean.
+
+        Returns:
+            float32 vector, for `unpack`.
+        """
+        values = self._strategy.run(self._flat_step, args=(data, extra))
+        return self._strategy.reduce("MEAN", values, axis=None)
+
+    def unpack(self, values):
+        """The means of the logs, and of the extra number, from what `run` gave."""
+        return tf.nest.pack_sequence_as(self._logs, _unflat(values, self._shapes))
+
+    def _flat_step(self, data, extra):
+        logs = self._step(data), extra
+        numbers = tf.nest.flatten(logs)
+        self._logs = tf.nest.map_structure(lambda number: None, logs)
+        self._shapes = [number.shape for number in numbers]
+        return _flat([tf.cast(number, tf.float32) for number in numbers])
+
+
+def at_least_one(images):
+    """Appends a black image to an empty batch, which an uneven batch leaves to a replica.
+
+    TensorFlow's convolutions for CPUs give an empty batch the wrong number of channels.
+    """
+    if images.shape[0] is not None or tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return images
+    missing = tf.maximum(1 - tf.shape(images)[0], 0)
+    return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+
+
+def _flat(tensors):
+    """Tensors of one dtype as one vector: one exchange costs less than many."""
+    return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
+
+
+def _unflat(vector, shapes):
+    sizes = [math.prod(shape) for shape in shapes]
+    return [tf.reshape(part, shape) for part, shape in zip(tf.split(vector, sizes), shapes)]

@@ -1,0 +1,83 @@
+"""Which devices train together: one, all GPUs of this machine, or those of many machines."""
+
+import json
+import os
+
+import tensorflow as tf
+
+from mixmo_tf import arguments
+
+NAMES = ("auto", "one_device", "mirrored", "multi_worker")
+_FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
+
+
+def choose(name="auto"):
+    """The strategy to build and train a model under; to be called before anything is computed.
+
+    Args:
+        name: one of `NAMES`. "one_device" is TensorFlow's default device; "mirrored" all GPUs
+            of this machine; "multi_worker" all processes that the environment variable
+            TF_CONFIG lists, or the tasks of the SLURM job step. "auto" is "multi_worker"
+            where one of these is there, else "mirrored" with more than one GPU.
+
+    Returns:
+        tf.distribute.Strategy. A multi-worker one waits until all processes are there.
+
+    Raises:
+        ValueError: if "multi_worker" is asked for, and what describes the workers is missing
+            or wrong.
+    """
+    arguments.one_of("strategy", name, NAMES)
+    in_slurm = int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1
+    if name == "auto" and ("TF_CONFIG" in os.environ or in_slurm):
+        name = "multi_worker"
+    elif name == "auto":
+        several = len(tf.config.list_physical_devices("GPU")) > 1
+        name = "mirrored" if several else "one_device"
+    if name == "one_device":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if "TF_CONFIG" not in os.environ:
+        if not in_slurm:
+            raise ValueError(
+                "strategy multi_worker needs TF_CONFIG, or a SLURM job step of several tasks"
+            )
+        os.environ["TF_CONFIG"] = json.dumps(slurm_config())
+    _check(os.environ["TF_CONFIG"])
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def slurm_config():
+    """What TF_CONFIG must be for this task of a SLURM job step; a dict.
+
+    TensorFlow's SlurmClusterResolver sorts the hosts by name, so that n10 comes before n9, as
+    SLURM does not; and it fails without GPUs.
+
+    Raises:
+        ValueError: if SLURM has not given each node tasks with successive numbers.
+    """
+    # the parts of SlurmClusterResolver that read SLURM's abbreviations
+    from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
+
+    hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+    counts = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+    index = int(os.environ["SLURM_PROCID"])
+    first_port = _FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % _PORTS
+    tasks = [(host, i) for host, count in zip(hosts, counts) for i in range(count)]
+    here = tasks[index][0], str(tasks[index][1])
+    if here != (os.environ["SLURMD_NODENAME"], os.environ["SLURM_LOCALID"]):
+        raise ValueError("SLURM's tasks must be in blocks: srun --distribution=block")
+    workers = [f"{host}:{first_port + i}" for host, i in tasks]
+    return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+
+
+def _check(text):
+    """Raises ValueError unless TF_CONFIG describes this worker among others."""
+    example = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        config = json.loads(text)
+        task = config["task"]
+        config["cluster"][task["type"]][int(task["index"])]
+    except (ValueError, TypeError, KeyError, IndexError):
+        raise ValueError(f"TF_CONFIG must be like {example}, got {text}") from None

@@ -1,0 +1,70 @@
+"""16 bits: what stays float32, that it learns, and that a model moves between precisions."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model, tiny_network
+
+import mixmo_tf
+from mixmo_tf import networks
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_heads_weights_loss_and_metrics_are_float32(precision, pixels_and_labels):
+    network = tiny_network()
+    networks.set_precision(network, precision)
+    model = mixmo_tf.MixMo(network)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), metrics=["accuracy"])
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (precision == "mixed_float16")
+    assert {layer.compute_dtype for layer in network.layers if "head" in layer.name} == {"float32"}
+    assert network.get_layer("mixing").compute_dtype == precision.removeprefix("mixed_")
+    assert {variable.dtype for variable in network.variables} == {"float32"}
+    assert model.compute_dtype == "float32"  # or float pixels would lose bits
+    before = [w.copy() for w in network.get_weights()]
+    history = model.fit(*pixels_and_labels, batch_size=8, epochs=3, verbose=0).history
+    assert all(np.isfinite(history["loss"]))
+    assert any(np.any(a != b) for a, b in zip(before, network.get_weights()))
+    assert model.member_logits(pixels_and_labels[0][:2]).dtype == tf.float32
+
+
+@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
+def test_a_step_is_near_that_of_float32(precision, pixels_and_labels):
+    exact, rough = tiny_model(), tiny_model()
+    networks.set_precision(rough.network, precision)
+    rough.compile(keras.optimizers.SGD(0.05, momentum=0.9), metrics=["accuracy"])
+    for model in (exact, rough):
+        model.fit(*pixels_and_labels, batch_size=8, verbose=0)
+    losses = [
+        model.evaluate(*pixels_and_labels, verbose=0, return_dict=True)["loss"]
+        for model in (exact, rough)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=0.05)
+    assert losses[0] != losses[1]
+
+
+def test_a_saved_model_changes_its_precision(tmp_path, pixels_and_labels):
+    images = pixels_and_labels[0]
+    model = tiny_model()
+    exact = model.predict(images, verbose=0)
+    networks.set_precision(model.network, "mixed_bfloat16")
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.network.get_layer("mixing").compute_dtype == "bfloat16"
+    rough = loaded.predict(images, verbose=0)
+    assert 0 < np.abs(rough - exact).max() < 0.05
+    networks.set_precision(loaded.network, "float32")
+    again = mixmo_tf.MixMo.from_config(loaded.get_config())
+    again.set_weights(loaded.get_weights())
+    np.testing.assert_array_equal(again.predict(images, verbose=0), exact)
+    loaded.export(tmp_path / "saved_model")
+    answer = tf.saved_model.load(str(tmp_path / "saved_model")).signatures["serving_default"](
+        images=tf.constant(images)
+    )
+    np.testing.assert_allclose(answer["probabilities"], exact, atol=1e-6)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ValueError, match="precision must be one of float32, mixed_bfloat16"):
+        networks.set_precision(tiny_network(), "float64")

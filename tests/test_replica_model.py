@@ -1,0 +1,100 @@
+"""Executions of several steps, and what this package takes from inside Keras."""
+
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+from mixmo_tf.training.replica_model import ReplicaModel
+
+
+@pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eagerly"])
+def test_steps_per_execution_changes_no_number(pixels_and_labels, eagerly):
+    """40 images are 5 steps: executions of 3 and 2, none beyond the epoch's last."""
+    images, labels = pixels_and_labels
+    weights, histories = [], []
+    for steps in (1, 3):
+        model = tiny_model()
+        model.compile(
+            keras.optimizers.SGD(0.05, momentum=0.9),
+            metrics=["accuracy"],
+            steps_per_execution=steps,
+            run_eagerly=eagerly and steps > 1,
+        )
+        history = model.fit(
+            images, labels, batch_size=8, epochs=2, verbose=0, validation_data=(images, labels)
+        )
+        assert int(model.step.numpy()) == 10
+        weights.append(model.get_weights())
+        histories.append(history.history)
+    for ours, theirs in zip(*weights):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    for name in histories[0]:
+        assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-5), name
+
+
+def test_steps_per_execution_ends_with_the_data(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    model.compile("sgd", metrics=["accuracy"], steps_per_execution=64)
+    one = model.evaluate(images, labels, batch_size=16, verbose=0, return_dict=True)
+    model.compile("sgd", metrics=["accuracy"])
+    assert one == pytest.approx(model.evaluate(images, labels, verbose=0, return_dict=True))
+    with pytest.raises(ValueError, match="steps_per_execution must be >= 1, got 0"):
+        model.compile(steps_per_execution=0)
+
+
+def test_nothing_is_compiled_anew_in_the_steady_state(pixels_and_labels):
+    """Three epochs with evaluation between: one trace of each function, one shape for XLA."""
+    images, labels = pixels_and_labels
+    model = tiny_model(jit_compile=True)
+    counts = []
+
+    class Count(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            counts.append(model.compiled_loss_and_gradients.experimental_get_tracing_count())
+
+    data = (images[:37], labels[:37])
+    model.fit(
+        images, labels, batch_size=8, epochs=3, verbose=0, validation_data=data, callbacks=[Count()]
+    )
+    assert counts == [counts[0]] * 3
+    traced = model.compiled_loss_and_gradients._list_all_concrete_functions()
+    shapes = {function.inputs[0].shape for function in traced}
+    assert shapes == {(8, 16, 16, 3)}  # static, so XLA has one program
+
+
+INTERNALS = {  # what `ReplicaModel` overrides or calls, and the arguments that Keras passes
+    "_make_function": ["self", "step_function"],
+    "make_predict_function": ["self", "force"],
+    "_autoconvert_optionals": ["self", "step_func"],
+    "_get_metrics_result_or_logs": ["self", "logs"],
+    "_maybe_symbolic_build": ["self", "iterator", "data_batch"],
+    "_symbolic_build": ["self", "iterator", "data_batch"],
+}
+
+
+@pytest.mark.parametrize("name", INTERNALS)
+def test_keras_still_has_what_replica_model_builds_on(name):
+    message = f"keras {keras.__version__} changed Model.{name}: see training/replica_model.py"
+    method = getattr(keras.Model, name, None)
+    assert method is not None, message
+    assert list(inspect.signature(method).parameters) == INTERNALS[name], message
+
+
+def test_keras_calls_what_replica_model_overrides(pixels_and_labels, monkeypatch):
+    called = set()
+    for name in ("_make_function", "make_predict_function", "_get_metrics_result_or_logs"):
+
+        def noted(self, *args, name=name, method=getattr(ReplicaModel, name), **kwargs):
+            called.add(name)
+            return method(self, *args, **kwargs)
+
+        monkeypatch.setattr(ReplicaModel, name, noted)
+    model = tiny_model()
+    assert model._loss_tracker.name == "loss"
+    model.fit(*pixels_and_labels, batch_size=20, verbose=0)
+    model.predict(pixels_and_labels[0], verbose=0)
+    assert len(called) == 3, f"keras {keras.__version__} calls {sorted(called)} alone"

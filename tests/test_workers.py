@@ -1,0 +1,138 @@
+"""scripts/train.py in two worker processes, over loopback."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from scripts_at_work import DIGITS, ROOT, assert_same_weights, command
+
+from mixmo_tf import data
+from mixmo_tf.training import checkpoints, strategies
+
+
+def free_ports(count):
+    """Ports that nobody listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def start_two(*flags):
+    """Both workers, in the background; the first is the chief."""
+    hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]
+    workers = []
+    for index in range(2):
+        config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+        workers.append(
+            subprocess.Popen(
+                command("train.py", *flags),
+                cwd=ROOT,
+                env={**os.environ, "TF_CONFIG": json.dumps(config)},
+                text=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+        )
+    return workers
+
+
+def finish(workers):
+    """Exit code, output and errors of each."""
+    ended = [worker.communicate(timeout=120) for worker in workers]
+    return [(worker.returncode, *texts) for worker, texts in zip(workers, ended)]
+
+
+def wait_for_checkpoint(path, workers):
+    """Waits until there is a checkpoint more, and the next epoch has begun."""
+    before = set(path.glob("checkpoints/step_*5.keras"))
+    while set(path.glob("checkpoints/step_*5.keras")) <= before:
+        assert all(worker.poll() is None for worker in workers), finish(workers)
+        time.sleep(0.01)
+
+
+def test_two_workers_undisturbed_and_killed(tmp_path):
+    """Their evaluation and their weights; then SIGTERM and SIGKILL to one of them."""
+    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    flags = [*DIGITS, "--epochs=2", "--validation_examples=101"]
+    chief, other = finish(start_two(*flags, f"--output_dir={quiet}"))
+    assert chief[0] == other[0] == 0, chief[2] + other[2]  # a worker whose weights differ fails
+    assert "devices         2 CPU of 2 workers" in chief[1] and "Saved the model" in chief[1]
+    assert other[1] == f"Training with the chief, which writes {quiet} on its machine.\n"
+    check_every_image_is_judged_once(quiet)
+
+    flags += [f"--output_dir={killed}", "--checkpoint_steps=5"]
+    workers = start_two(*flags)
+    wait_for_checkpoint(killed, workers)
+    workers[1].send_signal(signal.SIGTERM)
+    chief, other = finish(workers)
+    assert chief[0] == other[0] == 75 and "Traceback" not in chief[2] + other[2]
+    assert "train.py: ended by SIGTERM; the same command goes on" in other[2]
+    assert "train.py: ended by a signal to another worker; the same command" in chief[2]
+
+    workers = start_two(*flags)
+    wait_for_checkpoint(killed, workers)
+    workers[1].kill()
+    start = time.monotonic()
+    chief, other = finish(workers)
+    assert time.monotonic() - start < 60
+    assert chief[0] == 75 and "Traceback" not in chief[2]
+    assert "train.py: another worker has ended, or cannot be reached; give all" in chief[2]
+    assert not (killed / "model.keras").exists()
+
+    chief, other = finish(start_two(*flags))
+    assert chief[0] == other[0] == 0, chief[2] + other[2]
+    assert "going on from there" in chief[1]
+    for name in ("model.keras", "best.keras"):
+        assert_same_weights(quiet / name, killed / name)
+    histories = [np.loadtxt(p / "history.csv", delimiter=",", skiprows=1) for p in (quiet, killed)]
+    assert histories[0].shape[0] == 2
+    np.testing.assert_allclose(*histories, rtol=1e-6)  # sums of two workers, rounded anew
+
+
+def check_every_image_is_judged_once(path):
+    """360 test images in shares of 250 and 110: what one process finds on the same weights."""
+    model = checkpoints.load_model(path)
+    images, labels, _ = data.load_arrays("digits", "test")
+    theirs = model.evaluate(images, labels, batch_size=360, verbose=0, return_dict=True)
+    ours = json.loads((path / "metrics.json").read_text())
+    assert ours["examples"] == 360
+    for name, value in theirs.items():
+        assert ours[name] == pytest.approx(value, rel=1e-5), name
+
+
+def test_the_cluster_of_a_slurm_job(monkeypatch):
+    """Two tasks on n9, one on n10, in SLURM's order and not in that of their names."""
+    step = {
+        "SLURM_STEP_NUM_TASKS": "3", "SLURM_STEP_NODELIST": "n[9-10]", "SLURM_PROCID": "2",
+        "SLURM_STEP_TASKS_PER_NODE": "2,1", "SLURM_JOB_ID": "31415", "SLURMD_NODENAME": "n10",
+        "SLURM_LOCALID": "0",
+    }  # fmt: skip
+    for name, value in step.items():
+        monkeypatch.setenv(name, value)
+    config = strategies.slurm_config()
+    assert config["cluster"] == {"worker": ["n9:21415", "n9:21416", "n10:21415"]}
+    assert config["task"] == {"type": "worker", "index": 2}
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    with pytest.raises(ValueError, match="srun --distribution=block"):
+        strategies.slurm_config()
+
+
+def test_what_does_not_describe_the_workers_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="strategy must be one of auto, one_device"):
+        strategies.choose("all")
+    with pytest.raises(ValueError, match="multi_worker needs TF_CONFIG, or a SLURM job step"):
+        strategies.choose("multi_worker")
+    cluster = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'
+    for text in ("{", "[]", '{"cluster": {}}', cluster):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(ValueError, match="TF_CONFIG must be like "):
+            strategies.choose()
