@@ -11,7 +11,7 @@ import tensorflow as tf
 from mixmo_tf import arguments, seeds
 
 PADDING = 4  # pixels added on every side before the crop, zeros
-NAMES = ("none", "crop", "crop_flip")
+NAMES = ("none", "flip", "crop", "crop_flip")
 
 
 class Views(NamedTuple):
@@ -26,7 +26,7 @@ def draw(name, shape, seed):
     """Draws how each image is changed.
 
     Args:
-        name: "none", "crop", or "crop_flip".
+        name: one of `NAMES`.
         shape: the shape (B, M) of the images that are drawn for.
         seed: int32 (2,).
 
@@ -44,7 +44,7 @@ def draw(name, shape, seed):
     flips = tf.fill(shape, False)
     if name in ("crop", "crop_flip"):
         offsets = seeds.integers([*shape, 2], offset_seed, 2 * PADDING + 1)
-    if name == "crop_flip":
+    if name in ("flip", "crop_flip"):
         flips = seeds.uniform(shape, flip_seed) < 0.5
     return offsets, flips
 

@@ -41,7 +41,12 @@ def fold_in(seed, number):
 
 def split(seed, count):
     """Splits a seed (2,) into a list of `count` independent ones."""
-    return tf.unstack(tf.random.split(seed, count, alg=_ALGORITHM))
+    return tf.unstack(split_rows(seed, count))
+
+
+def split_rows(seed, count):
+    """Splits a seed (2,) into independent ones, a tensor (count, 2)."""
+    return tf.random.split(seed, count, alg=_ALGORITHM)
 
 
 def uniform(shape, seed):

@@ -90,7 +90,7 @@ def load_data(model):
         for name in ("validation_examples", "image_size"):
             if f"--{name}" in run_flags:
                 options[name] = int(run_flags[f"--{name}"])
-    elif data.is_folder(dataset) and model.image_shape[0] == model.image_shape[1]:
+    elif data.takes_image_size(dataset) and model.image_shape[0] == model.image_shape[1]:
         options["image_size"] = model.image_shape[0]
     data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
     split = FLAGS.split or default_split(dataset, options)

@@ -38,6 +38,8 @@ METHODS = {  # by suite: prefix of the configs' names, and what follows it
         "tinyimagenet_width3",
         "plain cutmix deep_ensemble mimo linear_mixmo cut_mixmo",
     ),
+    "imagenet_resnet18": ("imagenet_resnet18", "plain mimo cut_mixmo"),
+    "imagenet_resnet50": ("imagenet_resnet50", "plain mimo cut_mixmo"),
 }
 OTHER_NAMES = {"digits_cut_mixmo": "digits", "tinyimagenet_width3_cut_mixmo": "tinyimagenet"}
 NAMES = tuple(METHODS)

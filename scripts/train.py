@@ -214,7 +214,7 @@ def announce(model, examples, strategy, path):
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    where = "on disk" if examples.decode else "in memory"
+    where = "on disk" if examples.on_disk else "in memory"
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))

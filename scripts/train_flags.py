@@ -22,7 +22,10 @@ flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
 flags.DEFINE_integer(
-    "image_size", None, "Height and width that an image_folder's images are brought to, in pixels."
+    "image_size",
+    None,
+    "Height and width in pixels that the images of an image_folder are brought to, or of "
+    "imagenet2012 (224 if not set).",
 )
 flags.DEFINE_integer(
     "validation_examples",

@@ -45,6 +45,12 @@ def test_offsets_and_flips_are_uniform():
     assert np.mean(flips) == pytest.approx(0.5, abs=0.02)
 
 
+def test_flip_flips_what_crop_flip_would_and_does_not_crop():
+    offsets, flips = augmentation.draw("flip", [100, 2], [5, 6])
+    assert np.all(offsets == augmentation.PADDING)
+    np.testing.assert_array_equal(flips, augmentation.draw("crop_flip", [100, 2], [5, 6])[1])
+
+
 def test_crop_does_not_flip_and_none_changes_nothing():
     offsets, flips = augmentation.draw("crop", [100, 2], [5, 6])
     assert not np.any(flips) and len(np.unique(offsets)) == 9
@@ -63,6 +69,6 @@ def test_normalise_by_hand():
 
 def test_an_unknown_name_is_named():
     with pytest.raises(
-        ValueError, match="augmentation must be one of none, crop, crop_flip, got 'flop'"
+        ValueError, match="augmentation must be one of none, flip, crop, crop_flip, got 'flop'"
     ):
         augmentation.draw("flop", [4, 2], [0, 0])

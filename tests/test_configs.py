@@ -36,6 +36,12 @@ PREACT_RESNET18 = {  # with 64 filters and 200 classes, by width and members
     (3, 1): 100_537_864,
     (3, 2): 100_846_992,
 }
+RESNET = {  # of ImageNet, by network and members
+    ("resnet18", 1): 11_689_512,
+    ("resnet18", 2): 11_689_512 + 7 * 7 * 3 * 64 + 513 * 1000,  # and an encoder and a head
+    ("resnet50", 1): 25_557_032,
+    ("resnet50", 2): 25_557_032 + 7 * 7 * 3 * 64 + 2049 * 1000,
+}
 SMALL = {"tinyimagenet_small": 751_504, "cifar10_small": 702_484, "digits": 702_484}
 
 PLAIN = {"num_members": 1, "msda": "none", "mixing": None}
@@ -72,10 +78,12 @@ def parse(stem):
 
 
 def info(dataset):
-    num_classes = {"cifar100": 100, "tiny_imagenet": 200}.get(dataset, 10)
+    num_classes = {"cifar100": 100, "tiny_imagenet": 200, "imagenet2012": 1000}.get(dataset, 10)
     names = tuple(map(str, range(num_classes)))
     if dataset == "tiny_imagenet":
         return data.Info(dataset, 100_000, (64, 64, 3), names)
+    if dataset == "imagenet2012":
+        return data.Info(dataset, 1_281_167, (224, 224, 3), names)
     if dataset == "digits":
         return data.Info(dataset, 1_437, (32, 32, 3), names)
     return data.Info(dataset, 50_000, (32, 32, 3), names)
@@ -98,6 +106,8 @@ def test_network(stem):
     count = parameters(*(flags[name] for name in names))
     if "wrn2810" in stem:
         assert count == WRN_28_10[info(flags["dataset"]).num_classes, flags["num_members"]]
+    elif stem.startswith("imagenet"):
+        assert count == RESNET[flags["network"], flags["num_members"]]
     elif flags["filters"] == 64:
         assert count == PREACT_RESNET18[flags["width"], flags["num_members"]]
     elif stem.startswith("digits") and flags["num_members"] == 1:
@@ -134,7 +144,8 @@ PAPER_CELLS = [
 def test_the_papers_recipe(suite, method):
     stem = suites.config(suite, method)
     flags = parse(stem)
-    b = 1 if flags["num_members"] == 1 else 2 if suite == "cifar100_blocks" else 4
+    is_plain, on_imagenet = flags["num_members"] == 1, suite.startswith("imagenet")
+    b = 1 if is_plain else 2 if on_imagenet or suite == "cifar100_blocks" else 4
     expected = METHODS[method] | {
         "batch_repetitions": b, "augmentation": "crop_flip", "input_repetition": 0.0,
         "ensemble": "logits", "augmix": False, "validation_examples": 0,
@@ -144,6 +155,13 @@ def test_the_papers_recipe(suite, method):
             "dataset": "tiny_imagenet", "network": "preact_resnet18", "width": int(suite[-1]),
             "filters": 64, "epochs": 1200, "batch_size": 100 // b, "learning_rate": 0.2 / b,
             "warmup_steps": 1000 * b, "milestones": ["600", "900"], "l2": 5e-5,
+        }  # fmt: skip
+    elif on_imagenet:
+        expected |= {
+            "dataset": "imagenet2012", "network": suite.split("_")[1], "epochs": 150,
+            "augmentation": "flip", "input_repetition": 0.0 if is_plain else 0.6,
+            "batch_size": 256 // b, "learning_rate": 0.1, "warmup_steps": 5 * (1281167 * b // 256),
+            "milestones": ["50", "100", "133"], "l2": 1e-4,
         }  # fmt: skip
     else:
         expected |= {
@@ -180,7 +198,7 @@ def test_twins_differ_in_their_method_alone(suite, method):
     differ = {name for name in ours if ours[name] != theirs[name]} - {"output_dir"}
     method_flags = {"mixing", "mixing_probability", "alpha", "weight_root", "msda"}
     of_repetition = {"num_members", "batch_repetitions", "batch_size", "learning_rate"}
-    of_repetition |= {"warmup_steps"}
+    of_repetition |= {"warmup_steps", "input_repetition"}
     assert differ <= method_flags | (of_repetition if ours["num_members"] == 1 else set())
 
 
@@ -216,6 +234,8 @@ PAPER = {  # top-1, % of every cell, written down from the paper's tables; None:
     "tinyimagenet_width1": (62.75, None, None, 62.91, 64.32),
     "tinyimagenet_width2": (64.91, 67.03, 69.12),
     "tinyimagenet_width3": (65.78, 68.95, 68.38, 68.48, 68.36, 70.24),
+    "imagenet_resnet18": (None, None, None),
+    "imagenet_resnet50": (None, None, None),
 }
 
 

@@ -6,7 +6,6 @@ import pytest
 import tensorflow as tf
 
 from mixmo_tf.data import DamagedImageError, Examples, Info
-from mixmo_tf.data.examples import hold_out
 
 INFO = Info("blocks", 12, (8, 8, 3), ("a", "b", "c"))
 
@@ -91,24 +90,24 @@ def test_an_image_of_another_size_is_named():
 
 
 def test_held_out_images_are_of_every_class_and_always_the_same():
-    train, held_out = hold_out(in_memory(), 6)
+    train, held_out = in_memory().hold_out(6)
     assert np.bincount(held_out.labels).tolist() == [2, 2, 2]
     greys = [set(part.images[:, 0, 0, 0]) for part in (train, held_out)]
     assert len(greys[0] | greys[1]) == 12 and not greys[0] & greys[1]
     assert (train.info.num_examples, held_out.info.num_examples) == (6, 6)
-    again = hold_out(encoded(), 6)[1].in_memory()
+    again = encoded().hold_out(6)[1].in_memory()
     np.testing.assert_array_equal(again.images, held_out.images)
 
 
 def test_what_cannot_be_held_out_is_said():
     for count in (2, 10):
         with pytest.raises(ValueError, match=rf"validation_examples .* in \[3, 9\].* got {count}"):
-            hold_out(in_memory(), count)
+            in_memory().hold_out(count)
     with pytest.raises(ValueError, match="2 images of every class; c has 1"):
-        hold_out(in_memory().take(np.array([0, 1, 2, 3, 4, 6, 7])), 3)
+        in_memory().take(np.array([0, 1, 2, 3, 4, 6, 7])).hold_out(3)
     many = in_memory().take(np.repeat([0, 1, 2], [200, 200, 3]))
     with pytest.raises(ValueError, match="=4 leaves no image of c in one .* it has 3 of 403"):
-        hold_out(many, 4)
+        many.hold_out(4)
 
 
 def test_the_fingerprint_tells_images_apart():

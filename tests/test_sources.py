@@ -61,7 +61,7 @@ def test_validation_images_are_held_out_from_training():
 
 
 def test_unknown_names_are_named():
-    known = "digits, cifar10, cifar100, tiny_imagenet, image_folder:PATH"
+    known = "digits, cifar10, cifar100, tiny_imagenet, imagenet2012, image_folder:PATH"
     for name in ("mnist", "image_folder:"):
         with pytest.raises(ValueError, match=f"dataset must be one of {known}, got '{name}'"):
             data.load_arrays(name, "train")
@@ -69,7 +69,9 @@ def test_unknown_names_are_named():
         data.load_arrays("digits", "valid")
     with pytest.raises(ValueError, match="the split validation needs validation_examples > 0"):
         data.load_arrays("digits", "validation")
-    with pytest.raises(ValueError, match="image_size is for an image_folder, got 16 for digits"):
+    with pytest.raises(
+        ValueError, match="image_size is for an image_folder or imagenet2012, got 16 for digits"
+    ):
         data.load_arrays("digits", "train", image_size=16)
 
 

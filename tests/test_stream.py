@@ -81,7 +81,7 @@ def test_bad_values_are_named():
         training_batches((np.zeros(3), np.zeros(4)), 2, seed=0)
 
 
-@pytest.mark.parametrize("decode", [None, lambda image: image])
+@pytest.mark.parametrize("decode", [None, lambda *row: row])
 def test_shares_make_up_the_batches(decode):
     """Two workers, one with one replica, one with two."""
     whole = take(training_batches(arrays(48), 6, seed=3, start_step=2), 8)
@@ -97,13 +97,24 @@ def test_shares_make_up_the_batches(decode):
         np.testing.assert_array_equal(np.concatenate([part[1] for part in parts]), labels)
 
 
-@pytest.mark.parametrize("decode", [None, lambda image: image])
+@pytest.mark.parametrize("decode", [None, lambda *row: row])
 @pytest.mark.parametrize("num_examples", [1, 16, 17, 37])
 def test_shares_of_an_evaluation_hold_each_example_once(num_examples, decode):
     elements = [
-        take(evaluation_batches(arrays(num_examples), 8, decode, Shares(3, i, 1)), 99)
+        take(evaluation_batches(arrays(num_examples), 8, decode=decode, shares=Shares(3, i, 1)), 99)
         for i in range(3)
     ]
     assert {len(share) for share in elements} == {-(-num_examples // 8)}  # no worker waits
     seen = [labels for share in elements for _, labels in share]
     np.testing.assert_array_equal(np.sort(np.concatenate(seen)), np.arange(num_examples))
+
+
+def test_rows_have_seeds_of_their_own_whoever_reads_them():
+    def seeds(**options):
+        return take(training_batches(arrays(12), 6, seed=3, row_seeds=True, **options), 4)
+
+    whole = np.array([batch[-1] for batch in seeds()])
+    assert whole.shape == (4, 6, 2) and len(np.unique(whole.reshape(24, 2), axis=0)) == 24
+    np.testing.assert_array_equal([batch[-1] for batch in seeds(start_step=2)[:2]], whole[2:])
+    second = np.array([batch[-1] for batch in seeds(shares=Shares(2, 1, 1))])
+    np.testing.assert_array_equal(second, whole[:, 3:])

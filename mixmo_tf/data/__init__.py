@@ -12,6 +12,7 @@ from mixmo_tf.data.sources import (
     load,
     load_arrays,
     load_examples,
+    takes_image_size,
 )
 from mixmo_tf.data.stream import evaluation_batches, full_batches, training_batches
 
@@ -31,5 +32,6 @@ __all__ = [
     "load",
     "load_arrays",
     "load_examples",
+    "takes_image_size",
     "training_batches",
 ]

@@ -74,6 +74,11 @@ class Examples:
         return len(self.labels)
 
     @property
+    def on_disk(self):
+        """Whether the images are decoded as they are needed."""
+        return self.decode is not None
+
+    @property
     def num_bytes(self):
         """Bytes that the decoded images take."""
         return len(self) * math.prod(self.info.image_shape)
@@ -95,15 +100,15 @@ class Examples:
 
     def training_batches(self, batch_size, seed, start_step=0, shares=stream.WHOLE):
         """`stream.training_batches` of these examples; epochs begin at step 0."""
-        arrays, decode = (self.images, self.labels), self._checked_decode()
+        arrays, decode = (self.images, self.labels), self._decode_row()
         return stream.training_batches(
             arrays, batch_size, seed, start_step, decode=decode, shares=shares
         )
 
     def batches(self, batch_size, shares=stream.WHOLE):
         """`stream.evaluation_batches` of these examples, (images, labels) in order."""
-        arrays, decode = (self.images, self.labels), self._checked_decode()
-        return stream.evaluation_batches(arrays, batch_size, decode, shares)
+        arrays, decode = (self.images, self.labels), self._decode_row()
+        return stream.evaluation_batches(arrays, batch_size, decode=decode, shares=shares)
 
     def in_memory(self):
         """The same examples with all images decoded; a progress bar shows how far it is.
@@ -148,55 +153,54 @@ class Examples:
                     "an image_size would bring all to one size"
                 )
 
+    def hold_out(self, count):
+        """Splits off images for validation, the same share of every class.
+
+        The choice depends on the labels and `count` only: every run on a dataset holds out the
+        same images.
+
+        Args:
+            count: int, images to hold out.
+
+        Returns:
+            Examples that are left for training, and those held out.
+
+        Raises:
+            ValueError: unless both parts have an image of every class.
+        """
+        from sklearn.model_selection import train_test_split  # imported here: it takes a second
+
+        num_classes = self.info.num_classes
+        per_class = np.bincount(self.labels, minlength=num_classes)
+        if per_class.min() < 2:
+            raise ValueError(
+                "validation_examples needs 2 images of every class; "
+                f"{self.info.class_names[per_class.argmin()]} has {per_class.min()}"
+            )
+        most = len(self) - num_classes
+        if not num_classes <= count <= most:
+            raise ValueError(
+                f"validation_examples must be 0 or in [{num_classes}, {most}], so that both parts "
+                f"have every class, got {count}"
+            )
+        train, held_out = train_test_split(
+            np.arange(len(self)), test_size=count, random_state=0, stratify=self.labels
+        )
+        for part in (train, held_out):
+            of_class = np.bincount(self.labels[part], minlength=num_classes)
+            if of_class.min() == 0:
+                name = self.info.class_names[of_class.argmin()]
+                raise ValueError(
+                    f"validation_examples={count} leaves no image of {name} in one of the parts, "
+                    f"as it has {per_class[of_class.argmin()]} of {len(self)}"
+                )
+        return self.take(np.sort(train)), self.take(np.sort(held_out))
+
     def _path(self, index):
         return f"{self.location}{self.names[index]}"
 
-    def _checked_decode(self):
-        if self.decode is None:
-            return None
-        return lambda image: tf.ensure_shape(self.decode(image), self.info.image_shape)
+    def _decode_row(self):
+        def decode(image, label):
+            return tf.ensure_shape(self.decode(image), self.info.image_shape), label
 
-
-def hold_out(examples, count):
-    """Splits off images for validation, the same share of every class.
-
-    The choice depends on the labels and `count` only: every run on a dataset holds out the
-    same images.
-
-    Args:
-        examples: Examples.
-        count: int, images to hold out.
-
-    Returns:
-        Examples that are left for training, and those held out.
-
-    Raises:
-        ValueError: unless both parts have an image of every class.
-    """
-    from sklearn.model_selection import train_test_split  # imported here: it takes a second
-
-    num_classes = examples.info.num_classes
-    per_class = np.bincount(examples.labels, minlength=num_classes)
-    if per_class.min() < 2:
-        raise ValueError(
-            "validation_examples needs 2 images of every class; "
-            f"{examples.info.class_names[per_class.argmin()]} has {per_class.min()}"
-        )
-    most = len(examples) - num_classes
-    if not num_classes <= count <= most:
-        raise ValueError(
-            f"validation_examples must be 0 or in [{num_classes}, {most}], so that both parts "
-            f"have every class, got {count}"
-        )
-    train, held_out = train_test_split(
-        np.arange(len(examples)), test_size=count, random_state=0, stratify=examples.labels
-    )
-    for part in (train, held_out):
-        of_class = np.bincount(examples.labels[part], minlength=num_classes)
-        if of_class.min() == 0:
-            name = examples.info.class_names[of_class.argmin()]
-            raise ValueError(
-                f"validation_examples={count} leaves no image of {name} in one of the parts, "
-                f"as it has {per_class[of_class.argmin()]} of {len(examples)}"
-            )
-    return examples.take(np.sort(train)), examples.take(np.sort(held_out))
+        return decode if self.on_disk else None

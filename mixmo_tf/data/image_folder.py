@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
+from mixmo_tf.data import crops
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")  # in any case
@@ -129,16 +130,7 @@ def _decoder(image_size):
         image = tf.io.decode_image(content, channels=3, expand_animations=False)
         if image_size is None:
             return image
-        return _central_square(image, image_size)
+        top, left, height, width = tf.unstack(crops.central_box(tf.shape(image)))
+        return crops.scaled(image[top : top + height, left : left + width], image_size)
 
     return decode
-
-
-def _central_square(image, size):
-    """The largest square in the middle of the image, scaled to `size`; uint8."""
-    height, width = tf.unstack(tf.shape(image)[:2])
-    side = tf.minimum(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    image = image[top : top + side, left : left + side]
-    image = tf.image.resize(image, (size, size), antialias=True)
-    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)

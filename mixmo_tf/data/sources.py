@@ -10,10 +10,12 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data import image_folder
-from mixmo_tf.data.examples import Examples, Info, hold_out
+from mixmo_tf.data.examples import Examples, Info
+from mixmo_tf.data.records import Records
 
 SPLITS = ("train", "validation", "test")
 _CIFAR_MEAN, _CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 class MissingDataError(FileNotFoundError):
@@ -26,15 +28,16 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
     Args:
         name: one of `NAMES`; "image_folder:PATH" with a path.
         split: one of `SPLITS`. "test" are the images that published numbers are for, which
-            Tiny ImageNet and image folders call validation images; "validation" are training
-            images that were held out.
+            ImageNet, Tiny ImageNet and image folders call validation images; "validation"
+            are training images that were held out.
         data_dir: the folder of tensorflow-datasets; None for its default,
             ~/tensorflow_datasets.
         validation_examples: int, training images to hold out; "train" is without them.
-        image_size: int, for image folders only; see `image_folder.read`.
+        image_size: int, pixels, the height and width that images are brought to: those of
+            image folders, see `image_folder.read`, and of ImageNet (224 if None).
 
     Returns:
-        Examples.
+        Examples; Records for ImageNet.
 
     Raises:
         ValueError: if an argument is out of range, or the data is damaged.
@@ -50,12 +53,15 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         examples = image_folder.read(full_name(name), source_split, image_size)
     else:
         arguments.one_of("dataset", name, NAMES)
-        if image_size is not None:
-            raise ValueError(f"image_size is for an image_folder, got {image_size} for {name}")
-        examples = _SOURCES[name](name, source_split, data_dir)
+        if not takes_image_size(name) and image_size is not None:
+            raise ValueError(
+                f"image_size is for an image_folder or imagenet2012, got {image_size} for {name}"
+            )
+        options = [image_size or 224] if takes_image_size(name) else []
+        examples = _SOURCES[name](name, source_split, data_dir, *options)
     if split == "test" or not validation_examples:
         return examples
-    train, held_out = hold_out(examples, validation_examples)
+    train, held_out = examples.hold_out(validation_examples)
     return train if split == "train" else held_out
 
 
@@ -98,6 +104,11 @@ def is_folder(name):
     return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 
+def takes_image_size(name):
+    """Whether a dataset's images have no size of their own."""
+    return is_folder(name) or name == "imagenet2012"
+
+
 def _digits(name, split, data_dir):
     """scikit-learn's 1,797 scans of handwritten digits, 8×8, enlarged to 32×32 RGB.
 
@@ -135,8 +146,43 @@ def _tiny_imagenet(name, split, data_dir):
     return _encoded(builder, {"test": "validation"}.get(split, split), names, "file_name")
 
 
-def _prepared(builder):
-    """The builder, its data downloaded and prepared."""
+def _imagenet2012(name, split, data_dir, image_size):
+    """ImageNet (Russakovsky et al. 2015); its validation images are the test images."""
+    import tensorflow_datasets as tfds
+
+    arguments.at_least("image_size", image_size, 1)
+    builder = tfds.builder(name, data_dir=data_dir)
+    if builder.is_prepared():  # then what is on disk decides the format
+        builder = tfds.builder_from_directory(builder.data_path)
+    else:
+        builder = tfds.builder(name, data_dir=data_dir, file_format="array_record")
+        builder = _prepared(builder, by_hand=True)
+    path, in_tfds = builder.data_path, {"test": "validation"}.get(split, split)
+    try:
+        source = builder.as_data_source(
+            in_tfds, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+        )
+    except NotImplementedError:
+        raise ValueError(
+            f"{path} is in TFRecord files, which cannot be read by index; convert them: tfds "
+            f"convert_format --dataset_dir={path.parent} --out_file_format=array_record"
+        ) from None
+    features = builder.info.features
+    info = Info(
+        name,
+        len(source),
+        (image_size, image_size, 3),
+        tuple(features["label"].names),
+        _IMAGENET_MEAN,
+        _IMAGENET_STD,
+    )
+    sizes = [(part.num_examples, int(part.num_bytes)) for part in builder.info.splits.values()]
+    version = f"{builder.info.full_name}/{in_tfds} {sizes}"
+    return Records(source, features, np.arange(len(source)), info, version, str(path))
+
+
+def _prepared(builder, by_hand=False):
+    """The builder, its data prepared, and downloaded unless that is done by hand."""
     import tensorflow_datasets as tfds
 
     if builder.is_prepared():
@@ -145,12 +191,17 @@ def _prepared(builder):
         tfds.disable_progress_bar()
     print(f"Preparing {builder.name} in {builder.data_path}", flush=True)
     try:
-        _check_network(builder)
+        if not by_hand:
+            _check_network(builder)
         builder.download_and_prepare()
     except ValueError:
         raise
     except Exception as error:  # whatever the network, the disk and TFDS raise
         reason = str(error).split("\n")[0] or type(error).__name__
+        if by_hand:
+            manual_dir = builder.data_path.parents[1] / "downloads" / "manual"
+            how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.replace("manual_dir", str(manual_dir))
+            reason = " ".join([reason, *how.split()])
         raise MissingDataError(
             f"{builder.name} is not in {builder.data_path}, and could not be prepared: {reason}"
         ) from error
@@ -202,5 +253,6 @@ _SOURCES = {
     "cifar10": _cifar,
     "cifar100": _cifar,
     "tiny_imagenet": _tiny_imagenet,
+    "imagenet2012": _imagenet2012,
 }
 NAMES = (*_SOURCES, image_folder.PREFIX + "PATH")

@@ -5,6 +5,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from mixmo_tf import seeds
+
+_READS = 8  # batches that are read at once, from files
+_HOST = -1  # the replica in the seeds of what is drawn here: none
+
 
 class Shares(NamedTuple):
     """What one of several workers reads: of the `count` equal shares of each batch, `held`."""
@@ -12,6 +17,11 @@ class Shares(NamedTuple):
     count: int = 1  # shares of a batch, as many as there are replicas
     first: int = 0  # the first of those that are read
     held: int = 1  # how many are read, one after the other
+
+    def rows(self, element, size):
+        """The step, from 0, that an element of the stream belongs to, and its rows (size,)."""
+        share = self.first + element % self.held
+        return element // self.held, share * size + tf.range(size, dtype=tf.int64)
 
 
 WHOLE = Shares()
@@ -24,7 +34,9 @@ def training_batches(
     start_step=0,
     epoch_start=0,
     shuffle=True,
+    read=None,
     decode=None,
+    row_seeds=False,
     shares=WHOLE,
 ):
     """Serves arrays, without end.
@@ -40,8 +52,13 @@ def training_batches(
         epoch_start: int <= start_step, a step at which an epoch began; the next ones begin
             every ⌊N/n⌋ steps from there.
         shuffle: bool; False keeps the order of the arrays.
-        decode: None, or a function of one element of the first array, such as a path, that
-            gives what is served in its place, such as an image. Runs on all cores.
+        read: None, or a function of a batch's tensors that gives others with as many rows,
+            such as the content of files.
+        decode: None, or a function of one row's tensors, such as a path and a label, that
+            gives what is served in their place, such as an image and a label. Runs on all
+            cores.
+        row_seeds: bool, whether a row ends with a seed, int32 (2,), for `decode` to draw
+            with; a function of the seed, the step and the row.
         shares: Shares; an element is a share of a batch, n / count of its rows.
 
     Returns:
@@ -64,29 +81,35 @@ def training_batches(
     size = batch_size // shares.count
 
     def batch(element):
-        step = start_step + element // shares.held
-        share = shares.first + element % shares.held
+        steps, rows = shares.rows(element, size)
+        step = start_step + steps
         position = (step - epoch_start) % steps_per_epoch
-        indices = position * batch_size + share * size + tf.range(size, dtype=tf.int64)
+        indices = position * batch_size + rows
         if shuffle:
             indices = tf.random.experimental.index_shuffle(
                 indices, tf.stack([seed, step - position]), num_examples - 1
             )
-        return tuple(tf.gather(array, indices) for array in arrays)
+        content = tuple(tf.gather(array, indices) for array in arrays)
+        if row_seeds:
+            of_batch = seeds.split_rows(seeds.step_seed(seed, step, _HOST), batch_size)
+            content += (tf.gather(of_batch, rows),)
+        return content
 
     batches = tf.data.Dataset.counter().map(batch)
+    if read:
+        batches = batches.map(read, num_parallel_calls=_READS)
     if decode:
         batches = _decoded(batches, decode).batch(size, drop_remainder=True)
     return batches.prefetch(2).with_options(without_autotune())
 
 
-def evaluation_batches(arrays, batch_size, decode=None, shares=WHOLE):
+def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE):
     """Serves each element of the arrays once, in order.
 
     Args:
         arrays: tuple of arrays (N, ...).
         batch_size: int n >= 1; the last batch may be smaller.
-        decode: as in `training_batches`.
+        read, decode: as in `training_batches`.
         shares: Shares; an element is then a share of a batch, ⌈n / count⌉ of its rows or
             fewer. Every worker gets the same number of elements, the last ones may be empty.
 
@@ -105,6 +128,8 @@ def evaluation_batches(arrays, batch_size, decode=None, shares=WHOLE):
         return tuple(array[start : tf.minimum(start + size, end)] for array in arrays)
 
     batches = tf.data.Dataset.range(num_elements).map(batch)
+    if read:
+        batches = batches.map(read, num_parallel_calls=_READS)
     if decode:
         batches = _decoded(batches, decode).batch(size)
         empty = tf.nest.map_structure(
@@ -181,9 +206,5 @@ def _on_cpu(arrays):
 
 
 def _decoded(batches, decode):
-    """Single elements of `batches`, the first part of each decoded."""
-
-    def decode_first(encoded, *others):
-        return decode(encoded), *others
-
-    return batches.unbatch().map(decode_first, num_parallel_calls=os.cpu_count())
+    """Single rows of `batches`, decoded."""
+    return batches.unbatch().map(decode, num_parallel_calls=os.cpu_count())

@@ -1,0 +1,56 @@
+"""Images of any size brought to one size: a random crop to train on, a central one to judge.
+
+A box is (top, left, height, width), int32, in pixels.
+"""
+
+import tensorflow as tf
+
+AREA = 0.08, 1.0  # of the image
+ASPECT_RATIO = 3 / 4, 4 / 3  # width / height
+CENTRAL_FRACTION = 0.875  # of the shorter side: 224 pixels of 256
+
+
+def random_box(shape, seed):
+    """A box of random area and shape (Szegedy et al. 2015, arXiv 1409.4842), TensorFlow's draw.
+
+    Args:
+        shape: int32 (3,), height, width, channels.
+        seed: int32 (2,).
+    """
+    begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
+        shape,
+        tf.zeros([1, 0, 4]),
+        seed,
+        min_object_covered=0.0,
+        aspect_ratio_range=ASPECT_RATIO,
+        area_range=AREA,
+        max_attempts=10,
+        use_image_if_no_bounding_boxes=True,
+    )
+    return tf.concat([begin[:2], size[:2]], axis=0)
+
+
+def central_box(shape, fraction=1.0):
+    """The square in the middle, `fraction` of the shorter side; `shape` as in `random_box`."""
+    side = tf.cast(tf.round(fraction * tf.cast(tf.reduce_min(shape[:2]), tf.float32)), tf.int32)
+    return tf.concat([(shape[:2] - side) // 2, [side, side]], axis=0)
+
+
+def decode_jpeg(content, box, size):
+    """Decodes a box of a JPEG, and nothing else of it, and scales it.
+
+    Args:
+        content: str tensor ().
+        box: int32 (4,).
+        size: int, height and width in pixels.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    return scaled(tf.io.decode_and_crop_jpeg(content, box, channels=3), size)
+
+
+def scaled(image, size):
+    """Brings an image (h, w, channels) to uint8 (size, size, channels)."""
+    image = tf.image.resize(image, (size, size), antialias=True)
+    return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)

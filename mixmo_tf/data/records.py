@@ -1,0 +1,156 @@
+"""Labelled JPEGs of any size in tensorflow-datasets' files: too many to be kept in memory.
+
+The files are read by index (ArrayRecord), so the order of training is a pure function of
+(seed, step), as it is for `Examples`, which has the same methods.
+"""
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from mixmo_tf import arguments
+from mixmo_tf.data import crops, stream
+from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+
+_READ_BATCH = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """The labelled images of a split.
+
+    Attributes:
+        source: the serialized examples by index, bytes.
+        features: tfds.features.FeaturesDict of `image`, `label` and `file_name`.
+        indices: int64 (N,), the examples of `source` that belong to the split.
+        info: Info; of the shape that images are brought to.
+        version: str, which data this is.
+        location: str, where the data is, for messages.
+    """
+
+    source: Sequence
+    features: Any
+    indices: np.ndarray
+    info: Info
+    version: str
+    location: str
+
+    on_disk = True
+    num_bytes = math.inf  # every epoch has other crops: no memory holds them all
+
+    def __len__(self):
+        return len(self.indices)
+
+    def take(self, indices):
+        """The examples at `indices`, an int array (n,)."""
+        return dataclasses.replace(
+            self,
+            indices=self.indices[indices],
+            info=dataclasses.replace(self.info, num_examples=len(indices)),
+        )
+
+    def fingerprint(self):
+        """A hash, str, of the data's version and the indices."""
+        return hashlib.sha256(self.version.encode() + self.indices.tobytes()).hexdigest()
+
+    def training_batches(self, batch_size, seed, start_step=0, shares=stream.WHOLE):
+        """`stream.training_batches` of random crops, drawn anew in each epoch."""
+        return stream.training_batches(
+            (self.indices,),
+            batch_size,
+            seed,
+            start_step,
+            read=self._read,
+            decode=self._random_crop,
+            row_seeds=True,
+            shares=shares,
+        )
+
+    def batches(self, batch_size, shares=stream.WHOLE):
+        """`stream.evaluation_batches` of central crops, (images, labels) in order."""
+        return stream.evaluation_batches(
+            (self.indices,), batch_size, read=self._read, decode=self._central_crop, shares=shares
+        )
+
+    def in_memory(self):
+        """Examples of all central crops."""
+        images, labels = zip(*self.batches(_READ_BATCH).as_numpy_iterator())
+        return Examples(np.concatenate(images), np.concatenate(labels), self.info)
+
+    def find_damaged(self):
+        """Decodes all images whole, up to a damaged one.
+
+        Raises:
+            DamagedImageError: if there is one.
+        """
+        decoded = stream.evaluation_batches(
+            (self.indices,), _READ_BATCH, read=self._read, decode=self._decode
+        )
+        num_good = 0
+        try:
+            for (shapes,) in decoded:
+                num_good += len(shapes)
+        except tf.errors.OpError:
+            pass
+        for i in self.indices[num_good:]:
+            try:
+                self._decode(tf.constant(self.source[int(i)]))
+            except (tf.errors.OpError, OSError, ValueError, RuntimeError):
+                raise DamagedImageError(
+                    f"cannot read record {i} of {self.location}: it is damaged; "
+                    "prepare the data again"
+                ) from None
+
+    def hold_out(self, count):
+        """Splits off images for validation; the choice depends on N and `count` only.
+
+        Args:
+            count: int, images to hold out.
+
+        Returns:
+            Records that are left for training, and those held out.
+
+        Raises:
+            ValueError: unless both parts have an image.
+        """
+        arguments.within("validation_examples", count, 1, len(self) - 1)
+        shuffled = np.random.default_rng(0).permutation(len(self))
+        return self.take(np.sort(shuffled[count:])), self.take(np.sort(shuffled[:count]))
+
+    def _read(self, indices, *seeds):
+        """The records at `indices` (n,), str (n,)."""
+
+        def read(indices):
+            return np.array([self.source[int(i)] for i in indices], object)
+
+        records = tf.numpy_function(read, [indices], tf.string, stateful=False)
+        return tf.ensure_shape(records, indices.shape), *seeds
+
+    def _random_crop(self, record, seed):
+        content, label = self._parse(record)
+        return self._crop(content, crops.random_box(tf.io.extract_jpeg_shape(content), seed)), label
+
+    def _central_crop(self, record):
+        content, label = self._parse(record)
+        box = crops.central_box(tf.io.extract_jpeg_shape(content), crops.CENTRAL_FRACTION)
+        return self._crop(content, box), label
+
+    def _crop(self, content, box):
+        return crops.decode_jpeg(content, box, self.info.image_shape[0])
+
+    def _decode(self, record):
+        """The shape of an image, decoded whole."""
+        return (tf.shape(tf.io.decode_jpeg(self._parse(record)[0], channels=3)),)
+
+    def _parse(self, record):
+        """The encoded image, str (), and the label, int64 ()."""
+        import tensorflow_datasets as tfds  # imported here: it takes seconds
+
+        encoded = {"image": tfds.decode.SkipDecoding()}
+        example = self.features.deserialize_example(record, decoders=encoded)
+        return example["image"], example["label"]

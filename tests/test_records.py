@@ -1,0 +1,171 @@
+import imagenet
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+import mixmo_tf
+from mixmo_tf import data
+from mixmo_tf.data import crops
+from mixmo_tf.data.stream import Shares
+
+NUM_TRAIN = len(imagenet.CLASSES) * imagenet.PER_CLASS
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tfds")
+    imagenet.write_archives(path)
+    tfds.disable_progress_bar()
+    return path
+
+
+def load(data_dir, split="train", **options):
+    return data.load_examples("imagenet2012", split, data_dir, image_size=32, **options)
+
+
+def take(dataset, count):
+    return [batch for batch, _ in zip(dataset.as_numpy_iterator(), range(count))]
+
+
+def brightness(images):
+    return np.array([image.mean() for image in images])
+
+
+def test_the_archives_become_records(data_dir):
+    train, test = load(data_dir), load(data_dir, "test")
+    assert (len(train), len(test)) == (NUM_TRAIN, 5)
+    assert train.info.image_shape == (32, 32, 3) and train.info.num_classes == 1000
+    assert train.info.class_names[:3] == imagenet.CLASSES
+    assert train.info.mean == (0.485, 0.456, 0.406)
+    assert train.on_disk and train.num_bytes > 1e300
+    default = data.load_examples("imagenet2012", "train", data_dir)
+    assert default.info.image_shape == (224, 224, 3)
+
+
+def test_an_epoch_visits_each_image_once_in_random_crops(data_dir):
+    epochs = take(load(data_dir).training_batches(6, seed=1), 4)
+    for images, labels in epochs:
+        assert (images.shape, images.dtype) == ((6, 32, 32, 3), np.uint8)
+        expected = np.array(imagenet.BRIGHTNESS)[labels]
+        np.testing.assert_allclose(brightness(images), expected, atol=4)  # labels stay
+    for first, second in ((0, 1), (2, 3)):
+        labels = np.concatenate([epochs[first][1], epochs[second][1]])
+        np.testing.assert_array_equal(np.bincount(labels), [imagenet.PER_CLASS] * 3)
+    pixels = np.concatenate([images for images, _ in epochs]).reshape(2 * NUM_TRAIN, -1)
+    assert len(np.unique(pixels, axis=0)) == 2 * NUM_TRAIN  # no crop comes twice
+
+
+def test_the_stream_is_a_function_of_seed_and_step(data_dir):
+    train = load(data_dir)
+    whole = take(train.training_batches(4, seed=1), 6)
+    later = take(train.training_batches(4, seed=1, start_step=2), 4)
+    other = take(train.training_batches(4, seed=2), 1)
+    for (images, labels), (same_images, same_labels) in zip(whole[2:], later):
+        np.testing.assert_array_equal(images, same_images)
+        np.testing.assert_array_equal(labels, same_labels)
+    assert np.any(other[0][0] != whole[0][0])
+
+
+def test_the_shares_of_two_workers_make_up_the_batches(data_dir):
+    train = load(data_dir)
+    whole = take(train.training_batches(6, seed=1), 3)
+    first = take(train.training_batches(6, 1, shares=Shares(3, 0, 1)), 3)
+    others = take(train.training_batches(6, 1, shares=Shares(3, 1, 2)), 6)
+    for step, batch in enumerate(whole):
+        for i, whole_part in enumerate(batch):
+            parts = [first[step][i], others[2 * step][i], others[2 * step + 1][i]]
+            np.testing.assert_array_equal(np.concatenate(parts), whole_part)
+
+
+def test_evaluation_shows_the_middle_of_each_image_in_order(data_dir):
+    test = load(data_dir, "test")
+    images, labels = zip(*take(test.batches(2), 99))
+    assert [len(part) for part in labels] == [2, 2, 1]
+    images, labels = np.concatenate(images), np.concatenate(labels)
+    for image, label, record in zip(images, labels, test.source):
+        example = test.features.deserialize_example(record)
+        assert label == example["label"]
+        box = crops.central_box(tf.shape(example["image"]), 0.875).numpy()
+        side = round(0.875 * min(example["image"].shape[:2]))
+        assert tuple(box[2:]) == (side, side)
+        middle = example["image"][box[0] : box[0] + side, box[1] : box[1] + side]
+        np.testing.assert_allclose(image, crops.scaled(middle, 32), atol=1)
+    read = test.in_memory()
+    np.testing.assert_array_equal(read.images, images)
+    np.testing.assert_array_equal(read.labels, labels)
+    shares = [take(test.batches(4, Shares(2, i, 1)), 99) for i in range(2)]
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate([part for share in shares for _, part in share])), np.sort(labels)
+    )
+    assert len(shares[0]) == len(shares[1]) == 2
+
+
+def test_images_are_held_out(data_dir):
+    train = load(data_dir, validation_examples=5)
+    held_out = load(data_dir, "validation", validation_examples=5)
+    assert (len(train), len(held_out), held_out.info.num_examples) == (NUM_TRAIN - 5, 5, 5)
+    assert set(train.indices) | set(held_out.indices) == set(range(NUM_TRAIN))
+    prints = [part.fingerprint() for part in (train, held_out, load(data_dir, "test"))]
+    assert len(set(prints)) == 3
+    assert load(data_dir, validation_examples=5).fingerprint() == prints[0]
+    with pytest.raises(ValueError, match=r"validation_examples must be in \[1, 11\], got 12"):
+        load(data_dir, validation_examples=12)
+
+
+def test_a_damaged_image_is_named(tmp_path):
+    imagenet.write_archives(tmp_path, damage=(1, 2))
+    train = load(tmp_path)
+    with pytest.raises(tf.errors.OpError):
+        take(train.training_batches(12, seed=0), 1)
+    with pytest.raises(data.DamagedImageError, match=r"cannot read record \d+ of .*damaged") as e:
+        train.find_damaged()
+    record = train.source[int(str(e.value).split()[3])]
+    assert b"n01443537_2.JPEG" in record
+    load(tmp_path, "test").find_damaged()
+
+
+def test_good_images_are_not_called_damaged(data_dir):
+    assert load(data_dir).find_damaged() is None
+
+
+def test_data_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(data.MissingDataError, match="should contain two files: ILSVRC2012_img"):
+        load(tmp_path)
+    imagenet.write_archives(tmp_path)
+    validation_archive = tmp_path / "downloads" / "manual" / "ILSVRC2012_img_val.tar"
+    content = validation_archive.read_bytes()
+    validation_archive.unlink()
+    with pytest.raises(data.MissingDataError, match="_val.tar; No such file .*two files: ILSV"):
+        load(tmp_path)
+    validation_archive.write_bytes(content)
+    imagenet.prepare(tmp_path, "tfrecord")
+    with pytest.raises(ValueError, match="cannot be read by index; convert them: tfds convert_fo"):
+        load(tmp_path)
+    with pytest.raises(ValueError, match="image_size must be >= 1, got -1"):
+        data.load_examples("imagenet2012", "train", tmp_path, image_size=-1)
+
+
+@pytest.mark.parametrize("network", ["resnet18", "resnet50"])
+def test_the_networks_train_on_what_tfds_mocks(network):
+    with tfds.testing.mock_data(num_examples=8):
+        examples = data.load_examples("imagenet2012", "train", image_size=64)
+        assert len(examples) == 8
+        keras.utils.set_random_seed(0)
+        build = getattr(mixmo_tf.networks, network)
+        model = mixmo_tf.MixMo(
+            build(num_members=2, num_classes=1000, image_shape=examples.info.image_shape),
+            batch_repetitions=2,
+            input_repetition=0.6,
+            augmentation="flip",
+        )
+        model.compile(keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True), metrics=["accuracy"])
+        history = model.fit(
+            examples.training_batches(4, seed=0),
+            steps_per_epoch=2,
+            validation_data=examples.batches(8),
+            verbose=0,
+        ).history
+    assert 5 < history["loss"][0] / 2 < 10  # ln 1000 = 6.9 per member
+    assert 0 <= history["val_accuracy"][0] <= 1
