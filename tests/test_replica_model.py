@@ -1,11 +1,15 @@
 """Executions of several steps, and what this package takes from inside Keras."""
 
 import inspect
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 from conftest import tiny_model
+from scripts_at_work import ROOT
 
 from mixmo_tf.training.replica_model import ReplicaModel
 
@@ -46,24 +50,35 @@ def test_steps_per_execution_ends_with_the_data(pixels_and_labels):
         model.compile(steps_per_execution=0)
 
 
-def test_nothing_is_compiled_anew_in_the_steady_state(pixels_and_labels):
-    """Three epochs with evaluation between: one trace of each function, one shape for XLA."""
-    images, labels = pixels_and_labels
-    model = tiny_model(jit_compile=True)
-    counts = []
+COUNT_XLA_PROGRAMS = """
+import pathlib, sys
+sys.path.insert(0, "tests")
+import keras, numpy as np
+from conftest import tiny_model
+from scripts_at_work import ROOT
 
-    class Count(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            counts.append(model.compiled_loss_and_gradients.experimental_get_tracing_count())
+def programs():
+    return len(list(pathlib.Path(sys.argv[1]).glob("*before_optimizations.txt")))
 
-    data = (images[:37], labels[:37])
-    model.fit(
-        images, labels, batch_size=8, epochs=3, verbose=0, validation_data=data, callbacks=[Count()]
-    )
-    assert counts == [counts[0]] * 3
-    traced = model.compiled_loss_and_gradients._list_all_concrete_functions()
-    shapes = {function.inputs[0].shape for function in traced}
-    assert shapes == {(8, 16, 16, 3)}  # static, so XLA has one program
+model = tiny_model(jit_compile=True)
+images, labels = np.zeros((40, 16, 16, 3), np.uint8), np.arange(40) % 4
+show = lambda epoch, logs: print(epoch, programs(), flush=True)
+model.fit(
+    images, labels, batch_size=8, epochs=3, verbose=0, validation_data=(images[:37], labels[:37]),
+    callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=show)],
+)
+"""
+
+
+def test_xla_compiles_nothing_anew_in_the_steady_state(tmp_path):
+    """Three epochs with evaluation between: XLA itself writes down each program it compiles."""
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"}
+    result = subprocess.run(
+        [sys.executable, "-c", COUNT_XLA_PROGRAMS, tmp_path],
+        cwd=ROOT, env=environment, capture_output=True, text=True,
+    )  # fmt: skip
+    counts = [line.split() for line in result.stdout.splitlines()[-3:]]
+    assert counts == [["0", "1"], ["1", "1"], ["2", "1"]], result.stdout + result.stderr
 
 
 INTERNALS = {  # what `ReplicaModel` overrides or calls, and the arguments that Keras passes

@@ -210,7 +210,8 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     "what, line",
     [
         ("train", "MixMo / plain Keras"),
-        ("input", "JPEGs, 100 of 64×64×3"),
+        ("scaling", "two replicas"),
+        ("input", "crops of 224×224 of ImageNet"),
         ("folder", "folder / memory"),
         ("masks", "vertical_concat"),
     ],
@@ -225,4 +226,4 @@ def test_benchmarks_run(what, line):
 def test_a_benchmark_must_be_named():
     result = run("benchmark.py", "speed")
     assert result.returncode == 1
-    assert "say what to measure: train, input, folder, masks" in result.stderr
+    assert "say what to measure: train, scaling, input, folder, masks" in result.stderr

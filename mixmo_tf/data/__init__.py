@@ -2,6 +2,7 @@
 
 from mixmo_tf.data.augmix import augmix
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+from mixmo_tf.data.records import Records
 from mixmo_tf.data.sources import (
     NAMES,
     SPLITS,
@@ -23,6 +24,7 @@ __all__ = [
     "Examples",
     "Info",
     "MissingDataError",
+    "Records",
     "augmix",
     "evaluation_batches",
     "full_batches",

@@ -9,15 +9,13 @@ What is here mends all three; no other file of the package touches Keras' intern
 import warnings
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import stream
-from mixmo_tf.data.checks import check_label_array
+from mixmo_tf.data import arrays, stream
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
-from mixmo_tf.training import replicas
+from mixmo_tf.training import executions, replicas
 
 
 class ReplicaModel(keras.Model):
@@ -132,15 +130,15 @@ class ReplicaModel(keras.Model):
         variables = [*self.variables, *self.optimizer.variables]
         return [variable.numpy() for variable in variables] + self.epoch_sums()
 
-    def set_state(self, arrays):
+    def set_state(self, state):
         """Goes on from `state`, of a model with the same network and optimizer.
 
         With several workers all must call it at the same point.
         """
         variables = [*self.variables, *self.optimizer.variables]
-        for variable, array in zip(variables, arrays):
+        for variable, array in zip(variables, state):
             variable.assign(array)
-        self.continue_epoch(arrays[len(variables) :])
+        self.continue_epoch(state[len(variables) :])
 
     def epoch_sums(self):
         """What `fit` has summed up in this epoch: arrays, for `continue_epoch`.
@@ -191,28 +189,26 @@ class ReplicaModel(keras.Model):
         ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
             x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
-        elif _are_arrays([x]):
+        elif arrays.are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
             stream.check_shares(batch_size, strategy.num_replicas_in_sync)
-            arrays = [x, check_label_array(y, self.num_classes)]
-            weights = _sample_weights(arrays[1], sample_weight, class_weight)
-            arrays += [] if weights is None else [weights]
+            content = arrays.weighted(x, y, self.num_classes, sample_weight, class_weight)
             if validation_split and validation_data is None:
-                arrays, validation_data = _split(arrays, validation_split)
+                content, validation_data = arrays.split(content, validation_split)
             step = int(self.step.numpy())
             x = replicas.distribute(
                 strategy,
                 lambda shares: stream.training_batches(
-                    arrays, batch_size, self.seed, step, step, shuffle, shares=shares
+                    content, batch_size, self.seed, step, step, shuffle, shares=shares
                 ),
             )
-            steps_per_epoch = steps_per_epoch or len(arrays[0]) // batch_size
+            steps_per_epoch = steps_per_epoch or len(content[0]) // batch_size
             options.setdefault("validation_batch_size", batch_size)
             y = batch_size = sample_weight = class_weight = None
             validation_split, shuffle = 0.0, False
         shuffle = shuffle and not isinstance(x, tf.distribute.DistributedDataset)
         self._epochs_of_steps = int(self.step.numpy()), steps_per_epoch
-        if isinstance(validation_data, (tuple, list)) and _are_arrays(validation_data[:1]):
+        if isinstance(validation_data, (tuple, list)) and arrays.are_arrays(validation_data[:1]):
             images, labels, *weights = validation_data
             size = options.pop("validation_batch_size", None) or batch_size or 32
             validation_data = self._evaluation_batches(images, labels, *weights, batch_size=size)
@@ -240,7 +236,7 @@ class ReplicaModel(keras.Model):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options
     ):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
-        if y is not None and _are_arrays([x]):
+        if y is not None and arrays.are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
         return super().evaluate(
@@ -254,7 +250,7 @@ class ReplicaModel(keras.Model):
 
     def predict(self, x, batch_size=None, verbose="auto", **options):
         """`keras.Model.predict`."""
-        if _are_arrays([x]):
+        if arrays.are_arrays([x]):
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
         strategy = self.distribute_strategy
         if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
@@ -264,11 +260,10 @@ class ReplicaModel(keras.Model):
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
-        arrays = [images, check_label_array(labels, self.num_classes)]
-        arrays += [] if sample_weight is None else [sample_weight]
+        content = arrays.weighted(images, labels, self.num_classes, sample_weight)
         return replicas.distribute(
             self.distribute_strategy,
-            lambda shares: stream.evaluation_batches(arrays, batch_size, shares=shares),
+            lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),
         )
 
     def _make_function(self, step_function):
@@ -278,39 +273,11 @@ class ReplicaModel(keras.Model):
         """
         mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function)
         step = self._autoconvert_optionals(lambda data_asked: mean_logs.run(*data_asked))
-        only_one = self.steps_per_execution == 1
-
-        def next_step(iterator, asked, done, has_data, values):
-            data = iterator.get_next_as_optional()
-            has_data = data.has_value()
-            values = tf.cond(has_data, lambda: step((data.get_value(), asked)), lambda: values)
-            return done + tf.cast(has_data, tf.int64), has_data, values
-
-        def execution(iterator, num_steps, asked):
-            start = tf.constant(0, tf.int64), tf.constant(True), tf.zeros([0])
-            if only_one:
-                return next_step(iterator, asked, *start)
-            return tf.while_loop(
-                lambda done, has_data, values: has_data & (done < num_steps),
-                lambda *state: next_step(iterator, asked, *state),
-                start,
-                shape_invariants=(tf.TensorShape([]), tf.TensorShape([]), tf.TensorShape([None])),
-            )
-
-        step_of_batch = step
-        if not self.run_eagerly:
-            step_of_batch = tf.function(step, autograph=False, reduce_retracing=True)
-            execution = tf.function(execution, autograph=False, reduce_retracing=True)
+        run_execution = executions.make(step, self.steps_per_execution, self.run_eagerly)
 
         def run(iterator):
             asked = tf.constant(float(self.asks_to_stop()))
-            if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-                done, _, values = execution(iterator, self._steps_left(step_function), asked)
-                if not done:
-                    raise StopIteration
-            else:
-                for _, batch in zip(range(self.steps_per_execution), iterator):
-                    values = step_of_batch((batch, asked))
+            values = run_execution(iterator, self._steps_left(step_function), asked)
             logs, self._share_that_asks = mean_logs.unpack(values)
             return logs
 
@@ -361,24 +328,3 @@ class ReplicaModel(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""
-
-
-def _are_arrays(values):
-    return all(isinstance(value, (np.ndarray, tf.Tensor)) for value in values)
-
-
-def _sample_weights(labels, sample_weight, class_weight):
-    """Weights by example, or None; `class_weight` is a dict of weights by label."""
-    if class_weight is None:
-        return sample_weight
-    if sample_weight is not None:
-        raise ValueError("class_weight and sample_weight cannot be given at the same time")
-    return np.array([class_weight.get(int(label), 1.0) for label in np.ravel(labels)], np.float32)
-
-
-def _split(arrays, validation_split):
-    """Arrays without their last examples, and those; `validation_split` is their share."""
-    if not 0 < validation_split < 1:
-        raise ValueError(f"validation_split must be in (0, 1), got {validation_split}")
-    num_train = int(len(arrays[0]) * (1 - validation_split))
-    return [a[:num_train] for a in arrays], tuple(a[num_train:] for a in arrays)

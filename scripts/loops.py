@@ -1,0 +1,122 @@
+"""What `benchmark.py` lets run: MixMo's `fit`, a plain one beside it, and their data."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+import mixmo_tf
+from mixmo_tf import augmentation, data, seeds
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
+flags.DEFINE_integer("width", 2, "Width of the wide_resnet.", lower_bound=1)
+flags.DEFINE_integer("rows", 64, "Rows per step of all loops.", lower_bound=1)
+flags.DEFINE_integer("batch_repetitions", 4, "b of MixMo; it takes rows / b images.", lower_bound=1)
+flags.DEFINE_integer("steps", 8, "Steps of one turn.", lower_bound=1)
+flags.DEFINE_integer("images", 20_000, "JPEGs of the folder, 64×64 pixels each.", lower_bound=100)
+flags.DEFINE_boolean("jit_compile", False, "XLA, in all loops; `scaling` compares both.")
+
+NUM_CLASSES = 10
+
+
+def mixmo_loop(images, labels, strategy=None, precision="float32", **options):
+    """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
+    with (strategy or tf.distribute.get_strategy()).scope():
+        network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 2, NUM_CLASSES)
+        mixmo_tf.networks.set_precision(network, precision)
+        model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
+        model.compile(optimizer(), **{"jit_compile": FLAGS.jit_compile, **options})
+    batches = data.training_batches((images, labels), FLAGS.rows // FLAGS.batch_repetitions, seed=0)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def plain_loop(images, labels, fused_batch_norm):
+    """Keras' own `fit` of the same core; crop, flip and normalisation in the input pipeline.
+
+    Its batch norm is Keras' own, or the fused one of `mixmo_tf.networks`.
+    """
+    network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 1, NUM_CLASSES)
+    if not fused_batch_norm:
+        network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
+    model = keras.Model(network.input["image_0"], network.output[:, 0])
+    model.compile(
+        optimizer(),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        jit_compile=FLAGS.jit_compile,
+    )
+    rows = tf.range(FLAGS.rows)[:, None]
+
+    def augment(step, batch):
+        offsets, flips = augmentation.draw("crop_flip", [FLAGS.rows, 1], seeds.step_seed(0, step))
+        images = augmentation.apply(batch[0], rows, offsets, flips)[:, 0]
+        return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
+
+    batches = data.training_batches((images, labels), FLAGS.rows, seed=0).enumerate()
+    batches = batches.map(augment, num_parallel_calls=2).prefetch(2)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def with_batch_norm_of_keras(layer):
+    """A copy of the layer, with Keras' class where it is our batch norm."""
+    is_norm = isinstance(layer, keras.layers.BatchNormalization)
+    return (keras.layers.BatchNormalization if is_norm else type(layer)).from_config(
+        layer.get_config()
+    )
+
+
+def folder_loop(examples):
+    """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
+    network = mixmo_tf.networks.preact_resnet18(1, 2, NUM_CLASSES, examples.info.image_shape)
+    model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
+    model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
+    batches = examples.training_batches(FLAGS.rows // FLAGS.batch_repetitions, seed=0)
+    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+
+
+def jpeg_folder(folder):
+    """Examples on disk: JPEGs of blurred noise, about as large as Tiny ImageNet's."""
+    random = np.random.default_rng(0)
+    for i in range(FLAGS.images):
+        noise = tf.image.resize(random.integers(0, 256, (16, 16, 3)), (64, 64))
+        path = pathlib.Path(folder, f"class_{i % NUM_CLASSES}", f"{i}.jpg")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(tf.io.encode_jpeg(tf.cast(noise, tf.uint8), quality=75).numpy())
+    return data.load_examples(f"image_folder:{folder}", "train")
+
+
+def imagenet_records(count):
+    """Records in memory: JPEGs of 500×375, as large as ImageNet's mostly are."""
+    import tensorflow_datasets as tfds  # imported here: it takes seconds
+
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="jpeg"),
+            "label": tfds.features.ClassLabel(num_classes=1000),
+        }
+    )
+    random = np.random.default_rng(0)
+
+    def record():
+        noise = tf.image.resize(random.integers(0, 256, (75, 100, 3)), (375, 500))
+        image = tf.cast(noise, tf.uint8).numpy()
+        return features.serialize_example({"image": image, "label": random.integers(1000)})
+
+    names = tuple(map(str, range(1000)))
+    info = data.Info("imagenet2012", count, (224, 224, 3), names)
+    records = [record() for _ in range(count)]
+    return data.Records(records, features, np.arange(count), info, version="", location="")
+
+
+def random_cifar10(num_images):
+    """Random pixels and labels in CIFAR-10's shapes; what they show does not change the rate."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8)
+    return images, random.integers(0, NUM_CLASSES, num_images)
+
+
+def optimizer():
+    return keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)

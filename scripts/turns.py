@@ -1,0 +1,37 @@
+"""Loops that take turns: their rates change from minute to minute, their ratios do less."""
+
+import statistics
+import time
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("turns", 9, "Turns of each loop, after one to warm up.", lower_bound=1)
+
+
+def take_turns(loops):
+    """Seconds and processor seconds of each turn, lists by the names of the loops."""
+    wall, processor = ({name: [] for name in loops} for _ in range(2))
+    for turn in range(FLAGS.turns + 1):
+        for name, run_steps in loops.items():
+            start, processor_start = time.perf_counter(), time.process_time()
+            run_steps()
+            if turn > 0:
+                wall[name].append(time.perf_counter() - start)
+                processor[name].append(time.process_time() - processor_start)
+    return wall, processor
+
+
+def print_ratios(wall, processor):
+    """The first loop against each of the others."""
+    first, *others = wall
+    for what, seconds in (("rows/s", wall), ("rows per processor second", processor)):
+        for name in others:
+            ratios = [theirs / ours for ours, theirs in zip(seconds[first], seconds[name])]
+            print(f"  {first} / {name:<20} {spread(ratios, '.2f')} in {what}")
+
+
+def spread(values, form):
+    """Median, and in brackets the smallest and the largest."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:{form}} ({low:{form}} … {high:{form}})"
