@@ -62,7 +62,8 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = strategies.choose(FLAGS.strategy)
+    with interruption.deadly():  # it may wait for other workers
+        strategy = strategies.choose(FLAGS.strategy)
     with replicas.watch(strategy):
         with replicas.chief_first(strategy):
             examples = train_flags.load_data()

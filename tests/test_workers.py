@@ -66,7 +66,8 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     chief, other = finish(start_two(*flags, f"--output_dir={quiet}"))
     assert chief[0] == other[0] == 0, chief[2] + other[2]  # a worker whose weights differ fails
     assert "devices         2 CPU of 2 workers" in chief[1] and "Saved the model" in chief[1]
-    assert other[1] == f"Training with the chief, which writes {quiet} on its machine.\n"
+    waits = "Waiting until all workers of TF_CONFIG are there\n"
+    assert other[1] == f"{waits}Training with the chief, which writes {quiet} on its machine.\n"
     check_every_image_is_judged_once(quiet)
 
     flags += [f"--output_dir={killed}", "--checkpoint_steps=5"]
@@ -96,6 +97,22 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     histories = [np.loadtxt(p / "history.csv", delimiter=",", skiprows=1) for p in (quiet, killed)]
     assert histories[0].shape[0] == 2
     np.testing.assert_allclose(*histories, rtol=1e-6)  # sums of two workers, rounded anew
+
+
+def test_ctrl_c_ends_a_worker_that_waits_for_others():
+    config = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}}
+    config["task"] = {"type": "worker", "index": 0}
+    with subprocess.Popen(
+        command("train.py", *DIGITS),
+        cwd=ROOT,
+        env={**os.environ, "TF_CONFIG": json.dumps(config)},
+        text=True,
+        stdout=subprocess.PIPE,
+    ) as worker:
+        assert worker.stdout.readline() == "Waiting until all workers of TF_CONFIG are there\n"
+        time.sleep(2)
+        worker.send_signal(signal.SIGINT)
+        assert worker.wait(timeout=10) == -signal.SIGINT
 
 
 def check_every_image_is_judged_once(path):

@@ -4,9 +4,11 @@ A scheduler that takes a machine back sends SIGTERM; the exit code tells it that
 command would go on.
 """
 
+import contextlib
 import os
 import signal
 import sys
+import threading
 
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -29,6 +31,29 @@ def exit_at_once():
 
     for number in _SIGNALS:
         signal.signal(number, stop)
+    signals, wakeup = os.pipe()
+    os.set_blocking(wakeup, False)
+    signal.set_wakeup_fd(wakeup)
+
+    def watch():
+        """Python calls a handler only when it is back from TensorFlow: this does not wait."""
+        while number := os.read(signals, 1):
+            if signal.getsignal(number[0]) is stop:
+                stop(number[0], None)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def deadly():
+    """Lets Ctrl-C kill the process, where TensorFlow lets no Python run.
+
+    TensorFlow takes SIGTERM for itself when it connects workers; afterwards it is ours again.
+    """
+    handlers = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
+    yield
+    for number, handler in zip(_SIGNALS, handlers):
+        signal.signal(number, handler)
 
 
 def exit_now(message):

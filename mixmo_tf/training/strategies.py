@@ -45,6 +45,7 @@ def choose(name="auto"):
             )
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
+    print("Waiting until all workers of TF_CONFIG are there", flush=True)
     return tf.distribute.MultiWorkerMirroredStrategy()
 
 
