@@ -52,6 +52,14 @@ def offline(monkeypatch):
 
 
 @pytest.fixture
+def quick_weights(monkeypatch):
+    """Kernels of zeros: large networks are built to be counted, and drawing takes a while."""
+    for name in ("VarianceScaling", "RandomNormal"):
+        zeros = lambda self, shape, dtype=None: keras.ops.zeros(shape, dtype)  # noqa: E731
+        monkeypatch.setattr(getattr(keras.initializers, name), "__call__", zeros)
+
+
+@pytest.fixture
 def pixels_and_labels():
     """40 images of 16×16 whose brightness tells their class, so that training can show."""
     random = np.random.default_rng(0)

@@ -18,8 +18,7 @@ endings = []
 for flags in json.loads(sys.argv[2]):
     with flagsaver.flagsaver():
         try:
-            script.FLAGS([sys.argv[1], *flags])
-            endings.append(script.main([sys.argv[1]]))
+            endings.append(script.main(script.FLAGS([sys.argv[1], *flags])))
         except SystemExit as ending:
             endings.append(ending.code)
 print(json.dumps(endings))
@@ -40,13 +39,18 @@ def run(script, *flags, **options):
 
 def exit_messages(script, *calls):
     """What each call of a script's `main` ends with, all in one process."""
+    return call(script, *calls)[0]
+
+
+def call(script, *calls):
+    """What each call of a script's `main` ends with, and what they print, in one process."""
     calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
     result = subprocess.run(
         [sys.executable, "-c", _MANY_CALLS, script, calls],
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1])
+    return json.loads(result.stdout.splitlines()[-1]), result.stdout
 
 
 def assert_same_weights(file, other_file):

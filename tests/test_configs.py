@@ -99,7 +99,7 @@ def parameters(network, depth, width, filters, num_members, dataset):
 
 
 @pytest.mark.parametrize("stem", RUNS)
-def test_network(stem):
+def test_network(stem, quick_weights):
     flags = parse(stem)
     assert flags["output_dir"] == f"runs/{stem}"
     names = "network", "depth", "width", "filters", "num_members", "dataset"

@@ -22,7 +22,7 @@ COUNTS = [
 
 
 @pytest.mark.parametrize("build, size, num_members, num_classes, count", COUNTS)
-def test_parameter_counts_are_exact(build, size, num_members, num_classes, count):
+def test_parameter_counts_are_exact(build, size, num_members, num_classes, count, quick_weights):
     network = build(*size, num_members=num_members, num_classes=num_classes)
     assert sum(np.prod(w.shape) for w in network.trainable_variables) == count
 

@@ -147,15 +147,14 @@ def test_data_that_is_not_there_is_named(tmp_path):
         data.load_examples("imagenet2012", "train", tmp_path, image_size=-1)
 
 
-@pytest.mark.parametrize("network", ["resnet18", "resnet50"])
-def test_the_networks_train_on_what_tfds_mocks(network):
+def test_resnet50_trains_on_what_tfds_mocks():
     with tfds.testing.mock_data(num_examples=8):
-        examples = data.load_examples("imagenet2012", "train", image_size=64)
+        examples = data.load_examples("imagenet2012", "train", image_size=32)
         assert len(examples) == 8
         keras.utils.set_random_seed(0)
-        build = getattr(mixmo_tf.networks, network)
+        network = mixmo_tf.networks.resnet50(2, 1000, examples.info.image_shape)
         model = mixmo_tf.MixMo(
-            build(num_members=2, num_classes=1000, image_shape=examples.info.image_shape),
+            network,
             batch_repetitions=2,
             input_repetition=0.6,
             augmentation="flip",
