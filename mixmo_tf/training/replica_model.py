@@ -189,6 +189,8 @@ class ReplicaModel(keras.Model):
         ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
             x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
+            if class_weight is None:  # which Keras joins to the dataset
+                x = replicas.split(strategy, x)
         elif arrays.are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
             stream.check_shares(batch_size, strategy.num_replicas_in_sync)
@@ -212,6 +214,8 @@ class ReplicaModel(keras.Model):
             images, labels, *weights = validation_data
             size = options.pop("validation_batch_size", None) or batch_size or 32
             validation_data = self._evaluation_batches(images, labels, *weights, batch_size=size)
+        if isinstance(validation_data, tf.data.Dataset):
+            validation_data = replicas.split(strategy, validation_data)
         with warnings.catch_warnings():
             if ends_with_the_data:  # Keras would warn of what is no surprise
                 warnings.filterwarnings("ignore", "Your input ran out of data")
@@ -239,6 +243,8 @@ class ReplicaModel(keras.Model):
         if y is not None and arrays.are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
+        if isinstance(x, tf.data.Dataset):
+            x = replicas.split(self.distribute_strategy, x)
         return super().evaluate(
             x,
             y,
@@ -256,6 +262,8 @@ class ReplicaModel(keras.Model):
         if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
             all_of_it = x
             x = strategy.distribute_datasets_from_function(lambda context: all_of_it)
+        elif isinstance(x, tf.data.Dataset):
+            x = replicas.split(strategy, x)
         return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):

@@ -21,6 +21,11 @@ _LOST = (  # what a collective operation raises when another worker is gone
 )
 
 
+# Buffers on the devices would come with a tuning of tf.data that nothing switches off, and the
+# end of every iterator waits for it, up to a minute.
+_NO_BUFFER = tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
+
+
 class WorkerLostError(RuntimeError):
     """Another worker has ended, and training cannot go on without it."""
 
@@ -49,18 +54,25 @@ def distribute(strategy, batches_of):
         batches_of: function of stream.Shares that gives a tf.data.Dataset.
 
     Returns:
-        What `fit` and `evaluate` take: with one worker the dataset of whole batches, which
-        Keras splits for the replicas; else a tf.distribute.DistributedDataset.
+        What `fit` and `evaluate` take: with one replica the dataset of whole batches; else a
+        tf.distribute.DistributedDataset.
     """
     if num_workers(strategy) == 1:
-        return batches_of(stream.WHOLE)
+        return split(strategy, batches_of(stream.WHOLE))
 
     def shares_of_worker(context):
         held = context.num_replicas_in_sync // context.num_input_pipelines
         first = context.input_pipeline_id * held
         return batches_of(stream.Shares(context.num_replicas_in_sync, first, held))
 
-    return strategy.distribute_datasets_from_function(shares_of_worker)
+    return strategy.distribute_datasets_from_function(shares_of_worker, _NO_BUFFER)
+
+
+def split(strategy, dataset):
+    """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
+    if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
+        return dataset
+    return strategy.experimental_distribute_dataset(dataset, _NO_BUFFER)
 
 
 def from_chief(strategy, arrays):
