@@ -23,12 +23,13 @@ setup(
         "absl-py",
         "numpy",
         "scikit-learn",
+        "scipy",
         "matplotlib",
         "tensorboard",
         "tqdm",
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "pytest-xdist", "scipy"],
+        "test": ["pytest", "pytest-xdist"],
     },
 )

@@ -54,9 +54,7 @@ class DeepEnsemble(Ensemble):
         networks = [network for model in models for network in model.networks]
         if len(set(map(id, networks))) < len(networks):
             raise ValueError("models must be different, got the same network twice")
-        what = ["image_shape", "num_classes", "class_names"]
-        for name in what if ensemble else [*what, "ensemble"]:
-            _check_same(name, [getattr(model, name) for model in models])
+        check_alike(models, ensemble)
         first = models[0]
         super().__init__(
             len(models),
@@ -88,6 +86,16 @@ class DeepEnsemble(Ensemble):
     def from_config(cls, config):
         models = [keras.saving.deserialize_keras_object(model) for model in config.pop("models")]
         return cls(models, **config)
+
+
+def check_alike(models, ensemble=None):
+    """Raises ValueError unless the models take the same images and know the same classes.
+
+    Without `ensemble`, they must average the same too.
+    """
+    what = ["image_shape", "num_classes", "class_names"]
+    for name in what if ensemble else [*what, "ensemble"]:
+        _check_same(name, [getattr(model, name) for model in models])
 
 
 def _check_same(name, values):

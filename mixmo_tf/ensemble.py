@@ -8,10 +8,9 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.data.checks import check_labels
 from mixmo_tf.deployment import saved_model
-from mixmo_tf.evaluation.diversity import RatioError
+from mixmo_tf.evaluation.diversity import PairwiseDiversity
+from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training.replica_model import ReplicaModel
-
-ENSEMBLES = ("logits", "probabilities")
 
 
 class Ensemble(ReplicaModel):
@@ -45,7 +44,9 @@ class Ensemble(ReplicaModel):
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
         ]
-        self.ratio_error = RatioError(num_members) if num_members > 1 else None
+        self.ratio_error = (
+            PairwiseDiversity("ratio_error", num_members) if num_members > 1 else None
+        )
         self.built = True
 
     def call(self, images):

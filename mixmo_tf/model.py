@@ -10,6 +10,7 @@ import tensorflow as tf
 from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
 from mixmo_tf.data.checks import check_has_partners, check_images, check_labels
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.networks.precision import uses_float16
 from mixmo_tf.training import replicas
 
 
@@ -126,6 +127,8 @@ class MixMo(Ensemble):
         loss, correct, binary, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, seed, self._mixing_probability()
         )
+        if uses_float16(self.network):
+            gradients = replicas.finite_on_all(gradients)
         with tf.control_dependencies([loss]):  # nothing counts where the data has ended
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
             replicas.average(self.network.non_trainable_variables)

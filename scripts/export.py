@@ -5,7 +5,8 @@
 Several models, separated by commas, become one SavedModel, a deep ensemble.
 
 It takes uint8 images (n, height, width, channels) and gives `probabilities` (n, C) of the
-ensemble and `member_probabilities` (n, M, C); class_names.txt in its folder names the C classes.
+ensemble, `member_probabilities` and `member_logits` (n, M, C); class_names.txt in its folder
+names the C classes.
 """
 
 import os
@@ -30,13 +31,13 @@ def main(arguments):
         sys.exit(f"export.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("WARNING")
-    source = model_flags.files()[0]
-    folder = source if source.is_dir() else source.parent
-    output = pathlib.Path(FLAGS.output_dir or folder / "saved_model").expanduser()
     try:
-        if len(FLAGS.model) > 1 and not FLAGS.output_dir:
+        files = model_flags.only_group()
+        folder = files[0] if files[0].is_dir() else files[0].parent
+        output = pathlib.Path(FLAGS.output_dir or folder / "saved_model").expanduser()
+        if len(files) > 1 and not FLAGS.output_dir:
             raise ValueError("several models need an --output_dir for their SavedModel")
-        model = model_flags.load()
+        model = model_flags.load_as_one(files)
         model.export(output)
     except (ValueError, OSError) as error:
         sys.exit(f"export.py: {error}")

@@ -5,12 +5,17 @@ import pathlib
 from absl import flags
 
 from mixmo_tf import deep_ensemble
-from mixmo_tf.ensemble import ENSEMBLES
+from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
+from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
+from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "model", None, "A run's folder or a .keras file; several, with commas, make a deep ensemble."
+flags.DEFINE_multi_string(
+    "model",
+    None,
+    "A run's folder or a .keras file; several, with commas, make a deep ensemble. evaluate.py also "
+    "takes a SavedModel, and --model several times.",
 )
 flags.DEFINE_enum(
     "ensemble", None, ENSEMBLES, "What is averaged; if not set, what the model was trained with."
@@ -21,21 +26,50 @@ flags.DEFINE_enum(
 flags.mark_flag_as_required("model")
 flags.register_validator(
     "model",
-    lambda files: files is None or (bool(files) and all(files)),
-    "must be runs' folders or .keras files, with commas between them",
+    lambda groups: groups is None or all(all(group.split(",")) for group in groups),
+    "must be runs' folders, .keras files or SavedModels, with commas between them",
 )
 
 
-def files():
-    """The paths of --model."""
-    return [pathlib.Path(file).expanduser() for file in FLAGS.model]
+def groups():
+    """A list of pathlib.Path for each --model."""
+    found = [[pathlib.Path(f).expanduser() for f in group.split(",")] for group in FLAGS.model]
+    for group, files in zip(FLAGS.model, found):
+        if len(set(map(pathlib.Path.resolve, files))) < len(files):
+            raise ValueError(f"--model names a model twice: {group}")
+    return found
 
 
-def load():
-    """The model of --model, or several as a DeepEnsemble."""
-    if len(set(map(pathlib.Path.resolve, files()))) < len(FLAGS.model):
-        raise ValueError(f"--model names a model twice: {','.join(FLAGS.model)}")
-    model = deep_ensemble.load(files(), FLAGS.ensemble)
+def only_group():
+    """The files of --model, which must be there once."""
+    if len(FLAGS.model) > 1:
+        raise ValueError(f"--model must be there once, got {' and '.join(FLAGS.model)}")
+    return groups()[0]
+
+
+def load(files):
+    """The models, a list of MixMo, DeepEnsemble and ExportedModel."""
+    models = []
+    for file in files:
+        if is_saved_model(file):
+            if FLAGS.precision:
+                raise ValueError(f"{file} is a SavedModel, whose precision is fixed")
+            models.append(ExportedModel(file))
+            continue
+        models.append(checkpoints.load_model(file, compile=False))
+        _set_precision(models[-1])
+    return models
+
+
+def load_as_one(files):
+    """The model, or several as a DeepEnsemble."""
+    for file in filter(is_saved_model, files):
+        raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")
+    model = deep_ensemble.load(files, FLAGS.ensemble)
+    _set_precision(model)
+    return model
+
+
+def _set_precision(model):
     for network in model.networks if FLAGS.precision else ():
         set_precision(network, FLAGS.precision)
-    return model

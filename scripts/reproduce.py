@@ -34,8 +34,8 @@ from matplotlib.ticker import MaxNLocator  # noqa: E402
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 FIGURES = {  # title: (value of a run's metrics.json, how it is written)
     "ensemble accuracy, %": (lambda run: 100 * run["accuracy"], ".2f"),
-    "members' accuracy, %": (lambda run: 100 * statistics.mean(member_accuracies(run)), ".2f"),
-    "NLL": (lambda run: run["loss"], ".4f"),
+    "members' accuracy, %": (lambda run: 100 * statistics.mean(run["member_accuracy"]), ".2f"),
+    "NLL": (lambda run: run["nll"], ".4f"),
     "ratio-error": (lambda run: run.get("ratio_error"), ".2f"),
 }
 
@@ -171,13 +171,10 @@ class Processes:
 def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
     figures = json.loads((folder / "metrics.json").read_text())
+    if "nll" not in figures:
+        raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
     print(f"{folder.name}: {figures['accuracy']:.2%}  ({remark})", flush=True)
     return figures
-
-
-def member_accuracies(run):
-    """Accuracies of a run's members, a list."""
-    return [value for key, value in run.items() if key.startswith("member_")]
 
 
 def mean_and_std(runs, figure):

@@ -22,7 +22,6 @@ import train_flags
 from absl import app, flags, logging
 
 import mixmo_tf
-from mixmo_tf.data import stream
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
@@ -52,6 +51,9 @@ def main(arguments):
         sys.exit(interruption.EXIT_CODE)
     except replicas.WorkerLostError as error:
         interruption.exit_now(f"train.py: {error}; give all workers the same command again")
+    except tf.errors.OpError as error:
+        reason = error.message.split("\n")[0]
+        interruption.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
     except KeyboardInterrupt:  # the second Ctrl-C
         sys.exit(interruption.EXIT_CODE)
 
@@ -65,8 +67,12 @@ def run():
     with interruption.deadly():  # it may wait for other workers
         strategy = strategies.choose(FLAGS.strategy)
     with replicas.watch(strategy):
+        lines = run_directory.deciding(train_flags.lines())
+        replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         with replicas.chief_first(strategy):
             examples = train_flags.load_data()
+        fingerprints = [part.fingerprint().encode() for part in examples.values()]
+        replicas.check_same(strategy, "images", fingerprints)
         check_sizes(examples["train"].info, strategy)
         with strategy.scope():
             model = train_flags.build_model(examples["train"].info)
@@ -75,7 +81,7 @@ def run():
         start_time = time.perf_counter()
         train(model, examples, path)
         seconds = time.perf_counter() - start_time
-        replicas.check_same(strategy, "weights", str([array.tobytes() for array in model.state()]))
+        replicas.check_same(strategy, "weights", model.state())
         checkpoints.save_model(model, path / "model.keras")
         judge(model, examples, path)
     if lock:
@@ -97,9 +103,6 @@ def start(path, model, examples, strategy):
         state = newest_state(path, model) or state
     else:
         print(f"Training with the chief, which writes {path} on its machine.", flush=True)
-    fingerprints = [part.fingerprint() for part in examples.values()]
-    replicas.check_same(strategy, "flags", "\n".join(run_directory.deciding(train_flags.lines())))
-    replicas.check_same(strategy, "images", "\n".join(fingerprints))
     model.set_state(replicas.from_chief(strategy, state))
     if is_chief:
         announce(model, examples["train"], strategy, path)
@@ -139,8 +142,8 @@ def train(model, examples, path):
         good = checkpoints.files(path / "checkpoints")
         last = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
         raise checkpoints.NotFiniteError(f"{error}; {last}") from None
-    except tf.errors.OpError as error:
-        if not replicas.is_lost_worker(error):
+    except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError) as e:
+        if not replicas.is_lost_worker(e):
             for split in ("train", validation):
                 examples[split].find_damaged()
         raise
@@ -163,12 +166,15 @@ def judge(model, examples, path):
         "split": split,
         "examples": len(examples[split]),
         "ensemble": FLAGS.ensemble,
-        **results,
+        "accuracy": results["accuracy"],
+        "nll": results["loss"],
+        "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
+        **({"ratio_error": results["ratio_error"]} if model.num_members > 1 else {}),
         "parameters": count_parameters(model),
         "steps": int(model.step.numpy()),
         "libraries": run_directory.versions(),
     }
-    members = [f"{results[tracker.name]:.2%}" for tracker in model.member_accuracies]
+    members = [f"{accuracy:.2%}" for accuracy in figures["member_accuracy"]]
     print(f"On the {split} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
@@ -192,7 +198,11 @@ def check_sizes(info, strategy):
             f"got {FLAGS.batch_size}"
         )
     replicas = strategy.num_replicas_in_sync
-    stream.check_shares(FLAGS.batch_size, replicas)
+    if FLAGS.batch_size % replicas:
+        raise ValueError(
+            f"batch_size must be a multiple of the {replicas} replicas, got {FLAGS.batch_size}; "
+            "change it, or take --strategy=one_device"
+        )
     if FLAGS.msda != "none" and FLAGS.batch_size < 2 * replicas:
         raise ValueError(
             f"batch_size must be >= {2 * replicas} for --msda, which mixes images of one step, "

@@ -8,7 +8,7 @@ from absl import flags
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, masks, msda, networks
-from mixmo_tf.ensemble import ENSEMBLES
+from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.training import strategies
 

@@ -1,5 +1,6 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
+import functools
 import os
 import pathlib
 
@@ -66,6 +67,12 @@ def pixels_and_labels():
     labels = random.integers(0, 4, 40)
     images = random.integers(0, 60, (40, 16, 16, 3)) + 60 * labels[:, None, None, None]
     return images.astype(np.uint8), labels
+
+
+@functools.cache
+def two_replicas():
+    """One strategy for all tests: collectives of two on the same devices get mixed up."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def tiny_network(num_members=2):

@@ -101,14 +101,16 @@ def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):
     assert result.returncode == 0, result.stderr
     alone = json.loads((path / "metrics.json").read_text())
     figures = json.loads((output / "metrics.json").read_text())
-    for name in ("accuracy", "member_0_accuracy", "member_1_accuracy"):  # twice the same run
-        assert figures[name] == pytest.approx(alone["accuracy"])
+    assert figures["accuracy"] == pytest.approx(alone["accuracy"])  # twice the same run
+    assert figures["member_accuracy"] == pytest.approx([alone["accuracy"]] * 2)
     assert figures["models"] == [str(path), str(other)] and figures["ratio_error"] == 0
-    assert re.search(rf"{other} +accuracy {alone['accuracy']:.2%}", result.stdout)
+    accuracy = f"{100 * alone['accuracy']:.2f}"
+    assert f"model 1: {other}" in result.stdout
+    assert re.search(rf"accuracy, % +{accuracy} +{accuracy} +{accuracy}\n", result.stdout)
 
     again = run("evaluate.py", f"--model={output}")  # what was kept is a model like any other
     assert again.returncode == 0, again.stderr
-    assert re.search(rf"ensemble +accuracy {alone['accuracy']:.2%}", again.stdout)
+    assert re.search(rf"accuracy, % +{accuracy} ", again.stdout)
 
     endings = exit_messages(
         "export",

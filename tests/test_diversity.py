@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from mixmo_tf import evaluation
 
@@ -35,20 +34,56 @@ def test_agrees_with_the_reference(reference, num_members):
     assert ours == pytest.approx(float(published["reported_diversity_ratioerrors"]), abs=1e-6)
 
 
-def test_the_metric_sums_up_batches():
+def test_every_measure_by_hand():
+    """Both right 1, the first alone 2, the second alone 1, none 2, of six."""
+    predicted, labels = predictions(RIGHT)
+    assert evaluation.disagreement(predicted, labels) == pytest.approx(3 / 6)
+    assert evaluation.double_fault(predicted, labels) == pytest.approx(2 / 6)
+    assert evaluation.q_statistic(predicted, labels) == pytest.approx((2 - 2) / (2 + 2))
+    assert evaluation.correlation(predicted, labels) == 0
+    predicted, labels = predictions(RIGHT[:4])  # 1, 1, 1, 1
+    assert evaluation.q_statistic(predicted, labels) == 0
+    predicted, labels = predictions(RIGHT[[0, 0, 1, 2, 3]])  # 2, 1, 1, 1
+    assert evaluation.q_statistic(predicted, labels) == pytest.approx((2 - 1) / (2 + 1))
+    assert evaluation.correlation(predicted, labels) == pytest.approx((2 - 1) / 6)
+
+
+def test_correlation_is_that_of_numpy():
     random = np.random.default_rng(0)
-    labels = random.integers(0, 3, 50)
-    predicted = random.integers(0, 3, (50, 4))
-    metric = evaluation.RatioError(4)
-    for start in range(0, 50, 20):
-        part = slice(start, start + 20)
-        metric.update_state(tf.constant(labels[part]), tf.constant(predicted[part]))
-    assert float(metric.result()) == pytest.approx(evaluation.ratio_error(predicted, labels), 1e-5)
-    metric.reset_state()
-    weights = np.concatenate([np.ones(30), np.zeros(20)])
-    metric.update_state(tf.constant(labels), tf.constant(predicted), weights)
-    expected = evaluation.ratio_error(predicted[:30], labels[:30])
-    assert float(metric.result()) == pytest.approx(expected, 1e-5)
+    predicted, labels = predictions(random.integers(0, 2, (200, 3)))
+    right = (predicted == labels[:, None]).T
+    expected = np.corrcoef(right)[np.triu_indices(3, 1)].mean()
+    assert evaluation.correlation(predicted, labels) == pytest.approx(expected)
+
+
+def test_pairs_that_define_no_measure_are_left_out():
+    """Member 0 is always right: the pair of 1 and 2 alone counts."""
+    predicted, labels = predictions(np.insert(RIGHT, 0, 1, axis=1))
+    expected = evaluation.correlation(*predictions(RIGHT))
+    assert evaluation.correlation(predicted, labels) == pytest.approx(expected)
+    assert np.isnan(evaluation.correlation(predicted[:, :2], labels))
+
+
+def test_kl_and_mutual_information_by_hand():
+    p = np.array([[[0.5, 0.5], [0.25, 0.75]]])
+    ours = evaluation.pairwise_kl(np.log(p))
+    there = 0.5 * np.log(0.5 / 0.25) + 0.5 * np.log(0.5 / 0.75)
+    back = 0.25 * np.log(0.25 / 0.5) + 0.75 * np.log(0.75 / 0.5)
+    assert ours == pytest.approx((there + back) / 2)
+
+    def entropy(p):
+        return -np.sum(p * np.log(p))
+
+    expected = entropy(p[0].mean(axis=0)) - (entropy(p[0, 0]) + entropy(p[0, 1])) / 2
+    assert evaluation.mutual_information(np.log(p)) == pytest.approx(expected)
+    certain = np.array([[[0.0, -np.inf], [-np.inf, 0.0]]])  # each sure of its own class
+    assert evaluation.mutual_information(certain) == pytest.approx(np.log(2))
+    assert evaluation.pairwise_kl(certain) == np.inf
+    with pytest.raises(ValueError, match=r"with M >= 2, got \(1, 1, 2\)"):
+        evaluation.pairwise_kl(certain[:, :1])
+    for measure in (evaluation.pairwise_kl, evaluation.mutual_information):
+        with pytest.raises(ValueError, match="example 0 are not finite"):
+            measure(np.full((1, 2, 2), np.nan))
 
 
 def test_shapes_that_disagree():

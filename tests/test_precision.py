@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model, tiny_network
+from conftest import tiny_model, tiny_network, two_replicas
 
 import mixmo_tf
 from mixmo_tf import networks
@@ -42,6 +42,30 @@ def test_a_step_is_near_that_of_float32(precision, pixels_and_labels):
     ]
     assert losses[0] == pytest.approx(losses[1], rel=0.05)
     assert losses[0] != losses[1]
+
+
+def test_a_step_that_overflows_on_one_replica_is_left_out_on_both(pixels_and_labels):
+    """float16: a loss scale that makes one replica's gradients infinite, the other's not."""
+    with two_replicas().scope():
+        network = tiny_network()
+        networks.set_precision(network, "mixed_float16")
+        model = mixmo_tf.MixMo(network, batch_repetitions=1)
+        model.compile(keras.optimizers.SGD(0.05))
+    finite = model.loss_and_gradients
+
+    def overflow_on_the_second(*step):
+        *results, gradients = finite(*step)
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        return *results, [tf.where(replica == 1, np.inf, gradient) for gradient in gradients]
+
+    model.compiled_loss_and_gradients = overflow_on_the_second
+    before = [weight.numpy() for weight in network.trainable_variables]
+    scale = model.optimizer.dynamic_scale.numpy()
+    images, labels = pixels_and_labels
+    model.fit(images[:8], labels[:8], batch_size=8, verbose=0)
+    for weight, value in zip(network.trainable_variables, before):
+        np.testing.assert_array_equal(weight.numpy(), value)
+    assert model.optimizer.dynamic_scale.numpy() == scale / 2
 
 
 def test_a_saved_model_changes_its_precision(tmp_path, pixels_and_labels):

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
-from mixmo_tf import masks
+from mixmo_tf import evaluation, masks
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -89,6 +89,11 @@ def test_a_picture_of_every_block():
 def test_every_suite_is_named():
     for name in suites.NAMES:
         assert f"`{name}`" in README
+
+
+def test_every_figure_is_explained():
+    for name, what in (evaluation.KEYS | evaluation.DIVERSITY_KEYS).items():
+        assert f"| `{name}` | {what} |\n" in README
 
 
 def flags_table():

@@ -1,21 +1,13 @@
 """`fit` and `evaluate` under MirroredStrategy, on two logical CPU devices."""
 
-import functools
-
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
+from conftest import tiny_model, two_replicas
 
 from mixmo_tf import data, draws, networks, seeds
 from mixmo_tf.data import stream
-
-
-@functools.cache
-def two_replicas():
-    """One strategy for all tests: collectives of two on the same devices get mixed up."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def first_step_of_each_replica(model, images, labels):

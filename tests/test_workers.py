@@ -63,7 +63,7 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     """Their evaluation and their weights; then SIGTERM and SIGKILL to one of them."""
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     flags = [*DIGITS, "--epochs=2", "--validation_examples=101"]
-    chief, other = finish(start_two(*flags, f"--output_dir={quiet}"))
+    chief, other = finish(start_two(*flags, f"--output_dir={quiet}", "--steps_per_execution=3"))
     assert chief[0] == other[0] == 0, chief[2] + other[2]  # a worker whose weights differ fails
     assert "devices         2 CPU of 2 workers" in chief[1] and "Saved the model" in chief[1]
     waits = "Waiting until all workers of TF_CONFIG are there\n"
@@ -122,8 +122,11 @@ def check_every_image_is_judged_once(path):
     theirs = model.evaluate(images, labels, batch_size=360, verbose=0, return_dict=True)
     ours = json.loads((path / "metrics.json").read_text())
     assert ours["examples"] == 360
-    for name, value in theirs.items():
-        assert ours[name] == pytest.approx(value, rel=1e-5), name
+    for name in ("accuracy", "ratio_error"):
+        assert ours[name] == pytest.approx(theirs[name], rel=1e-5)
+    assert ours["nll"] == pytest.approx(theirs["loss"], rel=1e-5)
+    members = [theirs[f"member_{i}_accuracy"] for i in range(2)]
+    assert ours["member_accuracy"] == pytest.approx(members, rel=1e-5)
 
 
 def test_the_cluster_of_a_slurm_job(monkeypatch):
@@ -136,10 +139,19 @@ def test_the_cluster_of_a_slurm_job(monkeypatch):
     for name, value in step.items():
         monkeypatch.setenv(name, value)
     config = strategies.slurm_config()
-    assert config["cluster"] == {"worker": ["n9:21415", "n9:21416", "n10:21415"]}
+    assert config["cluster"] == {"worker": ["n9:22640", "n9:22641", "n10:22640"]}
     assert config["task"] == {"type": "worker", "index": 2}
+    monkeypatch.setenv("SLURM_STEP_ID", "1")
+    assert strategies.slurm_config()["cluster"]["worker"][0] == "n9:22656"
     monkeypatch.setenv("SLURM_PROCID", "1")
     with pytest.raises(ValueError, match="srun --distribution=block"):
+        strategies.slurm_config()
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "r1n[1-2]-ib")
+    with pytest.raises(ValueError, match="cannot read SLURM's variables .*set TF_CONFIG by hand"):
+        strategies.slurm_config()
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "n[9-10]")
+    monkeypatch.delenv("SLURM_STEP_TASKS_PER_NODE")
+    with pytest.raises(ValueError, match="cannot read SLURM's variables .*TASKS_PER_NODE"):
         strategies.slurm_config()
 
 
@@ -149,7 +161,10 @@ def test_what_does_not_describe_the_workers_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="multi_worker needs TF_CONFIG, or a SLURM job step"):
         strategies.choose("multi_worker")
     cluster = '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}'
-    for text in ("{", "[]", '{"cluster": {}}', cluster):
+    of_text = '{"cluster": {"worker": "ab"}, "task": {"type": "worker", "index": 1}}'
+    server = '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}'
+    negative = cluster.replace('"index": 1', '"index": -1')
+    for text in ("{", "[]", '{"cluster": {}}', cluster, of_text, server, negative):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match="TF_CONFIG must be like "):
             strategies.choose()

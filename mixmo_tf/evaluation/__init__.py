@@ -1,6 +1,70 @@
-"""How good a model is, and how its members work together."""
+"""How good a model is, how far it can be trusted, and how its members work together.
 
-from mixmo_tf.evaluation.diversity import RatioError, ratio_error
+`report` gives every figure at once from members' logits and labels; each is a function of
+arrays besides, and a Keras metric where it adds up over batches.
+"""
+
+from mixmo_tf.evaluation.calibration import adaptive_ece, ece, fit_temperature, tace
+from mixmo_tf.evaluation.diversity import (
+    MEASURES,
+    PairwiseDiversity,
+    correlation,
+    disagreement,
+    double_fault,
+    mutual_information,
+    pairwise_kl,
+    q_statistic,
+    ratio_error,
+)
+from mixmo_tf.evaluation.figures import DIVERSITY_KEYS, KEYS, report
+from mixmo_tf.evaluation.inference import predict
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
+from mixmo_tf.evaluation.predictions import ensemble_logits
+from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
+from mixmo_tf.evaluation.selective import (
+    aurc,
+    coverage_at_risk,
+    misclassification_auroc,
+    risk_coverage,
+)
+from mixmo_tf.evaluation.streaming import (
+    Brier,
+    ExpectedCalibrationError,
+    MutualInformation,
+    PairwiseKL,
+)
 
-__all__ = ["RatioError", "encoder_norms", "ratio_error", "split_score"]
+__all__ = [
+    "DIVERSITY_KEYS",
+    "KEYS",
+    "MEASURES",
+    "Brier",
+    "ExpectedCalibrationError",
+    "MutualInformation",
+    "PairwiseDiversity",
+    "PairwiseKL",
+    "accuracy",
+    "adaptive_ece",
+    "aurc",
+    "brier",
+    "correlation",
+    "coverage_at_risk",
+    "disagreement",
+    "double_fault",
+    "ece",
+    "encoder_norms",
+    "ensemble_logits",
+    "fit_temperature",
+    "misclassification_auroc",
+    "mutual_information",
+    "nll",
+    "pairwise_kl",
+    "predict",
+    "q_statistic",
+    "ratio_error",
+    "report",
+    "risk_coverage",
+    "split_score",
+    "tace",
+    "top_k_accuracy",
+]

@@ -56,11 +56,11 @@ def deadly():
         signal.signal(number, handler)
 
 
-def exit_now(message):
-    """Ends the process as an interrupted one; its other threads may wait for a lost worker."""
+def exit_now(message, exit_code=EXIT_CODE):
+    """Ends the process at once: its other threads may wait for a lost worker."""
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
-    os._exit(EXIT_CODE)
+    os._exit(exit_code)
 
 
 class Request:

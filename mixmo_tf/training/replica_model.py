@@ -64,8 +64,8 @@ class ReplicaModel(keras.Model):
             run_eagerly: bool, for debugging.
             steps_per_execution: int >= 1, steps that run before callbacks and progress hear
                 of them.
-            jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, XLA is
-                slower than TensorFlow's own kernels) and batch norm is not synchronized.
+            jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
+                takes minutes) and batch norm is not synchronized.
 
         Raises:
             ValueError: if an argument is out of range, or XLA is to compile synchronized
@@ -261,7 +261,9 @@ class ReplicaModel(keras.Model):
         strategy = self.distribute_strategy
         if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
             all_of_it = x
-            x = strategy.distribute_datasets_from_function(lambda context: all_of_it)
+            x = strategy.distribute_datasets_from_function(
+                lambda context: all_of_it, replicas.input_options()
+            )
         elif isinstance(x, tf.data.Dataset):
             x = replicas.split(strategy, x)
         return super().predict(x, batch_size=batch_size, verbose=verbose, **options)

@@ -21,9 +21,7 @@ _LOST = (  # what a collective operation raises when another worker is gone
 )
 
 
-# Buffers on the devices would come with a tuning of tf.data that nothing switches off, and the
-# end of every iterator waits for it, up to a minute.
-_NO_BUFFER = tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
+_OF_GPU_COLLECTIVES = "NCCL", "ollective", "unhealthy"  # in what they say of a lost worker
 
 
 class WorkerLostError(RuntimeError):
@@ -65,14 +63,25 @@ def distribute(strategy, batches_of):
         first = context.input_pipeline_id * held
         return batches_of(stream.Shares(context.num_replicas_in_sync, first, held))
 
-    return strategy.distribute_datasets_from_function(shares_of_worker, _NO_BUFFER)
+    return strategy.distribute_datasets_from_function(shares_of_worker, input_options())
 
 
 def split(strategy, dataset):
     """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
     if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
         return dataset
-    return strategy.experimental_distribute_dataset(dataset, _NO_BUFFER)
+    return strategy.experimental_distribute_dataset(dataset, input_options())
+
+
+def input_options():
+    """tf.distribute.InputOptions: buffers on GPUs, none on a CPU's devices.
+
+    A buffer there comes with a tuning of tf.data that nothing switches off, and the end of
+    every iterator waits for it, up to a minute.
+    """
+    if tf.config.list_logical_devices("GPU"):
+        return tf.distribute.InputOptions()
+    return tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
 
 
 def from_chief(strategy, arrays):
@@ -101,9 +110,19 @@ def from_chief(strategy, arrays):
     return [value.numpy() for value in sums([tf.constant(array) for array in arrays])]
 
 
-def check_same(strategy, what, text):
-    """Raises ValueError, on each worker that differs, unless all have the text of the chief."""
-    ours = zlib.crc32(text.encode(errors="surrogateescape"))
+def check_same(strategy, what, parts):
+    """Raises ValueError, on each worker that differs, unless all have what the chief has.
+
+    Args:
+        strategy: tf.distribute.Strategy.
+        what: str, for the message.
+        parts: iterable of bytes and arrays.
+    """
+    if num_workers(strategy) == 1:
+        return
+    ours = 0
+    for part in parts:
+        ours = zlib.crc32(np.ascontiguousarray(part).data if hasattr(part, "shape") else part, ours)
     (chiefs,) = from_chief(strategy, [np.array(ours, np.int64)])
     if ours != chiefs:
         raise ValueError(f"this worker has other {what} than the chief")
@@ -133,6 +152,8 @@ def watch(strategy):
 
 def is_lost_worker(error):
     """Whether a TensorFlow error may mean that another worker is gone."""
+    if isinstance(error, (tf.errors.InternalError, tf.errors.UnknownError)):
+        return any(word in error.message for word in _OF_GPU_COLLECTIVES)
     return isinstance(error, _LOST)
 
 
@@ -151,6 +172,22 @@ def average(variables):
     mean = context.all_reduce("MEAN", vector)
     for variable, value in zip(variables, _unflat(mean, [v.shape for v in variables])):
         variable.assign(value)
+
+
+def finite_on_all(gradients):
+    """Gradients that are NaN on all replicas if one replica's are not finite.
+
+    A loss-scaling optimizer looks at its own replica's gradients, and would leave a step out
+    on one replica and not on another; called in replica context.
+    """
+    context = tf.distribute.get_replica_context()
+    if context.num_replicas_in_sync == 1:
+        return gradients
+    with tf.device(gradients[0].device):
+        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
+        bad = tf.cast(~tf.reduce_all(finite), tf.float32)
+    bad = context.all_reduce("SUM", bad)
+    return [tf.where(bad > 0, tf.cast(np.nan, g.dtype), g) for g in gradients]
 
 
 class MeanLogs:

@@ -9,6 +9,7 @@ from mixmo_tf import arguments
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
+_TASKS = 16  # ports that lie between those of two steps of a job, or of two jobs
 
 
 def choose(name="auto"):
@@ -61,14 +62,20 @@ def slurm_config():
     # the parts of SlurmClusterResolver that read SLURM's abbreviations
     from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver as slurm
 
-    hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
-    counts = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
-    index = int(os.environ["SLURM_PROCID"])
-    first_port = _FIRST_PORT + int(os.environ["SLURM_JOB_ID"]) % _PORTS
-    tasks = [(host, i) for host, count in zip(hosts, counts) for i in range(count)]
-    here = tasks[index][0], str(tasks[index][1])
-    if here != (os.environ["SLURMD_NODENAME"], os.environ["SLURM_LOCALID"]):
+    try:
+        hosts = slurm.expand_hostlist(os.environ["SLURM_STEP_NODELIST"])
+        counts = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
+        index = int(os.environ["SLURM_PROCID"])
+        step = int(os.environ["SLURM_JOB_ID"]) + int(os.environ.get("SLURM_STEP_ID", 0))
+        tasks = [(host, i) for host, count in zip(hosts, counts) for i in range(count)]
+        here = tasks[index][0], str(tasks[index][1])
+        is_here = here == (os.environ["SLURMD_NODENAME"], os.environ["SLURM_LOCALID"])
+    except (KeyError, IndexError, ValueError) as error:
+        what = f"cannot read SLURM's variables ({error}); set TF_CONFIG by hand"
+        raise ValueError(what) from None
+    if not is_here:
         raise ValueError("SLURM's tasks must be in blocks: srun --distribution=block")
+    first_port = _FIRST_PORT + step * _TASKS % _PORTS
     workers = [f"{host}:{first_port + i}" for host, i in tasks]
     return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
 
@@ -78,7 +85,11 @@ def _check(text):
     example = '{"cluster": {"worker": ["host:port", …]}, "task": {"type": "worker", "index": 0}}'
     try:
         config = json.loads(text)
-        task = config["task"]
-        config["cluster"][task["type"]][int(task["index"])]
+        kind, index = config["task"]["type"], int(config["task"]["index"])
+        hosts = config["cluster"][kind]
+        if kind not in ("chief", "worker") or not isinstance(hosts, list):
+            raise TypeError(kind)
+        if not 0 <= index < len(hosts):
+            raise IndexError(index)
     except (ValueError, TypeError, KeyError, IndexError):
         raise ValueError(f"TF_CONFIG must be like {example}, got {text}") from None

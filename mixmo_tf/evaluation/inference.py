@@ -1,0 +1,26 @@
+"""What a model answers to many images: streamed through it, only the logits are kept."""
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+
+def predict(model, batches):
+    """The members' logits for a whole dataset.
+
+    Args:
+        model: MixMo, DeepEnsemble or ExportedModel, whatever has `member_logits`.
+        batches: tf.data.Dataset of (images, labels), such as `Examples.batches` gives.
+
+    Returns:
+        member_logits: float32 (N, M, C).
+        labels: int64 (N,).
+    """
+    compute = tf.function(model.member_logits, reduce_retracing=True)
+    logits, labels = [], []
+    with tqdm(desc="Predicting", unit=" images", disable=None, leave=False) as progress:
+        for images, of_images in batches:
+            logits.append(compute(images).numpy())
+            labels.append(of_images.numpy())
+            progress.update(len(labels[-1]))
+    return np.concatenate(logits), np.concatenate(labels)

@@ -1,0 +1,132 @@
+"""The images that models are judged on: their runs' own test images, or what flags say."""
+
+import functools
+from typing import NamedTuple
+
+from absl import flags
+
+from mixmo_tf import data
+from mixmo_tf.training import run_directory
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
+flags.DEFINE_enum(
+    "split",
+    None,
+    data.SPLITS,
+    "Which images of it; if not set, the test images, or else those held out, or else all.",
+)
+flags.DEFINE_string(
+    "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
+)
+
+
+class Images(NamedTuple):
+    """Where images are: the arguments of `data.load_examples`."""
+
+    dataset: str
+    split: str
+    data_dir: str | None
+    options: tuple  # of (name, value): image_size, validation_examples
+
+    def described(self):
+        """The same as flags of train.py, values by names such as "--dataset"."""
+        flags_of = {f"--{name}": value for name, value in self.options}
+        return {"--dataset": self.dataset, "--data_dir": self.data_dir, **flags_of}
+
+
+def find(files, model):
+    """The images to judge models on, and those to fit a temperature on.
+
+    Args:
+        files: list of pathlib.Path of the models.
+        model: one of them, for the size of its images.
+
+    Returns:
+        Images, and Images of the split "validation" where all the runs held these out and they
+        are not judged, else None.
+
+    Raises:
+        ValueError: if no dataset is known, or the runs have different ones.
+    """
+    run_flags, *others = flags_of_runs(files)
+    dataset = FLAGS.dataset or run_flags.get("--dataset")
+    if dataset is None:
+        raise ValueError(f"{files[0]} is not in a run's folder: name the --dataset")
+    dataset = data.full_name(dataset)
+    options = {}
+    if dataset == run_flags.get("--dataset"):  # the same images held out, of the same size
+        for name in ("validation_examples", "image_size"):
+            if f"--{name}" in run_flags:
+                options[name] = int(run_flags[f"--{name}"])
+    elif data.takes_image_size(dataset) and model.image_shape[0] == model.image_shape[1]:
+        options["image_size"] = model.image_shape[0]
+    data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
+    split = FLAGS.split or default_split(dataset, options)
+    judged = Images(dataset, split, data_dir, tuple(options.items()))
+    all_held_them_out = all(
+        other.get(name) == run_flags.get(name)
+        for other in others
+        for name in ("--dataset", "--validation_examples")
+    )
+    if split != "test" or not options.get("validation_examples") or not all_held_them_out:
+        return judged, None
+    return judged, judged._replace(split="validation")
+
+
+def default_split(dataset, options):
+    """The test images; else those held out; else all that the folder has."""
+    if data.has_test_split(dataset):
+        return "test"
+    return "validation" if options.get("validation_examples") else "train"
+
+
+@functools.cache
+def load(images):
+    """The Examples."""
+    return data.load_examples(images.dataset, images.split, images.data_dir, **dict(images.options))
+
+
+def check(images, model):
+    """Raises ValueError unless the images and their classes are those of the model."""
+    info = load(images).info
+    if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
+        raise ValueError(
+            f"the model takes images {model.image_shape} of {model.num_classes} classes; "
+            f"{images.dataset} has {info.image_shape} and {info.num_classes}"
+        )
+    for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
+        if ours != theirs:
+            raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
+
+
+def flags_of_runs(files):
+    """The flags of the runs around the models, a dict for each; empty if it is in no run's folder.
+
+    Raises:
+        ValueError: if the runs were trained on other images than each other.
+    """
+    first, *others = of_runs = [flags_of_run(file) for file in files]
+    what = [] if FLAGS.dataset else ["--dataset", "--image_size"]
+    has_test = "--dataset" in first and data.has_test_split(first["--dataset"])
+    if (FLAGS.split or "test") != "test" or not has_test:
+        what.append("--validation_examples")
+    for file, other in zip(files[1:], others):
+        for name in what if first and other else ():
+            there, here = first.get(name), other.get(name)
+            if there != here:
+                advice = "--split=test" if name == "--validation_examples" else "a --dataset"
+                raise ValueError(
+                    f"the runs have other images: {name} is {there} in {files[0]}, "
+                    f"{here} in {file}; choose {advice} to judge them on"
+                )
+    return of_runs
+
+
+def flags_of_run(path):
+    """The flags of the run around the model, by name; none if it is in no run's folder."""
+    path = path.resolve()
+    for folder in (path, path.parent, path.parent.parent):
+        if (folder / "run.flags").is_file():
+            return run_directory.read_flags(folder)
+    return {}

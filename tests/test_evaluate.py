@@ -1,0 +1,128 @@
+"""scripts/evaluate.py: what it says about checkpoints, SavedModels, ensembles and tables."""
+
+import json
+import shutil
+
+import keras
+import numpy as np
+import pytest
+from scripts_at_work import call
+
+from mixmo_tf import data, evaluation
+from mixmo_tf.training import checkpoints
+
+
+@pytest.fixture(scope="module")
+def runs(finished, tmp_path_factory):
+    """The finished run; a twin with another seed, which held out images; its SavedModel."""
+    folder = tmp_path_factory.mktemp("evaluated")
+    run, twin = folder / "run", folder / "twin"
+    for path in (run, twin):
+        shutil.copytree(finished[0], path)
+    lines = (twin / "run.flags").read_text().replace("--seed=0", "--seed=1")
+    (twin / "run.flags").write_text(lines)
+    shutil.copytree(twin, folder / "held_out")
+    lines = lines.replace("--validation_examples=0", "--validation_examples=100")
+    (folder / "held_out" / "run.flags").write_text(lines)
+    shutil.copytree(folder / "held_out", folder / "other")
+    lines = lines.replace("--validation_examples=100", "--validation_examples=50")
+    (folder / "other" / "run.flags").write_text(lines)
+    checkpoints.load_model(run).export(run / "saved_model")
+    return folder
+
+
+def test_the_figures_of_one_model(runs, tmp_path):
+    run = runs / "run"
+    flags = [f"--model={run}"]
+    calls = [
+        [*flags, f"--json={tmp_path / 'a.json'}", f"--output_dir={tmp_path / 'kept'}"],
+        [*flags, f"--json={tmp_path / 'b.json'}"],
+        [f"--model={run / 'saved_model'}", f"--json={tmp_path / 'exported.json'}"],
+        [f"--model={tmp_path / 'kept'}", f"--json={tmp_path / 'again.json'}"],
+        [f"--model={runs / 'held_out'}", f"--json={tmp_path / 'held_out.json'}"],
+    ]
+    endings, printed = call("evaluate", *calls)
+    assert endings == [None] * 5
+    read = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    first = read["a"]
+    assert first == read["b"]  # to the last bit
+    assert first["examples"] == 360 and first["ensemble"] == "logits"
+    assert set(evaluation.KEYS) | set(evaluation.DIVERSITY_KEYS) <= set(first)
+    for title in ("ensemble  member 0  member 1", "accuracy, %", "NLLc", "TACE", "Q-statistic"):
+        assert title in printed
+
+    labels = data.load_arrays("digits", "test")[1]
+    predictions = np.load(tmp_path / "kept" / "predictions.npz")
+    np.testing.assert_array_equal(predictions["labels"], labels)
+    recomputed = evaluation.report(predictions["member_logits"], predictions["labels"])
+    assert {name: first[name] for name in recomputed} == recomputed
+    for name, value in recomputed.items():
+        assert read["exported"][name] == pytest.approx(value, abs=1e-5), name
+        assert read["again"][name] == value
+
+    assert first["temperature_fitted_on"].startswith("halves of the test images")
+    assert "halves of the test images, each for the other" in printed
+    assert read["held_out"]["temperature_fitted_on"] == "validation images"
+    held_out = data.load_examples("digits", "validation", validation_examples=100)
+    model = checkpoints.load_model(run)
+    together = evaluation.ensemble_logits(evaluation.predict(model, held_out.batches(500))[0])
+    temperature = evaluation.fit_temperature(together, held_out.labels)
+    assert read["held_out"]["temperature"] == pytest.approx(temperature, rel=1e-4)
+    assert len(read["held_out"]["member_temperature"]) == 2
+    assert read["held_out"]["nll"] == first["nll"] and read["held_out"]["nllc"] != first["nllc"]
+
+
+def test_several_rows_make_a_table(runs, tmp_path):
+    run, twin = runs / "run", runs / "twin"
+    kept = tmp_path / "kept"
+    rows = [f"--model={run}", f"--model={twin}", f"--model={run},{twin / 'checkpoints'}/{STEP}"]
+    (ending,), printed = call("evaluate", [*rows, f"--output_dir={kept}"])
+    assert ending is None
+    figures = json.loads((kept / "metrics.json").read_text())
+    assert [row["models"] for row in figures][:2] == [[str(run)], [str(twin)]]
+    assert figures[2]["member_accuracy"] == pytest.approx([figures[0]["accuracy"]] * 2)
+    accuracy = f"{100 * figures[0]['accuracy']:.2f}"
+    lines = printed.splitlines()
+    (of_twins,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
+    assert f"{accuracy} ± 0.00" in of_twins
+    assert sum(" runs: " in line for line in lines) == 1
+    (of_twin,) = [line for line in lines if line.startswith(f"  {twin} ")]
+    assert of_twin.split()[1] == accuracy
+    for i in range(3):
+        assert {path.name for path in (kept / str(i)).iterdir()} == {
+            "run.flags", "predictions.npz", "metrics.json", "model.keras",
+        }  # fmt: skip
+
+
+STEP = "step_00000044.keras"
+
+
+def test_what_is_wrong_is_one_line(runs, tmp_path):
+    model = checkpoints.load_model(runs / "run")
+    head = model.network.get_layer("head_1")
+    head.bias.assign(head.bias + np.nan)
+    model.save(tmp_path / "nan.keras")
+    damaged = tmp_path / "damaged"
+    shutil.copytree(runs / "run" / "saved_model", damaged)
+    (damaged / "saved_model.pb").write_bytes(b"no model")
+    foreign = tmp_path / "foreign"
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).export(foreign)
+    exported = runs / "run" / "saved_model"
+    cases = [
+        ([f"--model={tmp_path / 'nan.keras'}", "--dataset=digits"], "example 0 are not finite"),
+        ([f"--model={damaged}", "--dataset=digits"], "damaged is no readable SavedModel"),
+        ([f"--model={foreign}", "--dataset=digits"], "has no model.json: it is not from MixMo"),
+        ([f"--model={exported}", "--precision=mixed_bfloat16"], "whose precision is fixed"),
+        ([f"--model={tmp_path / 'none.keras'}"], "there is no model at"),
+        (
+            [f"--model={runs / 'run'}", f"--model={runs / 'held_out'}", "--split=validation"],
+            "the split validation needs validation_examples > 0",
+        ),
+        (
+            [f"--model={runs / 'held_out'}", f"--model={runs / 'other'}", "--split=validation"],
+            f"the models have other images: digits, validation for {runs / 'held_out'}, digits",
+        ),
+    ]
+    endings, _ = call("evaluate", *(flags for flags, _ in cases))
+    for ending, (_, message) in zip(endings, cases, strict=True):
+        assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from mixmo_tf import evaluation
+
+
+def case(confidence, correct):
+    confidence = np.array(confidence)
+    return np.stack([confidence, 1 - confidence], axis=1), np.where(correct, 0, 1)
+
+
+def test_auroc_by_hand_and_by_scikit_learn():
+    p, labels = case([0.9, 0.8, 0.7, 0.6], [1, 0, 1, 0])
+    assert evaluation.misclassification_auroc(p, labels) == pytest.approx(3 / 4)
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.ones(5), 300)
+    labels = random.integers(0, 5, 300)
+    theirs = roc_auc_score(p.argmax(axis=1) == labels, p.max(axis=1))
+    assert evaluation.misclassification_auroc(p, labels) == pytest.approx(theirs, abs=1e-12)
+
+
+def test_the_risk_coverage_curve_by_hand():
+    p, labels = case([0.6, 0.9, 0.7, 0.8], [1, 1, 0, 1])
+    coverage, risk = evaluation.risk_coverage(p, labels)
+    np.testing.assert_allclose(coverage, [0.25, 0.5, 0.75, 1])
+    np.testing.assert_allclose(risk, [0, 0, 1 / 3, 1 / 4])
+    assert evaluation.aurc(p, labels) == pytest.approx((1 / 3 + 1 / 4) / 4)
+    assert evaluation.coverage_at_risk(p, labels, 0.05) == 0.5
+    assert evaluation.coverage_at_risk(p, labels, 0.25) == 1
+    assert evaluation.coverage_at_risk(p, labels, 0.3) == 1
+
+
+def test_ties_do_not_depend_on_the_order():
+    """Of four with one confidence one is wrong: the risk among them is 1/4 at every point."""
+    for wrong in range(4):
+        p, labels = case([0.7] * 4, np.arange(4) != wrong)
+        np.testing.assert_allclose(evaluation.risk_coverage(p, labels)[1], [0.25] * 4)
+        assert evaluation.coverage_at_risk(p, labels, 0.2) == 0  # no threshold parts them
+        assert evaluation.coverage_at_risk(p, labels, 0.25) == 1
+        assert evaluation.misclassification_auroc(p, labels) == 0.5
+
+
+def test_all_right_all_wrong_and_one_example():
+    p, labels = case([0.9, 0.8], [1, 1])
+    assert np.isnan(evaluation.misclassification_auroc(p, labels))
+    assert evaluation.aurc(p, labels) == 0 and evaluation.coverage_at_risk(p, labels) == 1
+    assert np.isnan(evaluation.misclassification_auroc(p, 1 - labels))
+    assert evaluation.aurc(p, 1 - labels) == 1 and evaluation.coverage_at_risk(p, 1 - labels) == 0
+    assert evaluation.aurc(p[:1], labels[:1]) == 0

@@ -1,0 +1,66 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mixmo_tf import evaluation
+
+RANDOM = np.random.default_rng(0)
+LOGITS = RANDOM.normal(size=(50, 3, 6)).astype(np.float32) * 3
+LABELS = RANDOM.integers(0, 6, 50)
+PROBABILITIES = tf.nn.softmax(LOGITS[:, 0]).numpy()
+
+
+def stream(metric, *arrays):
+    for start in range(0, 50, 20):
+        metric.update_state(*(tf.constant(array[start : start + 20]) for array in arrays))
+    return float(metric.result())
+
+
+@pytest.mark.parametrize(
+    "metric, function",
+    [
+        (evaluation.Brier(), evaluation.brier),
+        (evaluation.ExpectedCalibrationError(), evaluation.ece),
+        (evaluation.ExpectedCalibrationError(num_bins=4), lambda p, y: evaluation.ece(p, y, 4)),
+    ],
+)
+def test_metrics_of_probabilities_sum_up_batches(metric, function):
+    expected = function(PROBABILITIES, LABELS)
+    assert stream(metric, LABELS, PROBABILITIES) == pytest.approx(expected, rel=1e-5)
+    metric.reset_state()
+    weights = np.concatenate([np.ones(30), np.zeros(20)])
+    metric.update_state(tf.constant(LABELS)[:, None], tf.constant(PROBABILITIES), weights)
+    expected = function(PROBABILITIES[:30], LABELS[:30])
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert stream(again, LABELS, PROBABILITIES) > 0
+
+
+@pytest.mark.parametrize(
+    "metric, function",
+    [
+        (evaluation.PairwiseKL(), evaluation.pairwise_kl),
+        (evaluation.MutualInformation(), evaluation.mutual_information),
+    ],
+)
+def test_metrics_of_member_logits_sum_up_batches(metric, function):
+    assert stream(metric, LOGITS.astype(np.float64)) == pytest.approx(function(LOGITS), rel=1e-5)
+
+
+@pytest.mark.parametrize("measure", evaluation.MEASURES)
+def test_measures_of_pairs_sum_up_batches(measure):
+    predicted = LOGITS.argmax(axis=2)
+    metric = evaluation.PairwiseDiversity(measure, 3)
+    expected = getattr(evaluation, measure)(predicted, LABELS)
+    assert stream(metric, LABELS, predicted) == pytest.approx(expected, rel=1e-5)
+    metric.reset_state()
+    weights = np.concatenate([np.ones(30), np.zeros(20)])
+    metric.update_state(tf.constant(LABELS), tf.constant(predicted), weights)
+    expected = getattr(evaluation, measure)(predicted[:30], LABELS[:30])
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    columns = LABELS[:, None].astype(np.int32)
+    metric.reset_state()
+    metric.update_state(tf.constant(columns), tf.argmax(LOGITS, axis=2))
+    assert float(metric.result()) > -1
+    assert metric.name == measure and metric.get_config()["num_members"] == 3
