@@ -128,7 +128,7 @@ class MixMo(Ensemble):
             images, labels, sample_weight, seed, self._mixing_probability()
         )
         if uses_float16(self.network):
-            gradients = replicas.finite_on_all(gradients)
+            gradients = replicas.finite_on_all(gradients, self.trainable_variables)
         with tf.control_dependencies([loss]):  # nothing counts where the data has ended
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
             replicas.average(self.network.non_trainable_variables)

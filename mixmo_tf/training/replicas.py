@@ -19,8 +19,6 @@ _LOST = (  # what a collective operation raises when another worker is gone
     tf.errors.CancelledError,
     tf.errors.DeadlineExceededError,
 )
-
-
 _OF_GPU_COLLECTIVES = "NCCL", "ollective", "unhealthy"  # in what they say of a lost worker
 
 
@@ -174,8 +172,8 @@ def average(variables):
         variable.assign(value)
 
 
-def finite_on_all(gradients):
-    """Gradients that are NaN on all replicas if one replica's are not finite.
+def finite_on_all(gradients, variables):
+    """Gradients of variables that are NaN on all replicas if one replica's are not finite.
 
     A loss-scaling optimizer looks at its own replica's gradients, and would leave a step out
     on one replica and not on another; called in replica context.
@@ -183,7 +181,7 @@ def finite_on_all(gradients):
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:
         return gradients
-    with tf.device(gradients[0].device):
+    with tf.device(variables[0].value.device):  # all_reduce asks where the number is
         finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
         bad = tf.cast(~tf.reduce_all(finite), tf.float32)
     bad = context.all_reduce("SUM", bad)
