@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data.checks import check_labels
-from mixmo_tf.deployment import saved_model
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training.replica_model import ReplicaModel
@@ -82,6 +81,8 @@ class Ensemble(ReplicaModel):
 
     def export(self, filepath, format="tf_saved_model", verbose=None):
         """Writes a SavedModel that takes uint8 images; see `deployment.saved_model.export`."""
+        from mixmo_tf.deployment import saved_model  # imported here: it knows this class
+
         del verbose  # Keras' argument; there is nothing to tell
         arguments.one_of("format", format, ("tf_saved_model",))
         saved_model.export(self, filepath)

@@ -1,0 +1,96 @@
+"""Folded models: the outputs of the model, at the size of a plain network."""
+
+import math
+
+import keras
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+import mixmo_tf
+from mixmo_tf import networks
+from mixmo_tf.deployment import fold
+
+BUILDS = {
+    "preact_resnet18": lambda m: networks.preact_resnet18(1, m, 7, (32, 32, 3), filters=4),
+    "wide_resnet": lambda m: networks.wide_resnet(10, 1, m, 7),
+    "resnet18": lambda m: networks.resnet18(m, 7, (32, 32, 3)),
+}
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
+
+
+def shaken(network):
+    """The network as if trained: no statistic, scale or bias is what it began as."""
+    random = np.random.default_rng(0)
+    for variable in network.variables:
+        noise = random.random(variable.shape)
+        variable.assign(variable.numpy() + (0.1 * noise - 0.05 if variable.trainable else noise))
+    return network
+
+
+def parameters(model):
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_the_outputs_are_the_models_at_the_plain_size(name):
+    model = mixmo_tf.MixMo(shaken(BUILDS[name](2)))
+    expected, of_members = model(IMAGES), np.array(model.member_logits(IMAGES))
+    plain = parameters(BUILDS[name](1))
+    before = [weight.copy() for weight in model.network.get_weights()]
+    folded = fold(model)
+    np.testing.assert_allclose(folded(IMAGES), expected, atol=1e-5)
+    assert parameters(folded) == plain
+    fused = fold(model, fuse_batch_norm=True)
+    np.testing.assert_allclose(fused(IMAGES), expected, atol=1e-5)
+    assert parameters(fused) < plain
+    for options in ({}, {"fuse_batch_norm": True}):
+        with_members = fold(model, members=True, **options)
+        logits = with_members.member_logits(IMAGES)
+        np.testing.assert_allclose(logits, of_members, atol=1e-5 * np.abs(of_members).max())
+        np.testing.assert_allclose(with_members(IMAGES), expected, atol=1e-5)
+    for ours, theirs in zip(model.network.get_weights(), before):
+        np.testing.assert_array_equal(ours, theirs)  # the model stays as it is
+
+
+def test_three_members_and_a_plain_network():
+    for num_members in (1, 3):
+        mixing = {"mixing": None} if num_members == 1 else {}
+        model = mixmo_tf.MixMo(shaken(BUILDS["wide_resnet"](num_members)), **mixing)
+        np.testing.assert_allclose(fold(model)(IMAGES), model(IMAGES), atol=1e-5)
+
+
+def test_a_folded_model_is_judged_saved_and_exported(tmp_path, pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(class_names=["a", "b", "c", "d"], mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
+    folded = fold(model)
+    folded.compile(metrics=["accuracy"])
+    ours, theirs = (
+        each.evaluate(images, labels, verbose=0, return_dict=True) for each in (folded, model)
+    )
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+    folded.save(tmp_path / "folded.keras")
+    loaded = keras.saving.load_model(tmp_path / "folded.keras")
+    np.testing.assert_array_equal(loaded(images), folded(images))
+    assert loaded.class_names == ("a", "b", "c", "d")
+    folded.export(tmp_path / "exported")
+    with pytest.raises(ValueError, match="a FoldedModel is not trained"):
+        folded.fit(images, labels)
+
+
+def test_what_cannot_be_folded_is_refused():
+    model = tiny_model(ensemble="probabilities")
+    with pytest.raises(ValueError, match="averages probabilities is no plain network"):
+        fold(model)
+    images = IMAGES[:, :16, :16]
+    np.testing.assert_allclose(fold(model, members=True)(images), model(images), atol=1e-5)
+
+    def encoder(member, image):
+        return keras.layers.Conv2D(4, 3, activation="relu", name=f"encoder_{member}")(image)
+
+    def core(x):
+        return keras.layers.GlobalAveragePooling2D()(x)
+
+    network = networks.members.build("bent", encoder, core, 2, 4, (16, 16, 3), "he_normal")
+    with pytest.raises(ValueError, match="encoder_0 of bent is not linear"):
+        fold(mixmo_tf.MixMo(network))
