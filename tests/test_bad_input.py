@@ -22,7 +22,10 @@ BAD_ARGUMENTS = [
     ({"input_repetition": -0.1}, r"input_repetition must be in \[0, 1\], got -0.1"),
     ({"ensemble": "votes"}, "ensemble must be one of logits, probabilities, got 'votes'"),
     ({"l2": -1e-4}, "l2 must be >= 0, got -0.0001"),
-    ({"augmentation": "flop"}, "augmentation must be one of none, flip, crop, crop_flip, got 'flop'"),
+    (
+        {"augmentation": "flop"},
+        "augmentation must be one of none, flip, crop, crop_flip, got 'flop'",
+    ),
     ({"mean": (0.5,)}, "mean and std must have 3 values"),
     ({"std": (0.5, 0.5, 0.0)}, "std be > 0"),
     ({"seed": -1}, r"seed must be in \[0, 2147483647\], got -1"),

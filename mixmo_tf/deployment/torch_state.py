@@ -1,0 +1,102 @@
+"""Weights between Keras and the published PyTorch code: names and layouts.
+
+In PyTorch's state a convolution's kernel is (out, in, height, width), a dense one (out, in).
+"""
+
+import re
+
+import numpy as np
+
+_RENAMED = (  # our layers' names, and what the published code calls them
+    (r"group_(\d)_block_(\d)_conv_(\d)", r"layer\1.\2.conv\3"),
+    (r"group_(\d)_block_(\d)_norm_(\d)", r"layer\1.\2.bn\3"),
+    (r"group_(\d)_block_(\d)_shortcut", r"layer\1.\2.shortcut.0"),
+    (r"norm", r"bn1"),
+)
+_OF_MEMBERS = (r"encoder_(\d+)", r"list_conv1.\1"), (r"head_(\d+)", r"list_fc.\1")
+_OF_PLAIN = (r"encoder_0", r"conv1"), (r"head_0", r"fc")
+_BATCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+_COUNTER = "num_batches_tracked"  # PyTorch's batch norm has it, and nothing depends on it
+
+
+def load_torch_state(network, state):
+    """Gives a network the weights of a PyTorch state.
+
+    Args:
+        network: keras.Model, a `wide_resnet` or `preact_resnet18`.
+        state: dict of arrays by the published code's names, in PyTorch's layout.
+
+    Raises:
+        ValueError: if a weight is missing, left over or of another shape; the message lists
+            them, and the network is as before.
+    """
+    variables = _variables(network)
+    arrays = {name: np.asarray(array) for name, array in state.items() if _COUNTER not in name}
+    missing, left_over = variables.keys() - arrays.keys(), arrays.keys() - variables.keys()
+    if missing or left_over:
+        raise ValueError(
+            f"the state does not fit {network.name}: {_list('missing', missing)}"
+            f"{'; ' if missing and left_over else ''}{_list('left over', left_over)}"
+        )
+    for name, variable in variables.items():
+        theirs = _to_keras(arrays[name]).shape
+        if theirs != tuple(variable.shape):
+            raise ValueError(
+                f"{name} does not fit {network.name}: {theirs} there, {tuple(variable.shape)} here"
+            )
+    for name, variable in variables.items():
+        variable.assign(_to_keras(arrays[name]))
+
+
+def torch_state(network):
+    """The weights of a network as a PyTorch state; `load_torch_state` takes it back.
+
+    Args:
+        network: keras.Model, a `wide_resnet` or `preact_resnet18`.
+
+    Returns:
+        dict of float32 arrays by the published code's names, in PyTorch's layout, and of the
+        counters, int64 zeros, that PyTorch's batch norm asks for.
+    """
+    state = {name: _to_torch(v.numpy()) for name, v in _variables(network).items()}
+    means = [name for name in state if name.endswith("running_mean")]
+    counters = {name.replace("running_mean", _COUNTER): np.zeros((), np.int64) for name in means}
+    return {**state, **counters}
+
+
+def _variables(network):
+    """The network's variables by PyTorch's names."""
+    num_members = network.output.shape[1]
+    rules = (*_RENAMED, *(_OF_PLAIN if num_members == 1 else _OF_MEMBERS))
+    variables = {}
+    for layer in network.layers:
+        if not layer.weights:
+            continue
+        for ours, theirs in rules:
+            if re.fullmatch(ours, layer.name):
+                prefix = re.sub(ours, theirs, layer.name)
+                break
+        else:
+            raise ValueError(f"the published code has no {network.name}: {layer.name} is unknown")
+        names = _BATCH_NORM if hasattr(layer, "gamma") else {"kernel": "weight", "bias": "bias"}
+        for name, of_torch in names.items():
+            if getattr(layer, name, None) is not None:
+                variables[f"{prefix}.{of_torch}"] = getattr(layer, name)
+    return variables
+
+
+def _to_keras(array):
+    return array.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
+
+
+def _to_torch(array):
+    return array.transpose({4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
+
+
+def _list(what, names):
+    return f"{what}: {', '.join(sorted(names))}" if names else ""
