@@ -34,6 +34,16 @@ from turns import print_ratios, spread, take_turns
 from mixmo_tf import data, masks, ratios
 
 FLAGS = flags.FLAGS
+SETTINGS = {  # of `scaling`, beside float32: how a loop differs from it
+    "xla": {"jit_compile": True},
+    "bfloat16": {"precision": "mixed_bfloat16"},
+    "bfloat16_xla": {"precision": "mixed_bfloat16", "jit_compile": True},
+    "16_steps_per_execution": {"steps_per_execution": 16},
+    "two_replicas": {},
+}
+flags.DEFINE_multi_enum(
+    "settings", list(SETTINGS), list(SETTINGS), "What `scaling` compares with float32."
+)
 
 
 def main(arguments):
@@ -79,20 +89,15 @@ def benchmark_scaling():
     """Rows/s of MixMo's `fit`, changed in one respect at a time."""
     devices = scaling_devices()
     one = tf.distribute.OneDeviceStrategy(devices[0])
-    settings = {
-        "float32": {},
-        "XLA": {"jit_compile": True},
-        "mixed_bfloat16": {"precision": "mixed_bfloat16"},
-        "mixed_bfloat16, XLA": {"precision": "mixed_bfloat16", "jit_compile": True},
-        "16 steps per execution": {"steps_per_execution": 16},
-    }
-    if len(devices) > 1:
-        settings["two replicas"] = {"strategy": tf.distribute.MirroredStrategy(devices[:2])}
     arrays = random_cifar10(5_000)
-    loops = {
-        name: mixmo_loop(*arrays, **{"strategy": one, **options})
-        for name, options in settings.items()
-    }
+    loops = {"float32": mixmo_loop(*arrays, strategy=one)}
+    for name in FLAGS.settings:
+        strategy = one
+        if name == "two_replicas":
+            if len(devices) < 2:
+                continue
+            strategy = tf.distribute.MirroredStrategy(devices[:2])
+        loops[name] = mixmo_loop(*arrays, strategy=strategy, **SETTINGS[name])
     wall, _ = take_turns(loops)
     print(
         f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.rows} rows per step, {devices[0]}, "

@@ -146,7 +146,7 @@ BAD_FLAGS = [
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
-    ("--image_size=16", "image_size is for an image_folder, got 16 for digits"),
+    ("--image_size=16", "image_size is for an image_folder or imagenet2012, got 16 for digits"),
     ("--validation_examples=-1", "validation_examples must be >= 0, got -1"),
     ("--validation_examples=5", "validation_examples must be 0 or in [10, 1427]"),
     ("--checkpoint_steps=0", "checkpoint_steps must be >= 1, got 0"),
@@ -210,10 +210,11 @@ def test_benchmarks_run():
     """`scaling` first: it splits the CPU, before anything has run on it."""
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     names = "scaling", "train", "input", "folder", "masks"
+    small.append("--settings=two_replicas")  # the others' programs take minutes to compile
     endings, printed = call("benchmark", *([*small, name] for name in names))
     assert endings == [None] * 5
     for line in (
-        "two replicas",
+        "two_replicas",
         "MixMo / plain Keras",
         "crops of 224×224 of ImageNet",
         "folder / memory",
