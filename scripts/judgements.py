@@ -1,9 +1,7 @@
 """A model, or a list of them as one, judged; and what is kept of that."""
 
 import json
-import math
 import shutil
-import statistics
 from typing import NamedTuple
 
 import judged_data
@@ -149,9 +147,7 @@ def mean_and_std(group, name):
     values = [each.figures[name] for each in group if each.figures.get(name) is not None]
     if len(values) < len(group):
         return None
-    if all(math.isfinite(value) for value in values):
-        return statistics.mean(values), statistics.stdev(values)
-    return statistics.mean(values), math.nan
+    return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
 def write_json(judged, file):

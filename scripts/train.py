@@ -71,7 +71,7 @@ def run():
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         with replicas.chief_first(strategy):
             examples = train_flags.load_data()
-        fingerprints = [part.fingerprint().encode() for part in examples.values()]
+        fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
         check_sizes(examples["train"].info, strategy)
         with strategy.scope():

@@ -1,12 +1,11 @@
 """Networks, loss, gradients and statistics against the published PyTorch implementation."""
 
-import re
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from mixmo_tf import MixMo, ratios
+from mixmo_tf.deployment.torch_state import to_keras_layout, variables_by_torch_name
 from mixmo_tf.networks import preact_resnet18, wide_resnet
 
 CASES = {
@@ -14,42 +13,12 @@ CASES = {
     "wide_resnet_16_1_m3": lambda: wide_resnet(16, 1, num_members=3, num_classes=7),
     "preact_resnet18_8_m2": lambda: preact_resnet18(1, num_members=2, num_classes=12, filters=8),
 }
-RENAMED = [
-    (r"list_conv1\.(\d+)", r"encoder_\1"),
-    (r"list_fc\.(\d+)", r"head_\1"),
-    (r"layer(\d)\.(\d)\.conv(\d)", r"group_\1_block_\2_conv_\3"),
-    (r"layer(\d)\.(\d)\.bn(\d)", r"group_\1_block_\2_norm_\3"),
-    (r"layer(\d)\.(\d)\.shortcut\.0", r"group_\1_block_\2_shortcut"),
-    (r"bn1", "norm"),
-]
-
-
-def variable_of(network, torch_name):
-    """The Keras variable that PyTorch calls `torch_name`."""
-    layer, weight = torch_name.rsplit(".", 1)
-    for pattern, ours in RENAMED:
-        if re.fullmatch(pattern, layer):
-            layer = network.get_layer(re.sub(pattern, ours, layer))
-            break
-    is_norm = hasattr(layer, "gamma")
-    ours = {
-        "weight": "gamma" if is_norm else "kernel",
-        "bias": "beta" if is_norm else "bias",
-        "running_mean": "moving_mean",
-        "running_var": "moving_variance",
-    }[weight]
-    return getattr(layer, ours)
-
-
-def in_keras_layout(array):
-    """OIHW -> HWIO for convolutions, (out, in) -> (in, out) for dense kernels."""
-    return array.transpose({4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}[array.ndim])
 
 
 def entries(case, folder):
     """The arrays below `folder`, in Keras' layout, by their PyTorch names."""
     names = [n for n in case.files if n.startswith(folder) and "num_batches" not in n]
-    return {n.removeprefix(folder): in_keras_layout(case[n]) for n in names}
+    return {n.removeprefix(folder): to_keras_layout(case[n]) for n in names}
 
 
 def assert_close(ours, theirs, what, tolerance=1e-4):
@@ -65,7 +34,7 @@ def case_and_model(request, reference):
     state = entries(case, "state/")
     assert len(state) == len(network.variables)
     for name, array in state.items():
-        variable_of(network, name).assign(array)
+        variables_by_torch_name(network)[name].assign(array)
     return case, MixMo(network, weight_root=float(case["weight_root"]), l2=1.0)
 
 
@@ -104,7 +73,7 @@ def test_training(case_and_model, jit_compile):
     by_variable = {id(v): g for v, g in zip(network.trainable_variables, gradients)}
     errors = {}
     for name, gradient in theirs.items():
-        ours = by_variable[id(variable_of(network, name))]
+        ours = by_variable[id(variables_by_torch_name(network)[name])]
         errors[name] = np.max(np.abs(ours - gradient)) / np.max(np.abs(gradient))
     print(f"gradients: largest error {max(errors.values()):.1e} of each one's largest value")
     assert max(errors.values()) < 1e-4, errors
@@ -128,7 +97,7 @@ def test_batch_norm_statistics(case_and_model):
     model.forward(*map(tf.constant, (case["pixels"], case["masks"])), training=True)
     assert len(after) == 2 * len(layers)
     for name, theirs in after.items():
-        variable = variable_of(model.network, name)
+        variable = variables_by_torch_name(model.network)[name]
         if name.endswith("running_var"):  # PyTorch keeps the unbiased one, n / (n - 1) of ours
             n = layers[id(variable)]
             old = before[name]

@@ -35,7 +35,7 @@ def load_torch_state(network, state):
         ValueError: if a weight is missing, left over or of another shape; the message lists
             them, and the network is as before.
     """
-    variables = _variables(network)
+    variables = variables_by_torch_name(network)
     arrays = {name: np.asarray(array) for name, array in state.items() if _COUNTER not in name}
     missing, left_over = variables.keys() - arrays.keys(), arrays.keys() - variables.keys()
     if missing or left_over:
@@ -44,13 +44,13 @@ def load_torch_state(network, state):
             f"{'; ' if missing and left_over else ''}{_list('left over', left_over)}"
         )
     for name, variable in variables.items():
-        theirs = _to_keras(arrays[name]).shape
+        theirs = to_keras_layout(arrays[name]).shape
         if theirs != tuple(variable.shape):
             raise ValueError(
                 f"{name} does not fit {network.name}: {theirs} there, {tuple(variable.shape)} here"
             )
     for name, variable in variables.items():
-        variable.assign(_to_keras(arrays[name]))
+        variable.assign(to_keras_layout(arrays[name]))
 
 
 def torch_state(network):
@@ -63,14 +63,16 @@ def torch_state(network):
         dict of float32 arrays by the published code's names, in PyTorch's layout, and of the
         counters, int64 zeros, that PyTorch's batch norm asks for.
     """
-    state = {name: _to_torch(v.numpy()) for name, v in _variables(network).items()}
+    state = {
+        name: _to_torch_layout(v.numpy()) for name, v in variables_by_torch_name(network).items()
+    }
     means = [name for name in state if name.endswith("running_mean")]
     counters = {name.replace("running_mean", _COUNTER): np.zeros((), np.int64) for name in means}
     return {**state, **counters}
 
 
-def _variables(network):
-    """The network's variables by PyTorch's names."""
+def variables_by_torch_name(network):
+    """The network's variables, a dict by the published code's names."""
     num_members = network.output.shape[1]
     rules = (*_RENAMED, *(_OF_PLAIN if num_members == 1 else _OF_MEMBERS))
     variables = {}
@@ -90,11 +92,12 @@ def _variables(network):
     return variables
 
 
-def _to_keras(array):
+def to_keras_layout(array):
+    """An array of a PyTorch state in Keras' layout: (height, width, in, out), (in, out)."""
     return array.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
 
 
-def _to_torch(array):
+def _to_torch_layout(array):
     return array.transpose({4: (3, 2, 0, 1), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
 
 

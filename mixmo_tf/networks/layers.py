@@ -35,7 +35,11 @@ def conv(filters, size, stride=1, padding="same", name=None):
     return lambda x: convolution(pad(x))
 
 
+def norm(x, name=None):
+    """Batch norm."""
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
+
+
 def norm_relu(x, name=None):
     """Batch norm, then ReLU."""
-    norm = BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)
-    return keras.layers.ReLU(name=name and f"{name}_relu")(norm(x))
+    return keras.layers.ReLU(name=name and f"{name}_relu")(norm(x, name))

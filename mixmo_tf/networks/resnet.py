@@ -3,8 +3,7 @@
 import keras
 
 from mixmo_tf.networks import members
-from mixmo_tf.networks.batch_norm import BatchNormalization
-from mixmo_tf.networks.layers import conv, norm_relu
+from mixmo_tf.networks.layers import conv, norm, norm_relu
 
 GROUPS = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters and first stride
 
@@ -60,7 +59,7 @@ def _resnet(name, block, depths, num_members, num_classes, image_shape):
 def _basic_block(x, filters, stride, name):
     residual = conv(filters, 3, stride, "symmetric", name=f"{name}_conv_1")(x)
     residual = norm_relu(residual, f"{name}_norm_1")
-    residual = _norm(conv(filters, 3, name=f"{name}_conv_2")(residual), f"{name}_norm_2")
+    residual = norm(conv(filters, 3, name=f"{name}_conv_2")(residual), f"{name}_norm_2")
     return _add(x, residual, stride, name)
 
 
@@ -68,7 +67,7 @@ def _bottleneck(x, filters, stride, name):
     residual = norm_relu(conv(filters, 1, name=f"{name}_conv_1")(x), f"{name}_norm_1")
     residual = conv(filters, 3, stride, "symmetric", name=f"{name}_conv_2")(residual)
     residual = norm_relu(residual, f"{name}_norm_2")
-    residual = _norm(conv(4 * filters, 1, name=f"{name}_conv_3")(residual), f"{name}_norm_3")
+    residual = norm(conv(4 * filters, 1, name=f"{name}_conv_3")(residual), f"{name}_norm_3")
     return _add(x, residual, stride, name)
 
 
@@ -76,11 +75,7 @@ def _add(x, residual, stride, name):
     """ReLU(shortcut + residual); a 1×1 convolution is the shortcut where the shape changes."""
     if stride != 1 or x.shape[-1] != residual.shape[-1]:
         x = conv(residual.shape[-1], 1, stride, name=f"{name}_shortcut")(x)
-        x = _norm(x, f"{name}_shortcut_norm")
+        x = norm(x, f"{name}_shortcut_norm")
     return keras.layers.ReLU(name=f"{name}_relu")(
         keras.layers.Add(name=f"{name}_add")([x, residual])
     )
-
-
-def _norm(x, name):
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
