@@ -1,10 +1,12 @@
 """Folded models: the outputs of the model, at the size of a plain network."""
 
+import collections
 import math
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import tiny_model
 
 import mixmo_tf
@@ -19,9 +21,9 @@ BUILDS = {
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
 
 
-def shaken(network):
+def shaken(network, seed=0):
     """The network as if trained: no statistic, scale or bias is what it began as."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for variable in network.variables:
         noise = random.random(variable.shape)
         variable.assign(variable.numpy() + (0.1 * noise - 0.05 if variable.trainable else noise))
@@ -51,6 +53,39 @@ def test_the_outputs_are_the_models_at_the_plain_size(name):
         np.testing.assert_allclose(with_members(IMAGES), expected, atol=1e-5)
     for ours, theirs in zip(model.network.get_weights(), before):
         np.testing.assert_array_equal(ours, theirs)  # the model stays as it is
+
+
+def operations(network):
+    """How often each kind of operation stands in the network's graph."""
+    image = {"image_0": tf.TensorSpec((None, *network.input["image_0"].shape[1:]))}
+    graph = tf.function(network).get_concrete_function(image).graph
+    return collections.Counter(operation.type for operation in graph.get_operations())
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_the_operations_are_the_plain_networks(name):
+    model = mixmo_tf.MixMo(BUILDS[name](2))
+    of_plain = operations(BUILDS[name](1))
+    assert operations(fold(model).network) == of_plain and of_plain["Conv2D"] > 8
+    of_fused = operations(fold(model, fuse_batch_norm=True).network)
+    assert of_fused.total() < of_plain.total()
+    if name == "resnet18":  # here batch norm comes after every convolution, the encoder too
+        assert not any("Norm" in kind or kind == "Rsqrt" for kind in of_fused)
+
+
+def test_a_deep_ensemble_is_folded_model_by_model():
+    models = [mixmo_tf.MixMo(shaken(BUILDS["wide_resnet"](m), m)) for m in (2, 3)]
+    ensemble = mixmo_tf.DeepEnsemble(models, ensemble="probabilities")
+    folded = fold(ensemble)
+    np.testing.assert_allclose(folded(IMAGES), ensemble(IMAGES), atol=1e-5)
+    assert parameters(folded) == 2 * parameters(BUILDS["wide_resnet"](1))
+
+
+def test_kept_heads_are_folded_later():
+    model = mixmo_tf.MixMo(shaken(BUILDS["wide_resnet"](3)))
+    folded = fold(fold(model, members=True))
+    np.testing.assert_allclose(folded(IMAGES), model(IMAGES), atol=1e-5)
+    assert folded.num_members == 1
 
 
 def test_three_members_and_a_plain_network():
