@@ -16,6 +16,7 @@ Where the paper's ideas are:
 from mixmo_tf import (
     augmentation,
     data,
+    deployment,
     evaluation,
     masks,
     msda,
@@ -26,6 +27,7 @@ from mixmo_tf import (
     training,
 )
 from mixmo_tf.deep_ensemble import DeepEnsemble
+from mixmo_tf.deployment import load
 from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.model import MixMo
 from mixmo_tf.probability import AnnealedProbability
@@ -38,7 +40,9 @@ __all__ = [
     "MixingLayer",
     "augmentation",
     "data",
+    "deployment",
     "evaluation",
+    "load",
     "masks",
     "msda",
     "networks",

@@ -80,9 +80,19 @@ class Ensemble(ReplicaModel):
         return {name: results[name] for name in results if name not in self.training_only}
 
     def export(self, filepath, format="tf_saved_model", verbose=None):
-        """Writes a SavedModel that takes uint8 images; see `deployment.saved_model.export`."""
-        from mixmo_tf.deployment import saved_model  # imported here: it knows this class
+        """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
+
+        Args:
+            filepath: where; an existing folder is refused.
+            format: "tf_saved_model", "onnx" or "litert", Keras' names. `deployment.export`
+                writes several at once, and LiteRT in other types than float32.
+
+        Raises:
+            FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
+        """
+        from mixmo_tf.deployment import export, litert, onnx  # imported here: they know this class
 
         del verbose  # Keras' argument; there is nothing to tell
-        arguments.one_of("format", format, ("tf_saved_model",))
-        saved_model.export(self, filepath)
+        writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}
+        arguments.one_of("format", format, writers)
+        writers[format](self, filepath)

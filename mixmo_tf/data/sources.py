@@ -14,7 +14,7 @@ from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.records import Records
 
 SPLITS = ("train", "validation", "test")
-_CIFAR_MEAN, _CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
+CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -133,7 +133,7 @@ def _cifar(name, split, data_dir):
 
     builder = _prepared(tfds.builder(name, data_dir=data_dir))
     names = tuple(builder.info.features["label"].names)
-    return _encoded(builder, split, names, "id", mean=_CIFAR_MEAN, std=_CIFAR_STD)
+    return _encoded(builder, split, names, "id", mean=CIFAR_MEAN, std=CIFAR_STD)
 
 
 def _tiny_imagenet(name, split, data_dir):

@@ -26,6 +26,11 @@ def set_precision(network, precision):
             layer.dtype_policy = keras.DTypePolicy(precision)
 
 
+def computes_in_float32(network):
+    """Whether no layer computes in 16 bits."""
+    return all(layer.compute_dtype == "float32" for layer in network.layers)
+
+
 def uses_float16(network):
     """Whether a layer computes in float16, whose gradients need a scaled loss."""
     return any(layer.compute_dtype == "float16" for layer in network.layers)

@@ -1,0 +1,15 @@
+"""Packages that only some users need."""
+
+import importlib.util
+
+
+def check(extra, packages):
+    """Raises ImportError, with the command that helps, unless the packages are installed.
+
+    Args:
+        extra: name of the extra of this package that installs them.
+        packages: list of their names.
+    """
+    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(f'{" and ".join(missing)} must be installed: pip install -e ".[{extra}]"')

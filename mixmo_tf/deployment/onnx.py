@@ -1,0 +1,52 @@
+"""ONNX files, for ONNX Runtime; written by Keras and tf2onnx."""
+
+import warnings
+
+from mixmo_tf.deployment import extras
+from mixmo_tf.deployment.model_file import ModelFile, check_precision, new_file
+from mixmo_tf.deployment.signature import Served
+
+
+def check(model):
+    """Raises ImportError or ValueError unless `write` can do its work."""
+    extras.check("onnx", ["tf2onnx", "onnxruntime"])
+    check_precision("an ONNX file", model)
+
+
+def write(model, file):
+    """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
+
+    Args:
+        model: Ensemble whose networks compute in float32.
+        file: path of the new file.
+
+    Raises:
+        FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        ImportError: unless the extra `onnx` is installed.
+        ValueError: if a network computes in 16 bits.
+    """
+    check(model)
+    path = new_file(file)
+    served = Served(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
+        served.export(
+            str(path), format="onnx", input_signature=served.input_signature, verbose=False
+        )
+
+
+class OnnxModel(ModelFile):
+    """An ONNX file that `write` wrote; it needs the extra `onnx`."""
+
+    kind = "ONNX file"
+
+    def _open(self, path):
+        extras.check("onnx", ["onnxruntime"])
+        import onnxruntime  # imported here: an extra
+
+        self._session = onnxruntime.InferenceSession(path)
+        tensors = self._session.get_inputs(), self._session.get_outputs()
+        return [[tensor.name for tensor in each] for each in tensors]
+
+    def _run(self, images):
+        return self._session.run(["probabilities"], {"images": images})[0]

@@ -1,0 +1,91 @@
+"""What every exported model takes and gives, whatever its format, and the files beside it."""
+
+import json
+
+import keras
+import tensorflow as tf
+
+CLASS_NAMES = "class_names.txt"
+DESCRIPTION = "model.json"
+
+
+class Served(keras.Model):
+    """A trained model as it is served.
+
+    It takes `images`, pixels 0–255, uint8 (n, H, W, channels), and gives a dict:
+    `probabilities`, float32 (n, C), of the ensemble, and `member_probabilities` and
+    `member_logits`, float32 (n, M, C). Normalisation is inside.
+
+    Args:
+        model: Ensemble, that is a MixMo, FoldedModel or DeepEnsemble.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+        self.built = True
+
+    def call(self, images):
+        member_logits = self.model.member_logits(images)
+        return {
+            "probabilities": tf.nn.softmax(self.model.ensemble_logits(member_logits)),
+            "member_probabilities": tf.nn.softmax(member_logits),
+            "member_logits": member_logits,
+        }
+
+    @property
+    def input_signature(self):
+        """The arguments of `call`, a list of tf.TensorSpec."""
+        return [tf.TensorSpec((None, *self.model.image_shape), tf.uint8, name="images")]
+
+
+def write_description(model, folder):
+    """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
+
+    Args:
+        model: Ensemble. Without class names there is no `class_names.txt`.
+        folder: pathlib.Path that exists.
+    """
+    (folder / DESCRIPTION).write_text(json.dumps(_described(model), indent=2) + "\n")
+    if model.class_names:
+        lines = "".join(f"{name}\n" for name in model.class_names)
+        (folder / CLASS_NAMES).write_text(lines, encoding="utf-8")
+
+
+def read_description(folder):
+    """What `write_description` wrote.
+
+    Returns:
+        dict of model.json, and a tuple of C str, or None.
+    """
+    names = folder / CLASS_NAMES
+    class_names = None
+    if names.is_file():
+        class_names = tuple(names.read_text(encoding="utf-8").split("\n")[:-1])
+    return json.loads((folder / DESCRIPTION).read_text()), class_names
+
+
+def _described(model):
+    members = ["n", model.num_members, model.num_classes]
+    meanings = {
+        "probabilities": "of the ensemble, for each class",
+        "member_probabilities": "of each member",
+        "member_logits": "of each member, before the softmax",
+    }
+    shapes = {name: members for name in meanings} | {"probabilities": ["n", model.num_classes]}
+    outputs = {
+        name: {"dtype": "float32", "shape": shapes[name], "meaning": meaning}
+        for name, meaning in meanings.items()
+    }
+    images = {
+        "dtype": "uint8",
+        "shape": ["n", *model.image_shape],
+        "meaning": "height, width, channels; pixels 0 to 255, not normalised",
+    }
+    return {
+        "inputs": {"images": images},
+        "outputs": outputs,
+        "image_shape": model.image_shape,
+        "ensemble": model.ensemble,
+        "class_names": CLASS_NAMES if model.class_names else None,
+    }

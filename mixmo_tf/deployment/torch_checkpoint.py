@@ -1,0 +1,177 @@
+"""The published PyTorch checkpoints: files with a network's state, and the MixMo they make.
+
+A checkpoint is a dict with the network's state under `classifier_state_dict`; what else is in
+it, such as the optimizer's state, is left out.
+"""
+
+import os
+import pathlib
+import pickle
+import re
+import warnings
+
+import numpy as np
+
+from mixmo_tf import networks
+from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
+from mixmo_tf.deployment import extras, torch_state
+from mixmo_tf.deployment.fold import FoldedModel
+from mixmo_tf.deployment.model_file import new_file
+from mixmo_tf.model import MixMo
+
+STATE = "classifier_state_dict"
+_PARALLEL = "module."  # what PyTorch's DataParallel puts before every name
+_PICKLES = b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"  # in a zip file, or alone
+
+
+def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="logits"):
+    """Makes a MixMo of a published checkpoint; its architecture is read off the shapes.
+
+    Args:
+        file: path of the checkpoint; ~ is the home folder.
+        image_size: int, pixels, height and width of the images; None for those the network is
+            published for: 32 for a Wide ResNet (CIFAR), 64 for a PreActResNet (Tiny ImageNet).
+        mean: three floats, of pixels scaled to [0, 1]; None for that dataset's.
+        std: three floats, the same.
+        ensemble: "logits" or "probabilities", what is averaged over the members.
+
+    Returns:
+        MixMo. How it was trained is not in a checkpoint: all that concerns training has its
+        default.
+
+    Raises:
+        ImportError: unless the extra `torch` is installed.
+        FileNotFoundError: if there is no file.
+        ValueError: if it holds anything but weights (it is refused, nothing of it is executed),
+            or the weights are no published network's; the message lists their names.
+    """
+    state = read(file)
+    try:
+        network = build_network(state, image_size)
+        torch_state.load_torch_state(network, state)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    of_cifar = network.name.startswith("wide_resnet")
+    num_members = network.output.shape[1]
+    return MixMo(
+        network,
+        mixing="cutmix" if num_members > 1 else None,
+        ensemble=ensemble,
+        mean=mean or (CIFAR_MEAN if of_cifar else (0.5, 0.5, 0.5)),
+        std=std or (CIFAR_STD if of_cifar else (0.5, 0.5, 0.5)),
+    )
+
+
+def save_torch_checkpoint(model, file):
+    """Writes a model's weights as a checkpoint that the published code loads.
+
+    Args:
+        model: MixMo, or a FoldedModel without its members' heads, whose network is a
+            `wide_resnet` or `preact_resnet18`.
+        file: path of the new file.
+
+    Raises:
+        ImportError: unless the extra `torch` is installed.
+        FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        ValueError: if the published code has no such network.
+    """
+    torch = _torch()
+    path = new_file(file)
+    if len(model.networks) > 1:
+        raise ValueError(f"a checkpoint holds one network, a {type(model).__name__} has several")
+    if isinstance(model, FoldedModel) and model.num_members > 1:
+        raise ValueError("the published code has no folded network with several heads")
+    state = torch_state.torch_state(model.networks[0])
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        torch.save({STATE: tensors}, partial)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(file):
+    """The state in a checkpoint, a dict of arrays by the published code's names.
+
+    Raises:
+        ImportError, FileNotFoundError, ValueError: see `load_torch_checkpoint`.
+    """
+    torch = _torch()
+    file = pathlib.Path(file).expanduser()
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no checkpoint at {file}")
+    with open(file, "rb") as opened:
+        is_pickle = opened.read(2) in _PICKLES
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles that PyTorch has not written
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a file of another kind makes PyTorch raise
+        if not is_pickle or not isinstance(error, pickle.UnpicklingError):
+            raise ValueError(f"{file} is no PyTorch checkpoint") from error
+        named = re.search(r"GLOBAL (\S+) ", str(error))
+        what = f" ({named[1]})" if named else ""
+        raise ValueError(
+            f"{file} is refused: it holds code or objects{what}, not weights alone; "
+            "nothing of it was executed"
+        ) from None
+    state = content.get(STATE) if isinstance(content, dict) else None
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        found = f"; it has {_some(content)}" if isinstance(content, dict) else ""
+        raise ValueError(f"{file} has no {STATE} of tensors{found}")
+    arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in state.items()}
+    if all(name.startswith(_PARALLEL) for name in arrays):
+        return {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
+    return arrays
+
+
+def build_network(state, image_size=None):
+    """A network, its weights not yet loaded, of the architecture that a state's shapes tell.
+
+    Three groups of blocks are a Wide ResNet's, four a PreActResNet-18's. Whatever does not fit
+    either is left to `load_torch_state` to name.
+
+    Args:
+        state: dict of arrays by the published code's names.
+        image_size: int, pixels; None for the one that the network is published for.
+
+    Raises:
+        ValueError: if the state lacks a layer that all published networks have.
+    """
+    several = "list_conv1.0.weight" in state
+    encoder, head = ("list_conv1.0", "list_fc.0") if several else ("conv1", "fc")
+    needed = [f"{encoder}.weight", f"{head}.weight", "layer1.0.conv1.weight"]
+    if missing := [name for name in needed if name not in state]:
+        raise ValueError(
+            f"no network of the published code: missing: {', '.join(missing)}; "
+            f"it has {_some(state)}"
+        )
+    filters, num_classes = len(state[needed[0]]), len(state[needed[1]])
+    num_members = _count(state, r"list_conv1\.(\d+)\.weight") if several else 1
+    width = max(1, len(state[needed[2]]) // filters)
+    common = {"num_members": num_members, "num_classes": num_classes}
+    if _count(state, r"layer(\d+)\..*") == 4:
+        shape = (image_size or 64, image_size or 64, 3)
+        return networks.preact_resnet18(width, image_shape=shape, filters=filters, **common)
+    depth = 6 * _count(state, r"layer1\.(\d+)\..*") + 4
+    shape = (image_size or 32, image_size or 32, 3)
+    return networks.wide_resnet(depth, width, image_shape=shape, **common)
+
+
+def _count(state, pattern):
+    """How many different numbers the state's names have at a place."""
+    return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})
+
+
+def _some(names):
+    """The first names, for a message."""
+    names = list(map(str, names))
+    return ", ".join(names[:5]) + (f", … ({len(names)})" if len(names) > 5 else "")
+
+
+def _torch():
+    extras.check("torch", ["torch"])
+    import torch  # imported here: an extra
+
+    return torch

@@ -1,0 +1,105 @@
+"""Turns the published PyTorch checkpoints into Keras models, and back.
+
+    python scripts/convert_checkpoint.py --input=mixmo.ckpt --output=mixmo.keras
+    python scripts/convert_checkpoint.py --input=runs/cifar100 --output=cifar100.pt
+
+An --output that ends in .keras is made of a PyTorch checkpoint, a file with a dict that has
+`classifier_state_dict`; the architecture is read off the shapes. Any other is made of a run's
+folder or a .keras file. PyTorch is needed: the extra torch. A file with anything but weights in
+it is refused, and nothing of it executed.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from absl import app, flags
+
+from mixmo_tf.deployment import torch_checkpoint
+from mixmo_tf.deployment.model_file import new_file
+from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.training import checkpoints
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("input", None, "A PyTorch checkpoint; or a run's folder or a .keras file.")
+flags.DEFINE_string("output", None, "New file: .keras, or else a PyTorch checkpoint.")
+flags.DEFINE_integer(
+    "image_size",
+    None,
+    "Height and width in pixels of the images that the .keras model takes; if not set, 32 for a "
+    "Wide ResNet, 64 for a PreActResNet.",
+    lower_bound=1,
+)
+flags.DEFINE_list(
+    "mean",
+    None,
+    "Per channel, of pixels scaled to [0, 1]; if not set, CIFAR's for a Wide ResNet, 0.5 for a "
+    "PreActResNet.",
+)
+flags.DEFINE_list("std", None, "Per channel, of pixels scaled to [0, 1]; as --mean.")
+flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the .keras model averages.")
+flags.mark_flags_as_required(["input", "output"])
+
+
+def main(arguments):
+    if len(arguments) > 1:
+        sys.exit(f"convert_checkpoint.py: unknown argument {arguments[1]}; flags start with --")
+    try:
+        output = new_file(FLAGS.output)
+        if output.suffix == ".keras":
+            model = torch_checkpoint.load_torch_checkpoint(
+                FLAGS.input,
+                FLAGS.image_size,
+                per_channel("mean"),
+                per_channel("std"),
+                FLAGS.ensemble,
+            )
+            checkpoints.save_model(model, output)
+        else:
+            model = checkpoints.load_model(FLAGS.input, compile=False)
+            torch_checkpoint.save_torch_checkpoint(model, output)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"convert_checkpoint.py: {error}")
+    print(described(model, output))
+
+
+def per_channel(name):
+    """The three floats of a flag, or None.
+
+    Raises:
+        ValueError: if they are not three numbers.
+    """
+    values = FLAGS[name].value
+    try:
+        if values is not None and len(values) != 3:
+            raise ValueError
+        return values and tuple(map(float, values))
+    except ValueError:
+        raise ValueError(f"--{name} must be three numbers, got {','.join(values)}") from None
+
+
+def described(model, output):
+    """What was written, in a line or two."""
+    network = model.networks[0]
+    height, width, channels = model.image_shape
+    parameters = sum(weight.shape.num_elements() for weight in network.trainable_weights)
+    members = "1 member" if model.num_members == 1 else f"{model.num_members} members"
+    lines = [
+        f"Wrote {output}: {network.name}, {members}, {model.num_classes} classes, "
+        f"{parameters:,} parameters."
+    ]
+    if output.suffix == ".keras":
+        lines.append(
+            f"It takes pixels 0–255, {height}×{width}×{channels}; "
+            f"mean {numbers(model.mean)}, std {numbers(model.std)} of pixels in [0, 1]."
+        )
+    return "\n".join(lines)
+
+
+def numbers(values):
+    return " ".join(f"{value:g}" for value in values)
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,92 @@
+"""Holds exported models against the model they are from, on real images."""
+
+import judged_data
+import numpy as np
+import tables
+from absl import flags
+
+from mixmo_tf import deployment
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer(
+    "check_images", 500, "Images that what was written is checked on; 0: none.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "calibration_images",
+    200,
+    "Training images that set the scales of LiteRT's int8.",
+    lower_bound=1,
+)
+_BATCH = 50
+
+
+class Images:
+    """The images of the models' run, or those that flags name.
+
+    Args:
+        files: list of pathlib.Path of the models.
+        model: the model, or the ensemble, that they are.
+
+    Raises:
+        ValueError: if no dataset is known, or it does not fit the model.
+    """
+
+    def __init__(self, files, model):
+        try:
+            self.judged, _ = judged_data.find(files, model)
+        except ValueError as error:
+            raise ValueError(f"{error}; or --check_images=0, without int8") from None
+        judged_data.check(self.judged, model)
+
+    def for_check(self):
+        """uint8 (N, H, W, channels) and labels (N,), evenly over the split."""
+        return _some(self.judged, FLAGS.check_images)
+
+    def for_calibration(self):
+        """uint8 (N, H, W, channels), of the training images, never of those that are judged."""
+        return _some(self.judged._replace(split="train"), FLAGS.calibration_images)[0]
+
+
+def report(model, written, images):
+    """A table: size, accuracy and largest difference of each file that was written."""
+    pixels, labels = images.for_check()
+    expected = model.predict(pixels, batch_size=_BATCH, verbose=0)
+    accuracy = np.mean(expected.argmax(axis=-1) == labels)
+    cells = [["", "size, MB", "accuracy, %", "largest difference"]]
+    cells.append(["the model", "", f"{100 * accuracy:.2f}", ""])
+    for file in written:
+        answers = _answers(file, pixels)
+        accuracy = np.mean(answers.argmax(axis=-1) == labels)
+        difference = np.abs(answers - expected).max()
+        name = "SavedModel" if file.is_dir() else file.name
+        cells.append([name, _megabytes(file), f"{100 * accuracy:.2f}", f"{difference:.1e}"])
+    judged = images.judged
+    return "\n".join(
+        [
+            f"On {len(labels):,} images of {judged.dataset}, {judged.split}, accuracy, and the "
+            "largest difference of a probability from the model's:",
+            *tables.aligned(cells),
+        ]
+    )
+
+
+def _answers(file, pixels):
+    exported = deployment.load(file)
+    options = {"verbose": 0} if file.is_dir() else {}
+    return exported.predict(pixels, batch_size=_BATCH, **options)
+
+
+def _some(images, count):
+    """At most `count` images, evenly over the split, as arrays."""
+    examples = judged_data.load(images)
+    indices = np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)
+    batches = list(examples.take(indices).batches(_BATCH).as_numpy_iterator())
+    pixels, labels = zip(*batches)
+    return np.concatenate(pixels), np.concatenate(labels)
+
+
+def _megabytes(file):
+    parts = [file]
+    if file.is_dir():
+        parts = [file / "saved_model.pb", *(file / "variables").iterdir()]
+    return f"{sum(part.stat().st_size for part in parts) / 1e6:.1f}"

@@ -1,0 +1,173 @@
+"""The published checkpoints as files: they become models and come back, and code is refused."""
+
+import json
+import os
+import pickle
+
+import keras
+import numpy as np
+import pytest
+import torch
+from conftest import REFERENCE, tiny_model
+from scripts_at_work import call
+
+import mixmo_tf
+from mixmo_tf.deployment import fold, load_torch_checkpoint, save_torch_checkpoint
+from mixmo_tf.deployment.torch_checkpoint import read
+
+CASES = {
+    "wide_resnet_10_1_m2": "wide_resnet_10_1, 2 members, 10 classes, 78,932 parameters",
+    "wide_resnet_16_1_m3": "wide_resnet_16_1, 3 members, 7 classes, 176,645 parameters",
+    "preact_resnet18_8_m2": "preact_resnet18_1, 2 members, 12 classes, 177,176 parameters",
+}
+
+
+class Code:
+    """What a pickle must not do: it creates a folder when it is read."""
+
+    def __init__(self, folder):
+        self.folder = str(folder)
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
+def state_of(case):
+    arrays = np.load(REFERENCE / f"{case}.npz")
+    names = [name for name in arrays if name.startswith("state/")]
+    return {n.removeprefix("state/"): torch.from_numpy(np.array(arrays[n])) for n in names}
+
+
+def checkpoint(path, state, **more):
+    torch.save({"classifier_state_dict": state, **more}, path)
+    return path
+
+
+def test_the_script_converts_there_and_back(tmp_path):
+    calls = []
+    for case in CASES:
+        published = tmp_path / f"{case}.ckpt"
+        checkpoint(published, state_of(case), epoch=300, optimizer_state_dict={"state": {}})
+        calls.append([f"--input={published}", f"--output={tmp_path / case}.keras"])
+        calls.append([f"--input={tmp_path / case}.keras", f"--output={tmp_path / case}.pt"])
+    endings, printed = call("convert_checkpoint", *calls)
+    assert endings == [None] * 6
+    for case, described in CASES.items():
+        assert printed.count(described) == 2
+        model = mixmo_tf.load(tmp_path / f"{case}.keras")
+        arrays = np.load(REFERENCE / f"{case}.npz")
+        shown = np.repeat(arrays["pixels"][:, :1], model.num_members, axis=1)
+        even = np.full_like(arrays["masks"], 1 / model.num_members)
+        logits, expected = model.forward(shown, even, training=False), arrays["inference/logits"]
+        np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
+        back, published = read(tmp_path / f"{case}.pt"), read(tmp_path / f"{case}.ckpt")
+        for name, array in published.items():
+            if "num_batches" not in name:
+                np.testing.assert_array_equal(back[name], array, err_msg=name)
+    assert "mean 0.49137 0.48235 0.44667, std 0.2023 0.1994 0.201" in printed
+    assert "64×64×3; mean 0.5 0.5 0.5" in printed
+
+
+def test_pytorch_computes_the_same(tmp_path):
+    """A plain network's checkpoint, run by a few lines of PyTorch in its own layout."""
+    network = mixmo_tf.networks.wide_resnet(10, 1, num_members=1, num_classes=5)
+    random = np.random.default_rng(0)
+    for variable in network.variables:
+        variable.assign(variable.numpy() + 0.1 * random.random(variable.shape))
+    model = mixmo_tf.MixMo(network, mixing=None)
+    save_torch_checkpoint(model, tmp_path / "plain.pt")
+    state = torch.load(tmp_path / "plain.pt", weights_only=True)["classifier_state_dict"]
+
+    def norm_relu(x, name):
+        names = "running_mean", "running_var", "weight", "bias"
+        values = [state[f"{name}.{each}"] for each in names]
+        return torch.relu(torch.nn.functional.batch_norm(x, *values))
+
+    def conv(x, name, stride=1):
+        kernel = state[f"{name}.weight"]
+        return torch.nn.functional.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+
+    pixels = random.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    mean, std = torch.tensor(model.mean), torch.tensor(model.std)
+    x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
+    x = conv(x, "conv1")
+    inner = conv(norm_relu(x, "layer1.0.bn1"), "layer1.0.conv1")
+    ours = keras.Model(network.input, network.get_layer("group_1_block_0_conv_1").output)
+    of_keras = ours({"image_0": ((pixels / 255 - model.mean) / model.std).astype(np.float32)})
+    np.testing.assert_allclose(of_keras, inner.permute(0, 2, 3, 1), atol=1e-4)
+
+
+def test_a_folded_network_is_a_plain_checkpoint(tmp_path):
+    model = mixmo_tf.MixMo(mixmo_tf.networks.preact_resnet18(1, 2, 5, (32, 32, 3), filters=4))
+    save_torch_checkpoint(fold(model), tmp_path / "plain.pt")
+    plain = load_torch_checkpoint(
+        tmp_path / "plain.pt", image_size=32, mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6]
+    )
+    assert plain.num_members == 1 and plain.mean == (0.1, 0.2, 0.3) and plain.std[2] == 0.6
+    plain.mean, plain.std = model.mean, model.std
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    np.testing.assert_allclose(plain(images), model(images), atol=1e-6)
+    with pytest.raises(ValueError, match="no folded network with several heads"):
+        save_torch_checkpoint(fold(model, members=True), tmp_path / "heads.pt")
+    with pytest.raises(ValueError, match="holds one network, a DeepEnsemble has several"):
+        save_torch_checkpoint(mixmo_tf.DeepEnsemble([model, plain]), tmp_path / "two.pt")
+    with pytest.raises(ValueError, match="the published code has no"):
+        save_torch_checkpoint(tiny_model(), tmp_path / "tiny.pt")
+    assert [path.name for path in tmp_path.iterdir()] == ["plain.pt"]
+
+
+def test_names_of_data_parallel_and_half_precision(tmp_path):
+    state = state_of("wide_resnet_10_1_m2")
+    half = {f"module.{n}": t.half() if t.is_floating_point() else t for n, t in state.items()}
+    back = read(checkpoint(tmp_path / "half.pt", half))
+    assert set(back) == set(state) and back["bn1.weight"].dtype == np.float32
+
+
+def test_what_is_wrong_is_one_line(tmp_path):
+    state = state_of("wide_resnet_10_1_m2")
+    folder = tmp_path / "executed"
+    checkpoint(tmp_path / "code.pt", state, more=Code(folder))
+    for protocol in (2, 4):
+        content = {"classifier_state_dict": {"conv1.weight": Code(folder)}}
+        (tmp_path / f"pickle{protocol}").write_bytes(pickle.dumps(content, protocol))
+    (tmp_path / "text").write_text("no checkpoint")
+    (tmp_path / "json").write_text(json.dumps({"a": 1}))
+    (tmp_path / "empty").touch()
+    whole = checkpoint(tmp_path / "whole.pt", state).read_bytes()
+    (tmp_path / "half.pt").write_bytes(whole[: len(whole) // 2])
+    torch.save({"state": state}, tmp_path / "other.pt")
+    torch.save([1, 2], tmp_path / "list.pt")
+    checkpoint(tmp_path / "short.pt", {n: t for n, t in state.items() if n != "bn1.weight"})
+    checkpoint(tmp_path / "long.pt", {**state, "extra.weight": torch.zeros(3)})
+    checkpoint(tmp_path / "wide.pt", {**state, "bn1.weight": torch.zeros(3)})
+    checkpoint(tmp_path / "none.pt", {"fc.weight": torch.zeros(3, 3)})
+    (tmp_path / "there.keras").touch()
+
+    def converts(name, output="x.keras", *flags):
+        return [f"--input={tmp_path / name}", f"--output={tmp_path / output}", *flags]
+
+    refused = "it holds code or objects"
+    cases = [
+        (converts("code.pt"), f"code.pt is refused: {refused} (posix.mkdir), not weights alone"),
+        (converts("pickle2"), f"pickle2 is refused: {refused} (posix.mkdir)"),
+        (converts("pickle4"), f"pickle4 is refused: {refused}"),
+        *((converts(n), f"{n} is no PyTorch checkpoint") for n in ("text", "json", "empty")),
+        (converts("half.pt"), "half.pt is no PyTorch checkpoint"),
+        (converts("other.pt"), "has no classifier_state_dict of tensors; it has state"),
+        (converts("list.pt"), "list.pt has no classifier_state_dict of tensors"),
+        (converts("short.pt"), "short.pt: the state does not fit wide_resnet_10_1: missing: bn1.w"),
+        (converts("long.pt"), "left over: extra.weight"),
+        (converts("wide.pt"), "bn1.weight does not fit wide_resnet_10_1: (3,) there, (64,) here"),
+        (converts("none.pt"), "missing: conv1.weight, layer1.0.conv1.weight; it has fc.weight"),
+        (converts("away.pt"), f"there is no checkpoint at {tmp_path / 'away.pt'}"),
+        (converts("whole.pt", "there.keras"), "there.keras exists; choose another file"),
+        (converts("whole.pt", "no/x.keras"), f"there is no folder {tmp_path / 'no'} for x.keras"),
+        (converts("whole.pt", "x.keras", "--mean=1,2"), "--mean must be three numbers, got 1,2"),
+        (converts("whole.pt", "x.keras", "--std=a,b,c"), "--std must be three numbers, got a,b,c"),
+        (converts("whole.pt", "x.pt"), "whole.pt is no readable .keras file"),
+    ]
+    endings, _ = call("convert_checkpoint", *(flags for flags, _ in cases))
+    for ending, (_, message) in zip(endings, cases, strict=True):
+        assert ending.startswith("convert_checkpoint.py: "), (message, ending)
+        assert message in ending and "\n" not in ending, (message, ending)
+    assert not folder.exists() and not (tmp_path / "x.keras").exists()
