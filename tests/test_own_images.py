@@ -35,7 +35,7 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     result = run("export.py", f"--model={first}")
     assert result.returncode == 0, result.stderr
     assert "uint8 images (n, 16, 16, 3) in; 3 class names with it" in result.stdout
-    names = (first / "saved_model" / "class_names.txt").read_text()
+    names = (first / "exported" / "class_names.txt").read_text()
     assert names == "dark\ngrey\nlight\n"
 
     two_classes = tmp_path / "two"

@@ -1,0 +1,105 @@
+"""scripts/export.py as a user runs it: every format, checked on real images."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import tiny_model
+from scripts_at_work import call, run
+
+import mixmo_tf
+from mixmo_tf import deployment
+
+FILES = ("model.onnx", "model_float32.tflite", "model_float16.tflite", "model_int8.tflite")
+
+
+def test_every_format_gives_the_models_answers(finished, tmp_path):
+    path, _, _ = finished
+    output = tmp_path / "served" / "digits" / "1"
+    result = run(
+        "export.py", f"--model={path}", "--format=saved_model,onnx,litert", f"--output_dir={output}"
+    )
+    assert result.returncode == 0, result.stderr
+    assert (
+        f"Wrote {output}, folded: uint8 images (n, 32, 32, 3) in; 10 class names" in result.stdout
+    )
+    assert "On 360 images of digits, test, accuracy" in result.stdout
+    accuracy = json.loads((path / "metrics.json").read_text())["accuracy"]
+    lines = {name: None for name in ("SavedModel", *FILES)}
+    for name in lines:
+        (row,) = re.findall(rf"^  {name} +([\d.]+) +([\d.]+) +(\S+)$", result.stdout, re.MULTILINE)
+        of_file, difference = float(row[1]) / 100, float(row[2])
+        exact = "int8" not in name and "float16" not in name
+        assert of_file == pytest.approx(accuracy, abs=1e-4 if exact else 0.03)
+        assert difference < (1e-5 if exact else 0.3)
+
+    images, _, _ = mixmo_tf.data.load_arrays("digits", "test")
+    expected = mixmo_tf.load(path).predict(images, verbose=0)
+    answers = mixmo_tf.load(output).predict(images, verbose=0)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    assert (output / "class_names.txt").read_text().split() == [str(i) for i in range(10)]
+    described = json.loads((output / "model.json").read_text())
+    assert described["inputs"]["images"]["shape"] == ["n", 32, 32, 3]
+    assert described["outputs"]["probabilities"]["shape"] == ["n", 10]
+    assert described["outputs"]["member_logits"]["shape"] == ["n", 1, 10]
+    assert not list(output.parent.glob("partial-*"))
+
+
+def test_members_and_what_is_wrong(finished, tmp_path):
+    path, _, _ = finished
+    model = shutil.copytree(path, tmp_path / "run")
+    alone = shutil.copy(path / "model.keras", tmp_path / "alone.keras")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    bfloat16 = ["--precision=mixed_bfloat16", "--check_images=0"]
+    flags = [f"--model={model}", "--check_images=20"]
+    calls = [
+        ([*flags, "--members"], None),
+        ([*flags, "--nofold", f"--output_dir={tmp_path / 'unfolded'}"], None),
+        ([*flags, "--ensemble=probabilities", f"--output_dir={tmp_path / 'heads'}"], None),
+        (flags, f"{model / 'exported'} exists; choose another --output_dir"),
+        ([*flags, f"--output_dir={tmp_path / 'there'}"], "there exists; choose another"),
+        ([*flags, "--format=coreml", f"--output_dir={tmp_path / 'x'}"], "must be one of saved_m"),
+        ([*flags, "--format=litert", "--litert=int4", f"--output_dir={tmp_path / 'x'}"], "int4"),
+        ([f"--model={alone}", f"--output_dir={tmp_path / 'x'}"], "name the --dataset; or --check_"),
+        (
+            [f"--model={alone}", "--format=litert", "--check_images=0"],
+            "name the --dataset; or --check_images=0, without int8",
+        ),
+        (
+            [f"--model={alone}", "--format=onnx", *bfloat16],
+            "an ONNX file is for networks that compute in float32",
+        ),
+        (
+            [f"--model={alone}", "--format=litert", "--litert=float32", *bfloat16],
+            "a LiteRT file is for networks that compute in float32",
+        ),
+        ([f"--model={tmp_path / 'none.keras'}"], "there is no model at"),
+    ]
+    endings, printed = call("export", *(flags for flags, _ in calls))
+    for ending, (flags, message) in zip(endings, calls, strict=True):
+        if message is None:
+            assert ending is None, ending
+        else:
+            assert ending.startswith("export.py: ") and message in ending, (flags, ending)
+            assert "\n" not in ending
+    assert printed.count("folded, heads kept") == 2 and printed.count("not folded") == 1
+    expected = mixmo_tf.load(path)
+    images, _, _ = mixmo_tf.data.load_arrays("digits", "test")
+    for folder in (model / "exported", tmp_path / "unfolded"):
+        exported = mixmo_tf.load(folder)
+        assert exported.num_members == 2
+        logits = expected.member_logits(images)
+        np.testing.assert_allclose(exported.member_logits(images), logits, atol=1e-4)
+    assert not (tmp_path / "x").exists() and not (tmp_path / "exported").exists()
+
+
+def test_nothing_is_left_where_writing_fails(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/x: "):
+        deployment.export(tiny_model(), tmp_path / "file" / "x", ["saved_model"])
+    with pytest.raises(ValueError, match="format must be one of saved_model, onnx, litert, got"):
+        deployment.export(tiny_model(), tmp_path / "x", ["coreml"])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

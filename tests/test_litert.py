@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+import mixmo_tf
+from mixmo_tf.deployment import fold, litert
+from mixmo_tf.networks import set_precision
+
+
+@pytest.fixture
+def trained(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model(mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
+    model.fit(images, labels, batch_size=8, verbose=0)
+    return model, images
+
+
+def test_each_type_answers_like_the_model(tmp_path, trained):
+    model, images = trained
+    expected = model.predict(images, verbose=0)
+    assert np.ptp(expected) > 0.1
+    for type, tolerance in (("float32", 1e-5), ("float16", 5e-3), ("int8", 0.1)):
+        file = tmp_path / f"{type}.tflite"
+        calibration = images if type == "int8" else None
+        litert.write(fold(model), file, type, calibration)
+        answers = mixmo_tf.load(file).predict(images, batch_size=16)
+        np.testing.assert_allclose(answers, expected, atol=tolerance)
+    steps = 256 * answers  # the last are int8's
+    np.testing.assert_allclose(steps, steps.round(), atol=1e-4)
+    model.export(tmp_path / "members.tflite", format="litert")
+    answers = mixmo_tf.load(tmp_path / "members.tflite").predict(images)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_types_take_less_room(tmp_path):
+    model = mixmo_tf.MixMo(mixmo_tf.networks.wide_resnet(10, 2, 1, 4), mixing=None)
+    images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
+    sizes = {}
+    for type in litert.TYPES:
+        litert.write(model, tmp_path / type, type, images)
+        sizes[type] = (tmp_path / type).stat().st_size
+    assert sizes["float16"] < 0.6 * sizes["float32"] and sizes["int8"] < 0.4 * sizes["float32"]
+
+
+def test_bad_input_is_named(tmp_path, trained):
+    model, images = trained
+    file = tmp_path / "x.tflite"
+    with pytest.raises(ValueError, match="type must be one of float32, float16, int8, got 'int4'"):
+        litert.write(model, file, "int4")
+    with pytest.raises(ValueError, match="int8 needs calibration images"):
+        litert.write(model, file, "int8")
+    set_precision(model.network, "mixed_float16")
+    with pytest.raises(ValueError, match="a LiteRT file is for networks that compute in float32"):
+        litert.write(model, file)
+    assert not file.exists()
+    file.write_bytes(b"no model")
+    with pytest.raises(ValueError, match="x.tflite is no readable LiteRT file: "):
+        mixmo_tf.load(file)
+    with pytest.raises(FileNotFoundError, match="there is no LiteRT file at"):
+        mixmo_tf.load(tmp_path / "none.tflite")
+
+
+def test_a_batch_must_be_pixels(tmp_path, trained):
+    model, images = trained
+    model.export(tmp_path / "x.tflite", format="litert")
+    loaded = mixmo_tf.load(tmp_path / "x.tflite")
+    for wrong in (images / 255, images[:0]):
+        with pytest.raises(ValueError, match="images must be uint8, one or more, got"):
+            loaded.predict(wrong)

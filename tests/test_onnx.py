@@ -1,0 +1,66 @@
+import bare_python
+import numpy as np
+import pytest
+from conftest import tiny_model
+
+import mixmo_tf
+from mixmo_tf.deployment import fold
+from mixmo_tf.networks import set_precision
+
+CLIENT = """
+import numpy as np
+import onnxruntime
+
+session = onnxruntime.InferenceSession("model.onnx")
+images = np.load("images.npy")
+names = [output.name for output in session.get_outputs()]
+for n in (1, 7, 40):
+    answers = session.run(names, {"images": images[:n]})
+    np.savez(f"answers_{n}.npz", **dict(zip(names, answers)))
+for name in ("mixmo_tf", "tensorflow", "keras", "onnx"):
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise AssertionError(name + " is in reach")
+"""
+
+
+@pytest.mark.parametrize("ensemble", ["logits", "probabilities"])
+def test_it_answers_where_only_onnxruntime_and_numpy_are(tmp_path, pixels_and_labels, ensemble):
+    images, labels = pixels_and_labels
+    model = tiny_model(ensemble=ensemble, mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
+    model.fit(images, labels, batch_size=8, verbose=0)
+    exported = fold(model) if ensemble == "logits" else model
+    exported.export(tmp_path / "model.onnx", format="onnx")
+    np.save(tmp_path / "images.npy", images)
+    bare_python.run(tmp_path, ["onnxruntime", "numpy"], CLIENT)
+    expected = model.predict(images, verbose=0)
+    for n in (1, 7, 40):
+        answers = np.load(tmp_path / f"answers_{n}.npz")
+        np.testing.assert_allclose(answers["probabilities"], expected[:n], atol=1e-5)
+        assert answers["member_logits"].shape == (n, exported.num_members, 4)
+    loaded = mixmo_tf.load(tmp_path / "model.onnx")
+    np.testing.assert_allclose(loaded.predict(images, batch_size=16), expected, atol=1e-5)
+    assert np.ptp(expected) > 0.1
+
+
+def test_bad_input_is_named(tmp_path, monkeypatch):
+    model = tiny_model()
+    file = tmp_path / "model.onnx"
+    with pytest.raises(FileNotFoundError, match=f"there is no folder {tmp_path}/no for x.onnx"):
+        model.export(tmp_path / "no" / "x.onnx", format="onnx")
+    with pytest.raises(FileNotFoundError, match="there is no ONNX file at"):
+        mixmo_tf.load(file)
+    file.write_bytes(b"no model")
+    with pytest.raises(FileExistsError, match="model.onnx exists; choose another file"):
+        model.export(file, format="onnx")
+    with pytest.raises(ValueError, match="model.onnx is no readable ONNX file: "):
+        mixmo_tf.load(file)
+    set_precision(model.network, "mixed_bfloat16")
+    with pytest.raises(ValueError, match="an ONNX file is for networks that compute in float32"):
+        model.export(tmp_path / "x.onnx", format="onnx")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match=r'onnxruntime must be .*: pip install -e "\.\[onnx\]"'):
+        model.export(tmp_path / "x.onnx", format="onnx")
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
