@@ -4,6 +4,9 @@ import pathlib
 
 from setuptools import find_packages, setup
 
+ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
+TORCH = ["torch"]
+
 setup(
     name="mixmo-tf",
     version="0.1.0",
@@ -30,6 +33,8 @@ setup(
     ],
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
-        "test": ["pytest", "pytest-xdist"],
+        "onnx": ONNX,
+        "torch": TORCH,
+        "test": ["pytest", "pytest-xdist", *ONNX, *TORCH],
     },
 )

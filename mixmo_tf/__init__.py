@@ -11,6 +11,7 @@ Where the paper's ideas are:
     forward pass, weighted loss                 model.py
     ensembling                                  ensemble.py, deep_ensemble.py
     ratio-error, memory split                   evaluation/
+    M members at the price of one network       deployment/fold.py
 """
 
 from mixmo_tf import (

@@ -108,9 +108,9 @@ class MixMo(Ensemble):
         images = check_images(images, self.image_shape)
         num_images = tf.shape(images)[0]
         images = augmentation.normalise(replicas.at_least_one(images), self.mean, self.std)
-        members = tf.repeat(images[:, None], self.num_members, axis=1)  # (n, M, H, W, channels)
-        masks = draws.even_masks(self, tf.shape(images)[0])
-        return self.forward(members, masks, training=False)[:num_images]
+        several = self.num_members > 1
+        masks = draws.even_masks(self, tf.shape(images)[0]) if several else None
+        return self._forward([images] * self.num_members, masks, training=False)[:num_images]
 
     # Training ----------------------------------------------------------------------------
 
@@ -231,7 +231,10 @@ class MixMo(Ensemble):
 
     def forward(self, members, masks, training):
         """Images (B, M, H, W, channels) and masks (B, h, w, M) to logits (B, M, C)."""
-        inputs = {f"image_{i}": members[:, i] for i in range(self.num_members)}
+        return self._forward(tf.unstack(members, axis=1), masks, training)
+
+    def _forward(self, image_of_member, masks, training):
+        inputs = {f"image_{i}": image for i, image in enumerate(image_of_member)}
         if self.num_members > 1:
             inputs["masks"] = masks
         return self.network(inputs, training=training)

@@ -5,6 +5,7 @@
     python scripts/benchmark.py input     images/s of the training streams, without a network
     python scripts/benchmark.py folder    training from JPEGs beside training from memory
     python scripts/benchmark.py masks     drawing the masks of a step beside the step itself
+    python scripts/benchmark.py inference a folded network beside a plain one and its members
 
 Rates differ from machine to machine and from minute to minute: compare only figures of one
 run. The loops take turns, and a ratio is the median over the turns, with the
@@ -21,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 from absl import app, flags, logging
+from inference_loops import cost, inference_models, prediction_loop
 from loops import (
     folder_loop,
     imagenet_records,
@@ -53,6 +55,7 @@ def main(arguments):
         "input": benchmark_input,
         "folder": benchmark_folder,
         "masks": benchmark_masks,
+        "inference": benchmark_inference,
     }
     if len(arguments) != 2 or arguments[1] not in benchmarks:
         sys.exit(f"benchmark.py: say what to measure: {', '.join(benchmarks)}")
@@ -183,6 +186,25 @@ def benchmark_masks():
             f"  {name:<20} {spread([1000 * draw for draw in draws], '.2f')} ms, "
             f"{spread(shares, '.2f')} % of a step"
         )
+
+
+def benchmark_inference():
+    """Milliseconds per batch of 1 and 256 images, and the folded network's against the others'."""
+    models = inference_models()
+    print(f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.turns} turns")
+    for name, model in models.items():
+        operations, parameters = cost(model)
+        print(f"  {name:<24} {operations:>4} operations, {parameters:>11,} parameters")
+    for num_images in (1, 256):
+        num_calls = max(1, 64 // num_images)
+        wall, _ = take_turns(
+            {name: prediction_loop(m, num_images, num_calls) for name, m in models.items()}
+        )
+        print(f"Batches of {num_images}:")
+        for name, seconds in wall.items():
+            latency = spread([1000 * turn / num_calls for turn in seconds], ".1f")
+            ratios = [ours / theirs for ours, theirs in zip(wall["folded"], seconds)]
+            print(f"  {name:<24} {latency} ms, folded takes {spread(ratios, '.2f')} times that")
 
 
 def mask_loop(name, num_draws):

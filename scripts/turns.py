@@ -13,7 +13,9 @@ def take_turns(loops):
     """Seconds and processor seconds of each turn, lists by the names of the loops."""
     wall, processor = ({name: [] for name in loops} for _ in range(2))
     for turn in range(FLAGS.turns + 1):
-        for name, run_steps in loops.items():
+        names = list(loops) if turn % 2 else reversed(loops)  # none always follows the same one
+        for name in names:
+            run_steps = loops[name]
             start, processor_start = time.perf_counter(), time.process_time()
             run_steps()
             if turn > 0:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 import zipfile
@@ -209,21 +210,26 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
 def test_benchmarks_run():
     """`scaling` first: it splits the CPU, before anything has run on it."""
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
-    names = "scaling", "train", "input", "folder", "masks"
+    names = "scaling", "train", "input", "folder", "masks", "inference"
     small.append("--settings=two_replicas")  # the others' programs take minutes to compile
     endings, printed = call("benchmark", *([*small, name] for name in names))
-    assert endings == [None] * 5
+    assert endings == [None] * 6
     for line in (
         "two_replicas",
         "MixMo / plain Keras",
         "crops of 224×224 of ImageNet",
         "folder / memory",
         "vertical_concat",
+        "deep ensemble of 2",
     ):
         assert line in printed
+    of = dict(
+        re.findall(r"^  (\S.*?) +(\d+ operations, +[\d,]+) parameters", printed, re.MULTILINE)
+    )
+    assert of["folded"] == of["plain network"] != of["MixMo, M = 2"]
 
 
 def test_a_benchmark_must_be_named():
     result = run("benchmark.py", "speed")
     assert result.returncode == 1
-    assert "say what to measure: train, scaling, input, folder, masks" in result.stderr
+    assert "say what to measure: train, scaling, input, folder, masks, inference" in result.stderr

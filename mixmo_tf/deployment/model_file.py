@@ -67,4 +67,6 @@ def new_file(path):
 def check_precision(kind, model):
     """Raises ValueError unless the model's networks compute in float32."""
     if not all(map(computes_in_float32, model.networks)):
-        raise ValueError(f"{kind} is for networks that compute in float32: set their precision")
+        raise ValueError(
+            f"{kind} is for networks that compute in float32; set their precision to float32"
+        )
