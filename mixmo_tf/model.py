@@ -231,10 +231,11 @@ class MixMo(Ensemble):
 
     def forward(self, members, masks, training):
         """Images (B, M, H, W, channels) and masks (B, h, w, M) to logits (B, M, C)."""
-        return self._forward(tf.unstack(members, axis=1), masks, training)
+        of_members = [members[:, i] for i in range(self.num_members)]
+        return self._forward(of_members, masks, training)
 
-    def _forward(self, image_of_member, masks, training):
-        inputs = {f"image_{i}": image for i, image in enumerate(image_of_member)}
+    def _forward(self, of_members, masks, training):
+        inputs = {f"image_{i}": images for i, images in enumerate(of_members)}
         if self.num_members > 1:
             inputs["masks"] = masks
         return self.network(inputs, training=training)

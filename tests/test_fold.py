@@ -120,12 +120,34 @@ def test_what_cannot_be_folded_is_refused():
     images = IMAGES[:, :16, :16]
     np.testing.assert_allclose(fold(model, members=True)(images), model(images), atol=1e-5)
 
+    bent = custom_network("bent", lambda member: {"kernel_size": 3, "activation": "relu"})
+    with pytest.raises(ValueError, match="encoder_0 of bent is not linear"):
+        fold(mixmo_tf.MixMo(bent))
+    odd = custom_network("odd", lambda member: {"kernel_size": 1 + 2 * member})
+    with pytest.raises(ValueError, match="encoders 0 and 1 of odd differ"):
+        fold(mixmo_tf.MixMo(odd))
+
+
+def custom_network(name, encoder_arguments):
+    """Two members; in the core, batch norm behind a ReLU, and one without scale behind none."""
+
     def encoder(member, image):
-        return keras.layers.Conv2D(4, 3, activation="relu", name=f"encoder_{member}")(image)
+        arguments = {"padding": "same", "name": f"encoder_{member}"} | encoder_arguments(member)
+        return keras.layers.Conv2D(4, **arguments)(image)
 
     def core(x):
+        x = keras.layers.Conv2D(5, 3, activation="relu")(x)
+        x = keras.layers.Conv2D(6, 3)(keras.layers.BatchNormalization()(x))
+        x = keras.layers.BatchNormalization(scale=False, center=False)(x)
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    network = networks.members.build("bent", encoder, core, 2, 4, (16, 16, 3), "he_normal")
-    with pytest.raises(ValueError, match="encoder_0 of bent is not linear"):
-        fold(mixmo_tf.MixMo(network))
+    return networks.members.build(name, encoder, core, 2, 4, (16, 16, 3), "he_normal")
+
+
+def test_encoders_with_biases_and_batch_norm_that_cannot_be_fused():
+    network = shaken(custom_network("custom", lambda member: {"kernel_size": 3}))
+    model, images = mixmo_tf.MixMo(network), IMAGES[:, :16, :16]
+    fused = fold(model, fuse_batch_norm=True)
+    np.testing.assert_allclose(fused(images), model(images), atol=1e-5)
+    norms = [e for e in fused.network.layers if isinstance(e, keras.layers.BatchNormalization)]
+    assert len(norms) == 1  # the one behind the ReLU

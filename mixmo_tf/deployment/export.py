@@ -65,7 +65,7 @@ def export(
 def _check(model, path, formats, litert_types, calibration_images):
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{path} exists; choose another folder to export to")
-    for each in formats:
+    for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     if "onnx" in formats:
         onnx.check(model)

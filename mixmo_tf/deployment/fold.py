@@ -16,6 +16,10 @@ from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.training import replicas
 
 _LINEAR = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
+_PLACES = (
+    "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format",
+    "use_bias",
+)  # fmt: skip
 
 
 def fold(model, members=False, fuse_batch_norm=False):
@@ -34,8 +38,8 @@ def fold(model, members=False, fuse_batch_norm=False):
         DeepEnsemble of them for a DeepEnsemble.
 
     Raises:
-        ValueError: if an encoder is not linear, or the ensemble averages probabilities and
-            `members` is False; the message says which.
+        ValueError: if an encoder is not linear, if the encoders are not alike, or if the
+            ensemble averages probabilities and `members` is False; the message says which.
     """
     if isinstance(model, DeepEnsemble):
         folded = [fold(each, members, fuse_batch_norm) for each in model.models]
@@ -115,8 +119,10 @@ def _plain_network(network, heads):
     """The network with one encoder, and `heads` of its heads; its weights are copies."""
     num_encoders = sum(name.startswith("image_") for name in network.input)
     num_members = network.output.shape[1]
-    for i in range(num_encoders):
-        _check_encoder(network, i)
+    geometry = _geometry(network, 0)
+    for i in range(1, num_encoders):
+        if _geometry(network, i) != geometry:
+            raise ValueError(f"encoders 0 and {i} of {network.name} differ: they cannot be folded")
 
     def call(layer, *args, **kwargs):
         return args[0][0] if layer.name == "mixing" else layer(*args, **kwargs)
@@ -142,14 +148,25 @@ def _join(plain, network, names, join):
     plain.get_layer(names[0]).set_weights(joined)
 
 
-def _check_encoder(network, member):
-    """Raises ValueError unless it is one convolution, with padding before it at most."""
+def _geometry(network, member):
+    """How an encoder's layers, one convolution with padding before it at most, place its kernel.
+
+    Raises:
+        ValueError: if there is more to it, so that it is not linear.
+    """
     last = network.get_layer(f"encoder_{member}")
-    encoder = keras.Model(network.input[f"image_{member}"], last.output)
-    others = [layer for layer in encoder.layers if layer is not last]
-    linear = isinstance(last, keras.layers.Conv2D) and last.activation is keras.activations.linear
-    if not linear or not all(isinstance(layer, _LINEAR) for layer in others):
+    layers = keras.Model(network.input[f"image_{member}"], last.output).layers
+    linear = isinstance(last, keras.layers.Conv2D) and _is_linear(last)
+    if not linear or not all(isinstance(each, _LINEAR) for each in layers if each is not last):
         raise ValueError(f"encoder_{member} of {network.name} is not linear: it cannot be folded")
+    return [
+        (type(each), {name: value for name, value in each.get_config().items() if name in _PLACES})
+        for each in layers
+    ]
+
+
+def _is_linear(convolution):
+    return convolution.activation is keras.activations.linear
 
 
 def _fused(network):
@@ -158,7 +175,8 @@ def _fused(network):
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             before = layer.input._keras_history.operation
-            if isinstance(before, keras.layers.Conv2D) and len(before._outbound_nodes) == 1:
+            used_once = len(before._outbound_nodes) == len(layer._inbound_nodes) == 1
+            if isinstance(before, keras.layers.Conv2D) and _is_linear(before) and used_once:
                 norm_after[before.name] = layer
     fused_away = {norm.name for norm in norm_after.values()}
 
@@ -181,11 +199,11 @@ def _fused(network):
 
 def _scaled(convolution, norm):
     """Kernel and bias of convolution and batch norm together."""
-    kernel, *bias = (w.astype(np.float64) for w in convolution.get_weights())
-    gamma, beta, mean, variance = (
-        v.numpy().astype(np.float64)
-        for v in (norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance)
+    kernel, *bias = (weight.astype(np.float64) for weight in convolution.get_weights())
+    mean, variance = (
+        v.numpy().astype(np.float64) for v in (norm.moving_mean, norm.moving_variance)
     )
+    gamma = norm.gamma.numpy() if norm.scale else 1.0
+    beta = norm.beta.numpy() if norm.center else 0.0
     scale = gamma / np.sqrt(variance + norm.epsilon)
-    bias = bias[0] if bias else 0.0
-    return [kernel * scale, beta + (bias - mean) * scale]
+    return [kernel * scale, beta + (sum(bias) - mean) * scale]

@@ -15,7 +15,7 @@ TYPES = ("float32", "float16", "int8")
 
 def check(model, types, calibration_images):
     """Raises ValueError unless `write` can do its work, for each of `types`."""
-    for each in types:
+    for each in types or [None]:
         arguments.one_of("a LiteRT file's type", each, TYPES)
     if "int8" in types and calibration_images is None:
         raise ValueError("a LiteRT file in int8 needs calibration images")
@@ -35,7 +35,8 @@ def write(model, file, type="float32", calibration_images=None):
 
     Raises:
         FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
-        ValueError: if an argument is wrong, or a network computes in 16 bits.
+        ValueError: if an argument is wrong, a network computes in 16 bits, or LiteRT lacks one
+            of its operations.
     """
     check(model, [type], calibration_images)
     path = new_file(file)
@@ -50,7 +51,12 @@ def write(model, file, type="float32", calibration_images=None):
             images = np.asarray(calibration_images)
             converter.representative_dataset = lambda: ([image[None]] for image in images)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        path.write_bytes(converter.convert())
+        try:
+            content = converter.convert()
+        except Exception as error:  # whatever an operation that LiteRT lacks makes it raise
+            reason = str(error).split("\n")[0]
+            raise ValueError(f"LiteRT cannot express the model: {reason}") from error
+    path.write_bytes(content)
 
 
 class LiteRTModel(ModelFile):

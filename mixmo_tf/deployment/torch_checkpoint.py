@@ -73,6 +73,7 @@ def save_torch_checkpoint(model, file):
     Raises:
         ImportError: unless the extra `torch` is installed.
         FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        OSError: if it cannot be written; nothing is left there.
         ValueError: if the published code has no such network.
     """
     torch = _torch()
@@ -87,6 +88,8 @@ def save_torch_checkpoint(model, file):
     try:
         torch.save({STATE: tensors}, partial)
         os.replace(partial, path)
+    except RuntimeError as error:  # PyTorch's, of a disk that is full
+        raise OSError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
     finally:
         partial.unlink(missing_ok=True)
 
