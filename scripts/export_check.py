@@ -48,11 +48,11 @@ class Images:
 
 
 def report(model, written, images):
-    """A table: size, accuracy and largest difference of each file that was written."""
+    """A table: each file's size, accuracy, and largest difference from the model's answers."""
     pixels, labels = images.for_check()
     expected = model.predict(pixels, batch_size=_BATCH, verbose=0)
     accuracy = np.mean(expected.argmax(axis=-1) == labels)
-    cells = [["", "size, MB", "accuracy, %", "largest difference"]]
+    cells = [["", "size, MB", "accuracy, %", "difference"]]
     cells.append(["the model", "", f"{100 * accuracy:.2f}", ""])
     for file in written:
         answers = _answers(file, pixels)
@@ -61,13 +61,11 @@ def report(model, written, images):
         name = "SavedModel" if file.is_dir() else file.name
         cells.append([name, _megabytes(file), f"{100 * accuracy:.2f}", f"{difference:.1e}"])
     judged = images.judged
-    return "\n".join(
-        [
-            f"On {len(labels):,} images of {judged.dataset}, {judged.split}, accuracy, and the "
-            "largest difference of a probability from the model's:",
-            *tables.aligned(cells),
-        ]
+    title = (
+        f"On {len(labels):,} images of {judged.dataset}, {judged.split}; difference: the largest "
+        "of a probability"
     )
+    return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
 
 
 def _answers(file, pixels):

@@ -25,7 +25,7 @@ def test_every_format_gives_the_models_answers(finished, tmp_path):
     assert (
         f"Wrote {output}, folded: uint8 images (n, 32, 32, 3) in; 10 class names" in result.stdout
     )
-    assert "On 360 images of digits, test, accuracy" in result.stdout
+    assert "On 360 images of digits, test; difference: " in result.stdout
     accuracy = json.loads((path / "metrics.json").read_text())["accuracy"]
     lines = {name: None for name in ("SavedModel", *FILES)}
     for name in lines:

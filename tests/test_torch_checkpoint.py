@@ -141,6 +141,18 @@ def test_what_is_wrong_is_one_line(tmp_path):
     checkpoint(tmp_path / "long.pt", {**state, "extra.weight": torch.zeros(3)})
     checkpoint(tmp_path / "wide.pt", {**state, "bn1.weight": torch.zeros(3)})
     checkpoint(tmp_path / "none.pt", {"fc.weight": torch.zeros(3, 3)})
+    nasty = {
+        "sparse": torch.ones(64).to_sparse(),
+        "complex": torch.ones(64, dtype=torch.complex64),
+        "whole": torch.ones(64, dtype=torch.int64),
+        "nan": torch.full((64,), torch.nan),
+    }
+    for name, tensor in nasty.items():
+        checkpoint(tmp_path / f"{name}_numbers.pt", {**state, "bn1.weight": tensor})
+    checkpoint(tmp_path / "scalar.pt", {**state, "list_conv1.0.weight": torch.tensor(1.0)})
+    checkpoint(tmp_path / "name.pt", {**state, "a\nb": torch.ones(3)})
+    checkpoint(tmp_path / "numbers.pt", {**state, 3: torch.ones(3)})
+    checkpoint(tmp_path / "nested.pt", {"model": state})
     (tmp_path / "there.keras").touch()
 
     def converts(name, output="x.keras", *flags):
@@ -153,12 +165,21 @@ def test_what_is_wrong_is_one_line(tmp_path):
         (converts("pickle4"), f"pickle4 is refused: {refused}"),
         *((converts(n), f"{n} is no PyTorch checkpoint") for n in ("text", "json", "empty")),
         (converts("half.pt"), "half.pt is no PyTorch checkpoint"),
-        (converts("other.pt"), "has no classifier_state_dict of tensors; it has state"),
-        (converts("list.pt"), "list.pt has no classifier_state_dict of tensors"),
+        (converts("other.pt"), "other.pt has no classifier_state_dict; it has state"),
+        (converts("list.pt"), "list.pt has no classifier_state_dict"),
         (converts("short.pt"), "short.pt: the state does not fit wide_resnet_10_1: missing: bn1.w"),
         (converts("long.pt"), "left over: extra.weight"),
         (converts("wide.pt"), "bn1.weight does not fit wide_resnet_10_1: (3,) there, (64,) here"),
-        (converts("none.pt"), "missing: conv1.weight, layer1.0.conv1.weight; it has fc.weight"),
+        (converts("none.pt"), "missing: conv1.weight, layer1.0.conv2.weight; it has fc.weight"),
+        *(
+            (converts(f"{n}_numbers.pt"), "bn1.weight is no array of floats: torch.")
+            for n in ("sparse", "complex", "whole")
+        ),
+        (converts("nan_numbers.pt"), "bn1.weight has values that are not finite"),
+        (converts("scalar.pt"), "no network of the published code: list_conv1.0.weight is ()"),
+        (converts("name.pt"), r"a weight has the name 'a\nb'"),
+        (converts("numbers.pt"), "a weight has the name 3"),
+        (converts("nested.pt"), "its classifier_state_dict is no dict of tensors"),
         (converts("away.pt"), f"there is no checkpoint at {tmp_path / 'away.pt'}"),
         (converts("whole.pt", "there.keras"), "there.keras exists; choose another file"),
         (converts("whole.pt", "no/x.keras"), f"there is no folder {tmp_path / 'no'} for x.keras"),

@@ -42,6 +42,11 @@ def test_a_plain_network_has_one_convolution_and_one_head():
     assert state["layer2.0.shortcut.0.weight"].shape == (32, 16, 1, 1)
 
 
+def test_more_than_ten_blocks_in_a_group(quick_weights):
+    state = torch_state(wide_resnet(70, 1, num_members=1, num_classes=5))
+    assert "layer3.10.conv2.weight" in state and "layer1.10.bn1.num_batches_tracked" in state
+
+
 def test_what_does_not_fit_is_listed_and_changes_nothing(reference):
     state = state_of(reference("wide_resnet_10_1_m2"))
     network = wide_resnet(10, 1, 2, 10)

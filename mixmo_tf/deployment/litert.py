@@ -1,5 +1,6 @@
 """LiteRT files (once TensorFlow Lite), for phones and small devices."""
 
+import pathlib
 import tempfile
 import warnings
 
@@ -67,7 +68,8 @@ class LiteRTModel(ModelFile):
     def _open(self, path):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
-            interpreter = tf.lite.Interpreter(path)
+            content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
+            interpreter = tf.lite.Interpreter(model_content=content)
         names = interpreter.get_signature_list()["serving_default"]
         self._answer = interpreter.get_signature_runner("serving_default")
         return names["inputs"], names["outputs"]

@@ -20,6 +20,7 @@ from mixmo_tf.deployment.model_file import new_file
 from mixmo_tf.model import MixMo
 
 STATE = "classifier_state_dict"
+_OF_PLAIN = "conv1.weight", "fc.weight"
 _PARALLEL = "module."  # what PyTorch's DataParallel puts before every name
 _PICKLES = b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"  # in a zip file, or alone
 
@@ -119,13 +120,31 @@ def read(file):
             f"{file} is refused: it holds code or objects{what}, not weights alone; "
             "nothing of it was executed"
         ) from None
-    state = content.get(STATE) if isinstance(content, dict) else None
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+    if not isinstance(content, dict) or STATE not in content:
         found = f"; it has {_some(content)}" if isinstance(content, dict) else ""
-        raise ValueError(f"{file} has no {STATE} of tensors{found}")
-    arrays = {name: tensor.to(torch.float32).numpy() for name, tensor in state.items()}
+        raise ValueError(f"{file} has no {STATE}{found}")
+    arrays = _arrays(file, content[STATE])
     if all(name.startswith(_PARALLEL) for name in arrays):
         return {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
+    return arrays
+
+
+def _arrays(file, state):
+    """A state's tensors as float32 arrays."""
+    torch = _torch()
+    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
+        raise ValueError(f"{file}: its {STATE} is no dict of tensors")
+    arrays = {}
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not name.isprintable():
+            raise ValueError(f"{file}: a weight has the name {name!r}")
+        plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
+        if not plain or not (tensor.is_floating_point() or name.endswith(torch_state.COUNTER)):
+            kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device}"
+            raise ValueError(f"{file}: {name} is no array of floats: {kind}")
+        arrays[name] = tensor.detach().to(torch.float32).numpy()
+        if not np.isfinite(arrays[name]).all():
+            raise ValueError(f"{file}: {name} has values that are not finite")
     return arrays
 
 
@@ -142,17 +161,20 @@ def build_network(state, image_size=None):
     Raises:
         ValueError: if the state lacks a layer that all published networks have.
     """
-    several = "list_conv1.0.weight" in state
-    encoder, head = ("list_conv1.0", "list_fc.0") if several else ("conv1", "fc")
-    needed = [f"{encoder}.weight", f"{head}.weight", "layer1.0.conv1.weight"]
-    if missing := [name for name in needed if name not in state]:
+    several = any(name.startswith("list_") for name in state)
+    encoder, head = ("list_conv1.0.weight", "list_fc.0.weight") if several else _OF_PLAIN
+    inner = "layer1.0.conv2.weight"
+    if missing := [name for name in (encoder, head, inner) if name not in state]:
         raise ValueError(
             f"no network of the published code: missing: {', '.join(missing)}; "
             f"it has {_some(state)}"
         )
-    filters, num_classes = len(state[needed[0]]), len(state[needed[1]])
-    num_members = _count(state, r"list_conv1\.(\d+)\.weight") if several else 1
-    width = max(1, len(state[needed[2]]) // filters)
+    for name, rank in ((encoder, 4), (head, 2), (inner, 4)):
+        if state[name].ndim != rank or not state[name].size:
+            raise ValueError(f"no network of the published code: {name} is {state[name].shape}")
+    filters, num_classes = len(state[encoder]), len(state[head])
+    width = max(1, len(state[inner]) // filters)
+    num_members = _count(state, r"list_(?:conv1|fc)\.(\d+)\..*") if several else 1
     common = {"num_members": num_members, "num_classes": num_classes}
     if _count(state, r"layer(\d+)\..*") == 4:
         shape = (image_size or 64, image_size or 64, 3)
@@ -169,8 +191,9 @@ def _count(state, pattern):
 
 def _some(names):
     """The first names, for a message."""
-    names = list(map(str, names))
-    return ", ".join(names[:5]) + (f", … ({len(names)})" if len(names) > 5 else "")
+    names = [name if str(name).isprintable() else repr(name) for name in names]
+    more = [f"… ({len(names)})"] if len(names) > 5 else []
+    return ", ".join([*map(str, names[:5]), *more]) or "nothing"
 
 
 def _torch():

@@ -8,9 +8,9 @@ import re
 import numpy as np
 
 _RENAMED = (  # our layers' names, and what the published code calls them
-    (r"group_(\d)_block_(\d)_conv_(\d)", r"layer\1.\2.conv\3"),
-    (r"group_(\d)_block_(\d)_norm_(\d)", r"layer\1.\2.bn\3"),
-    (r"group_(\d)_block_(\d)_shortcut", r"layer\1.\2.shortcut.0"),
+    (r"group_(\d)_block_(\d+)_conv_(\d)", r"layer\1.\2.conv\3"),
+    (r"group_(\d)_block_(\d+)_norm_(\d)", r"layer\1.\2.bn\3"),
+    (r"group_(\d)_block_(\d+)_shortcut", r"layer\1.\2.shortcut.0"),
     (r"norm", r"bn1"),
 )
 _OF_MEMBERS = (r"encoder_(\d+)", r"list_conv1.\1"), (r"head_(\d+)", r"list_fc.\1")
@@ -21,7 +21,7 @@ _BATCH_NORM = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
-_COUNTER = "num_batches_tracked"  # PyTorch's batch norm has it, and nothing depends on it
+COUNTER = "num_batches_tracked"  # PyTorch's batch norm has it, and nothing depends on it
 
 
 def load_torch_state(network, state):
@@ -36,7 +36,8 @@ def load_torch_state(network, state):
             them, and the network is as before.
     """
     variables = variables_by_torch_name(network)
-    arrays = {name: np.asarray(array) for name, array in state.items() if _COUNTER not in name}
+    counters = _counters(variables)
+    arrays = {name: np.asarray(array) for name, array in state.items() if name not in counters}
     missing, left_over = variables.keys() - arrays.keys(), arrays.keys() - variables.keys()
     if missing or left_over:
         raise ValueError(
@@ -66,9 +67,7 @@ def torch_state(network):
     state = {
         name: _to_torch_layout(v.numpy()) for name, v in variables_by_torch_name(network).items()
     }
-    means = [name for name in state if name.endswith("running_mean")]
-    counters = {name.replace("running_mean", _COUNTER): np.zeros((), np.int64) for name in means}
-    return {**state, **counters}
+    return {**state, **{name: np.zeros((), np.int64) for name in _counters(state)}}
 
 
 def variables_by_torch_name(network):
@@ -90,6 +89,12 @@ def variables_by_torch_name(network):
             if getattr(layer, name, None) is not None:
                 variables[f"{prefix}.{of_torch}"] = getattr(layer, name)
     return variables
+
+
+def _counters(names):
+    """The names of the counters that go with the names of a state's weights."""
+    mean = _BATCH_NORM["moving_mean"]
+    return {f"{name.removesuffix(mean)}{COUNTER}" for name in names if name.endswith(mean)}
 
 
 def to_keras_layout(array):
