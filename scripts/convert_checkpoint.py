@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags
 
 from mixmo_tf.deployment import torch_checkpoint
-from mixmo_tf.deployment.model_file import new_file
+from mixmo_tf.deployment.outputs import new_file
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training import checkpoints
 
@@ -38,7 +38,9 @@ flags.DEFINE_list(
     "PreActResNet.",
 )
 flags.DEFINE_list("std", None, "Per channel, of pixels scaled to [0, 1]; as --mean.")
-flags.DEFINE_enum("ensemble", "logits", ENSEMBLES, "What the .keras model averages.")
+flags.DEFINE_enum(
+    "ensemble", None, ENSEMBLES, "What the .keras model averages; if not set, logits."
+)
 flags.mark_flags_as_required(["input", "output"])
 
 
@@ -47,21 +49,39 @@ def main(arguments):
         sys.exit(f"convert_checkpoint.py: unknown argument {arguments[1]}; flags start with --")
     try:
         output = new_file(FLAGS.output)
-        if output.suffix == ".keras":
-            model = torch_checkpoint.load_torch_checkpoint(
-                FLAGS.input,
-                FLAGS.image_size,
-                per_channel("mean"),
-                per_channel("std"),
-                FLAGS.ensemble,
-            )
-            checkpoints.save_model(model, output)
-        else:
-            model = checkpoints.load_model(FLAGS.input, compile=False)
-            torch_checkpoint.save_torch_checkpoint(model, output)
+        model = from_torch(output) if output.suffix == ".keras" else to_torch(output)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"convert_checkpoint.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("convert_checkpoint.py: ended by SIGINT")
     print(described(model, output))
+
+
+def from_torch(output):
+    """Makes the .keras file of a checkpoint; returns its model."""
+    model = torch_checkpoint.load_torch_checkpoint(
+        FLAGS.input,
+        FLAGS.image_size,
+        per_channel("mean"),
+        per_channel("std"),
+        FLAGS.ensemble or "logits",
+    )
+    checkpoints.save_model(model, output)
+    return model
+
+
+def to_torch(output):
+    """Makes the checkpoint of a .keras file; returns its model.
+
+    Raises:
+        ValueError: if a flag is set that says nothing here.
+    """
+    for name in ("image_size", "mean", "std", "ensemble"):
+        if FLAGS[name].value is not None:
+            raise ValueError(f"--{name} is for an --output that ends in .keras")
+    model = checkpoints.load_model(FLAGS.input, compile=False)
+    torch_checkpoint.save_torch_checkpoint(model, output)
+    return model
 
 
 def per_channel(name):

@@ -6,14 +6,13 @@
 Several models, separated by commas, become one, a deep ensemble. The members are folded into a
 plain network with the same outputs, unless --nofold, or --members, which keeps their heads.
 
-The folder is itself the SavedModel; beside it are model.onnx, a model_TYPE.tflite for each
+The folder is itself the SavedModel; beside it are model.onnx, a model_DTYPE.tflite for each
 --litert, class_names.txt, and model.json, which says what all of them take and give: uint8
 images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
 `member_probabilities` and `member_logits` (n, M, C).
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -24,15 +23,16 @@ import model_flags
 import tensorflow as tf
 from absl import app, flags, logging
 
-from mixmo_tf import deployment
+from mixmo_tf import DeepEnsemble, deployment
 from mixmo_tf.deployment import litert
+from mixmo_tf.deployment.outputs import new_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "format", ["saved_model"], "Formats, with commas: saved_model, onnx (extra onnx), litert."
 )
 flags.DEFINE_list(
-    "litert", list(litert.TYPES), "Types of the LiteRT files' weights: float32, float16, int8."
+    "litert", list(litert.DTYPES), "Weights of the LiteRT files: float32, float16, int8."
 )
 flags.DEFINE_string(
     "output_dir", None, "New folder to write; exported beside a single model if not set."
@@ -66,16 +66,13 @@ def export():
     """Loads, folds, writes and checks."""
     files = model_flags.only_group()
     output = output_folder(files)
+    if not FLAGS.fold and (FLAGS.members or FLAGS.fuse_batch_norm):
+        raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
     model = model_flags.load_as_one(files)
-    images = export_check.Images(files, model) if needs_images() else None
+    images = export_check.find_images(files, model) if needs_images() else None
     exported, how = folded(model) if FLAGS.fold else (model, "not folded")
-    written = deployment.export(
-        exported,
-        output,
-        FLAGS.format,
-        FLAGS.litert,
-        images.for_calibration() if needs_calibration() else None,
-    )
+    calibration = export_check.for_calibration(images) if needs_calibration() else None
+    written = deployment.export(exported, output, FLAGS.format, FLAGS.litert, calibration)
     height, width, channels = model.image_shape
     named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
     print(f"Wrote {output}, {how}: uint8 images (n, {height}, {width}, {channels}) in{named}.")
@@ -88,22 +85,22 @@ def output_folder(files):
 
     Raises:
         ValueError: if it is not said, and there are several models.
-        FileExistsError: if it is there.
+        FileExistsError: if there is anything.
     """
     if len(files) > 1 and not FLAGS.output_dir:
         raise ValueError("several models need an --output_dir")
     beside = files[0] if files[0].is_dir() else files[0].parent
-    output = pathlib.Path(FLAGS.output_dir or beside / "exported").expanduser()
-    if output.exists() and (output.is_file() or any(output.iterdir())):
-        raise FileExistsError(f"{output} exists; choose another --output_dir")
-    return output
+    return new_folder(FLAGS.output_dir or beside / "exported")
 
 
 def folded(model):
-    """The model folded, and in words what became of its members."""
-    members = FLAGS.members or model.ensemble == "probabilities"
-    how = "folded, heads kept" if members else "folded"
-    return deployment.fold(model, members, FLAGS.fuse_batch_norm), how
+    """The model folded, and in words how; heads are kept where probabilities are averaged."""
+    if isinstance(model, DeepEnsemble):
+        models, how = zip(*map(folded, model.models))
+        return DeepEnsemble(list(models), ensemble=model.ensemble), max(how, key=len)
+    kept = model.num_members > 1 and (FLAGS.members or model.ensemble == "probabilities")
+    how = "folded, heads kept" if kept else "folded"
+    return deployment.fold(model, kept, FLAGS.fuse_batch_norm), how
 
 
 def needs_calibration():

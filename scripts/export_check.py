@@ -20,58 +20,47 @@ flags.DEFINE_integer(
 _BATCH = 50
 
 
-class Images:
-    """The images of the models' run, or those that flags name.
+def find_images(files, model):
+    """The images of the models' run, or those that flags name, as `judged_data.Images`.
 
     Args:
         files: list of pathlib.Path of the models.
         model: the model, or the ensemble, that they are.
 
     Raises:
-        ValueError: if no dataset is known, or it does not fit the model.
+        ValueError: if no dataset is known, it is not there, or it does not fit the model.
     """
+    try:
+        images, _ = judged_data.find(files, model)
+        judged_data.check(images, model)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{error}; or --check_images=0, without int8") from None
+    return images
 
-    def __init__(self, files, model):
-        try:
-            self.judged, _ = judged_data.find(files, model)
-        except ValueError as error:
-            raise ValueError(f"{error}; or --check_images=0, without int8") from None
-        judged_data.check(self.judged, model)
 
-    def for_check(self):
-        """uint8 (N, H, W, channels) and labels (N,), evenly over the split."""
-        return _some(self.judged, FLAGS.check_images)
-
-    def for_calibration(self):
-        """uint8 (N, H, W, channels), of the training images, never of those that are judged."""
-        return _some(self.judged._replace(split="train"), FLAGS.calibration_images)[0]
+def for_calibration(images):
+    """uint8 (N, H, W, channels) of the dataset's training images."""
+    return _some(images._replace(split="train"), FLAGS.calibration_images)[0]
 
 
 def report(model, written, images):
     """A table: each file's size, accuracy, and largest difference from the model's answers."""
-    pixels, labels = images.for_check()
+    pixels, labels = _some(images, FLAGS.check_images)
     expected = model.predict(pixels, batch_size=_BATCH, verbose=0)
     accuracy = np.mean(expected.argmax(axis=-1) == labels)
     cells = [["", "size, MB", "accuracy, %", "difference"]]
     cells.append(["the model", "", f"{100 * accuracy:.2f}", ""])
     for file in written:
-        answers = _answers(file, pixels)
+        answers = deployment.load(file).predict(pixels, batch_size=_BATCH, verbose=0)
         accuracy = np.mean(answers.argmax(axis=-1) == labels)
         difference = np.abs(answers - expected).max()
         name = "SavedModel" if file.is_dir() else file.name
         cells.append([name, _megabytes(file), f"{100 * accuracy:.2f}", f"{difference:.1e}"])
-    judged = images.judged
     title = (
-        f"On {len(labels):,} images of {judged.dataset}, {judged.split}; difference: the largest "
+        f"On {len(labels):,} images of {images.dataset}, {images.split}; difference: the largest "
         "of a probability"
     )
     return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
-
-
-def _answers(file, pixels):
-    exported = deployment.load(file)
-    options = {"verbose": 0} if file.is_dir() else {}
-    return exported.predict(pixels, batch_size=_BATCH, **options)
 
 
 def _some(images, count):

@@ -1,7 +1,10 @@
 """Runs the scripts as a user does, for the tests."""
 
+import contextlib
 import json
 import pathlib
+import resource
+import signal
 import subprocess
 import sys
 
@@ -57,3 +60,14 @@ def assert_same_weights(file, other_file):
     models = map(keras.saving.load_model, (file, other_file))
     variables = [[*model.variables, *model.optimizer.variables] for model in models]
     assert all((ours.numpy() == theirs.numpy()).all() for ours, theirs in zip(*variables))
+
+
+@contextlib.contextmanager
+def full_disk(size):
+    """Makes files end at `size` bytes, as they do where the disk is full."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)

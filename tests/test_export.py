@@ -4,10 +4,11 @@ import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from conftest import tiny_model
-from scripts_at_work import call, run
+from scripts_at_work import call, full_disk, run
 
 import mixmo_tf
 from mixmo_tf import deployment
@@ -59,7 +60,7 @@ def test_members_and_what_is_wrong(finished, tmp_path):
         ([*flags, "--members"], None),
         ([*flags, "--nofold", f"--output_dir={tmp_path / 'unfolded'}"], None),
         ([*flags, "--ensemble=probabilities", f"--output_dir={tmp_path / 'heads'}"], None),
-        (flags, f"{model / 'exported'} exists; choose another --output_dir"),
+        (flags, f"{model / 'exported'} exists; choose another folder"),
         ([*flags, f"--output_dir={tmp_path / 'there'}"], "there exists; choose another"),
         ([*flags, "--format=coreml", f"--output_dir={tmp_path / 'x'}"], "must be one of saved_m"),
         ([*flags, "--format=litert", "--litert=int4", f"--output_dir={tmp_path / 'x'}"], "int4"),
@@ -76,6 +77,9 @@ def test_members_and_what_is_wrong(finished, tmp_path):
             [f"--model={alone}", "--format=litert", "--litert=float32", *bfloat16],
             "a LiteRT file is for networks that compute in float32",
         ),
+        ([*flags, "--nofold", "--members", f"--output_dir={tmp_path / 'x'}"], "--nofold not to"),
+        ([*flags, "--format=", f"--output_dir={tmp_path / 'x'}"], "format must be one of saved_"),
+        ([*flags, "--dataset=image_folder:/no", f"--output_dir={tmp_path / 'x'}"], "without int8"),
         ([f"--model={tmp_path / 'none.keras'}"], "there is no model at"),
     ]
     endings, printed = call("export", *(flags for flags, _ in calls))
@@ -96,10 +100,63 @@ def test_members_and_what_is_wrong(finished, tmp_path):
     assert not (tmp_path / "x").exists() and not (tmp_path / "exported").exists()
 
 
+def test_a_deep_ensemble_keeps_heads_where_probabilities_are_averaged(finished, tmp_path):
+    path, _, _ = finished
+    model = mixmo_tf.load(path)
+    for name, ensemble in (("logits", "logits"), ("a", "probabilities"), ("b", "probabilities")):
+        model.ensemble = ensemble
+        model.save(tmp_path / f"{name}.keras")
+    flags = ["--check_images=0", "--ensemble=logits"]
+    of_heads = [f"--model={tmp_path / 'a.keras'},{tmp_path / 'b.keras'}", *flags]
+    calls = [
+        [*of_heads, f"--output_dir={tmp_path / 'heads'}"],
+        [*of_heads, "--nofold", f"--output_dir={tmp_path / 'unfolded'}"],
+    ]
+    endings, printed = call("export", *calls)
+    assert endings == [None, None] and printed.count("folded, heads kept") == 1
+    images = mixmo_tf.data.load_arrays("digits", "test")[0][:20]
+    ours, theirs = (
+        mixmo_tf.load(tmp_path / name).predict(images, verbose=0) for name in ("heads", "unfolded")
+    )
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
 def test_nothing_is_left_where_writing_fails(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/x: "):
         deployment.export(tiny_model(), tmp_path / "file" / "x", ["saved_model"])
     with pytest.raises(ValueError, match="format must be one of saved_model, onnx, litert, got"):
         deployment.export(tiny_model(), tmp_path / "x", ["coreml"])
+    with pytest.raises(ValueError, match="a Sequential cannot be exported"):
+        deployment.export(keras.Sequential(), tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    images = np.zeros((2, 16, 16, 3), np.uint8)
+    for formats in (["saved_model"], ["onnx"], ["litert"]):
+        with full_disk(1_000), pytest.raises(OSError) as error:
+            deployment.export(tiny_model(), tmp_path / "x", formats, calibration_images=images)
+        message = str(error.value)
+        assert message.startswith(f"cannot write {tmp_path}/x: ") and "partial-" not in message
+        assert "{{" not in message and "\n" not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_there_stays(tmp_path):
+    (tmp_path / "partial-x").mkdir()
+    (tmp_path / "partial-x" / "notes").touch()
+    (tmp_path / "link").symlink_to(tmp_path / "target")
+    model = tiny_model()
+    for name in ("x", "link"):
+        deployment.export(model, tmp_path / name, ["litert"], ["float32", "float32"])
+        assert (tmp_path / name / "model_float32.tflite").is_file()
+        with pytest.raises(FileExistsError, match="exists; choose another folder"):
+            deployment.export(model, tmp_path / name)
+    assert (tmp_path / "partial-x" / "notes").is_file()
+    with pytest.raises(
+        ValueError, match="x has no SavedModel; load one of its files: model_float32"
+    ):
+        mixmo_tf.load(tmp_path / "x")
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"partial-x", "x", "link", "target"}

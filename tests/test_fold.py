@@ -120,20 +120,16 @@ def test_what_cannot_be_folded_is_refused():
     images = IMAGES[:, :16, :16]
     np.testing.assert_allclose(fold(model, members=True)(images), model(images), atol=1e-5)
 
-    bent = custom_network("bent", lambda member: {"kernel_size": 3, "activation": "relu"})
-    with pytest.raises(ValueError, match="encoder_0 of bent is not linear"):
-        fold(mixmo_tf.MixMo(bent))
-    odd = custom_network("odd", lambda member: {"kernel_size": 1 + 2 * member})
-    with pytest.raises(ValueError, match="encoders 0 and 1 of odd differ"):
-        fold(mixmo_tf.MixMo(odd))
+    with pytest.raises(ValueError, match="a Sequential cannot be folded"):
+        fold(keras.Sequential())
 
 
-def custom_network(name, encoder_arguments):
+def conv(name, **arguments):
+    return keras.layers.Conv2D(4, 3, padding="same", name=name, **arguments)
+
+
+def custom_network(encoder):
     """Two members; in the core, batch norm behind a ReLU, and one without scale behind none."""
-
-    def encoder(member, image):
-        arguments = {"padding": "same", "name": f"encoder_{member}"} | encoder_arguments(member)
-        return keras.layers.Conv2D(4, **arguments)(image)
 
     def core(x):
         x = keras.layers.Conv2D(5, 3, activation="relu")(x)
@@ -141,11 +137,38 @@ def custom_network(name, encoder_arguments):
         x = keras.layers.BatchNormalization(scale=False, center=False)(x)
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return networks.members.build(name, encoder, core, 2, 4, (16, 16, 3), "he_normal")
+    return networks.members.build("custom", encoder, core, 2, 4, (16, 16, 3), "he_normal")
+
+
+@pytest.mark.parametrize(
+    "encoder, message",
+    [
+        (lambda i, x: conv(f"encoder_{i}", activation="relu")(x), "encoder_0 .* is not linear"),
+        (lambda i, x: conv(f"encoder_{i}")(keras.layers.ReLU()(x)), "encoder_0 .* is not linear"),
+        (lambda i, x: keras.layers.ReLU()(conv(f"encoder_{i}")(x)), "encoder_0 .* is not linear"),
+        (lambda i, x: conv(None)(conv(f"encoder_{i}")(x)), "encoder_0 .* is not linear"),
+        (lambda i, x: conv(f"encoder_{i}", dilation_rate=1 + i)(x), "encoders 0 and 1 .* differ"),
+        (lambda i, x: conv(f"encoder_{i}", use_bias=i == 0)(x), "encoders 0 and 1 .* differ"),
+    ],
+)
+def test_encoders_that_cannot_be_folded_are_refused(encoder, message):
+    model = mixmo_tf.MixMo(custom_network(encoder))
+    for members in (False, True):
+        with pytest.raises(ValueError, match=message):
+            fold(model, members=members)
+
+
+def test_heads_that_are_not_linear_are_kept_only():
+    network = custom_network(lambda i, x: conv(f"encoder_{i}")(x))
+    network.get_layer("head_1").activation = keras.activations.tanh
+    model, images = mixmo_tf.MixMo(shaken(network)), IMAGES[:, :16, :16]
+    with pytest.raises(ValueError, match="head_1 of custom is not linear: keep the heads"):
+        fold(model)
+    np.testing.assert_allclose(fold(model, members=True)(images), model(images), atol=1e-5)
 
 
 def test_encoders_with_biases_and_batch_norm_that_cannot_be_fused():
-    network = shaken(custom_network("custom", lambda member: {"kernel_size": 3}))
+    network = shaken(custom_network(lambda i, x: conv(f"encoder_{i}")(x)))
     model, images = mixmo_tf.MixMo(network), IMAGES[:, :16, :16]
     fused = fold(model, fuse_batch_norm=True)
     np.testing.assert_allclose(fused(images), model(images), atol=1e-5)

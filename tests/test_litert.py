@@ -15,14 +15,14 @@ def trained(pixels_and_labels):
     return model, images
 
 
-def test_each_type_answers_like_the_model(tmp_path, trained):
+def test_each_dtype_answers_like_the_model(tmp_path, trained):
     model, images = trained
     expected = model.predict(images, verbose=0)
     assert np.ptp(expected) > 0.1
-    for type, tolerance in (("float32", 1e-5), ("float16", 5e-3), ("int8", 0.1)):
-        file = tmp_path / f"{type}.tflite"
-        calibration = images if type == "int8" else None
-        litert.write(fold(model), file, type, calibration)
+    for dtype, tolerance in (("float32", 1e-5), ("float16", 5e-3), ("int8", 0.1)):
+        file = tmp_path / f"{dtype}.tflite"
+        calibration = images if dtype == "int8" else None
+        litert.write(fold(model), file, dtype, calibration)
         answers = mixmo_tf.load(file).predict(images, batch_size=16)
         np.testing.assert_allclose(answers, expected, atol=tolerance)
     steps = 256 * answers  # the last are int8's
@@ -32,20 +32,20 @@ def test_each_type_answers_like_the_model(tmp_path, trained):
     np.testing.assert_allclose(answers, expected, atol=1e-5)
 
 
-def test_types_take_less_room(tmp_path):
+def test_smaller_weights_take_less_room(tmp_path):
     model = mixmo_tf.MixMo(mixmo_tf.networks.wide_resnet(10, 2, 1, 4), mixing=None)
     images = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3)).astype(np.uint8)
     sizes = {}
-    for type in litert.TYPES:
-        litert.write(model, tmp_path / type, type, images)
-        sizes[type] = (tmp_path / type).stat().st_size
+    for dtype in litert.DTYPES:
+        litert.write(model, tmp_path / dtype, dtype, images)
+        sizes[dtype] = (tmp_path / dtype).stat().st_size
     assert sizes["float16"] < 0.6 * sizes["float32"] and sizes["int8"] < 0.4 * sizes["float32"]
 
 
 def test_bad_input_is_named(tmp_path, trained):
     model, images = trained
     file = tmp_path / "x.tflite"
-    with pytest.raises(ValueError, match="type must be one of float32, float16, int8, got 'int4'"):
+    with pytest.raises(ValueError, match="dtype must be one of float32, float16, int8, got 'int4'"):
         litert.write(model, file, "int4")
     with pytest.raises(ValueError, match="int8 needs calibration images"):
         litert.write(model, file, "int8")
@@ -65,10 +65,17 @@ def test_bad_input_is_named(tmp_path, trained):
         mixmo_tf.load(tmp_path / "none.tflite")
 
 
-def test_a_batch_must_be_pixels(tmp_path, trained):
+def test_images_and_calibration_images_are_checked(tmp_path, trained):
     model, images = trained
     model.export(tmp_path / "x.tflite", format="litert")
     loaded = mixmo_tf.load(tmp_path / "x.tflite")
-    for wrong in (images / 255, images[:0]):
-        with pytest.raises(ValueError, match="images must be uint8, one or more, got"):
+    for wrong in (images[:0], images[0], images[:, :8], images[..., :1]):
+        with pytest.raises(
+            ValueError, match=r"images must have the shape \(n, 16, 16, 3\), n >= 1"
+        ):
             loaded.predict(wrong)
+    expected = loaded.predict(images, batch_size=None, verbose=0)
+    np.testing.assert_array_equal(loaded.predict(images + 0.4), expected)  # floats are rounded
+    for wrong in (images[:0], images[:, :8], images / 255):
+        with pytest.raises(ValueError, match=r"must be uint8 \(n, 16, 16, 3\), got"):
+            litert.write(model, tmp_path / "y.tflite", "int8", wrong)

@@ -2,6 +2,7 @@ import bare_python
 import numpy as np
 import pytest
 from conftest import tiny_model
+from scripts_at_work import full_disk
 
 import mixmo_tf
 from mixmo_tf.deployment import fold
@@ -57,6 +58,8 @@ def test_bad_input_is_named(tmp_path, monkeypatch):
         model.export(file, format="onnx")
     with pytest.raises(ValueError, match="model.onnx is no readable ONNX file: "):
         mixmo_tf.load(file)
+    with full_disk(1_000), pytest.raises(OSError, match=f"cannot write {tmp_path}/x.onnx: "):
+        model.export(tmp_path / "x.onnx", format="onnx")
     set_precision(model.network, "mixed_bfloat16")
     with pytest.raises(ValueError, match="an ONNX file is for networks that compute in float32"):
         model.export(tmp_path / "x.onnx", format="onnx")

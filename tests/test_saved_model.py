@@ -1,14 +1,13 @@
 """The SavedModel answers where only TensorFlow can be imported, with the model's numbers."""
 
 import pathlib
-import resource
-import signal
 
 import bare_python
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
+from scripts_at_work import full_disk
 
 import mixmo_tf
 
@@ -95,16 +94,6 @@ def test_bad_arguments_are_named(tmp_path):
         model.export(tmp_path / "x", format="torch")
     with pytest.raises(OSError, match=f"cannot write {tmp_path}/file/x: "):
         model.export(tmp_path / "file" / "x")
-    limit_files(10_000)
-    try:
-        with pytest.raises(OSError, match=f"cannot write {tmp_path}/x: "):
-            model.export(tmp_path / "x")
-    finally:
-        limit_files(resource.RLIM_INFINITY)
+    with full_disk(10_000), pytest.raises(OSError, match=f"cannot write {tmp_path}/x: "):
+        model.export(tmp_path / "x")
     assert [p.name for p in pathlib.Path(tmp_path).iterdir()] == ["file"]
-
-
-def limit_files(size):
-    """Makes files end at `size` bytes, as a full disk does."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import REFERENCE, tiny_model
-from scripts_at_work import call
+from scripts_at_work import call, full_disk
 
 import mixmo_tf
 from mixmo_tf.deployment import fold, load_torch_checkpoint, save_torch_checkpoint
@@ -101,7 +101,7 @@ def test_a_folded_network_is_a_plain_checkpoint(tmp_path):
     model = mixmo_tf.MixMo(mixmo_tf.networks.preact_resnet18(1, 2, 5, (32, 32, 3), filters=4))
     save_torch_checkpoint(fold(model), tmp_path / "plain.pt")
     plain = load_torch_checkpoint(
-        tmp_path / "plain.pt", image_size=32, mean=[0.1, 0.2, 0.3], std=[0.4, 0.5, 0.6]
+        tmp_path / "plain.pt", image_size=32, mean=np.array([0.1, 0.2, 0.3]), std=[0.4, 0.5, 0.6]
     )
     assert plain.num_members == 1 and plain.mean == (0.1, 0.2, 0.3) and plain.std[2] == 0.6
     plain.mean, plain.std = model.mean, model.std
@@ -111,8 +111,14 @@ def test_a_folded_network_is_a_plain_checkpoint(tmp_path):
         save_torch_checkpoint(fold(model, members=True), tmp_path / "heads.pt")
     with pytest.raises(ValueError, match="holds one network, a DeepEnsemble has several"):
         save_torch_checkpoint(mixmo_tf.DeepEnsemble([model, plain]), tmp_path / "two.pt")
+    with pytest.raises(ValueError, match="no bias in group_1_block_0_conv_1: is batch norm fused"):
+        save_torch_checkpoint(fold(model, fuse_batch_norm=True), tmp_path / "fused.pt")
     with pytest.raises(ValueError, match="the published code has no"):
         save_torch_checkpoint(tiny_model(), tmp_path / "tiny.pt")
+    with full_disk(10_000), pytest.raises(OSError, match=f"cannot write {tmp_path}/full.pt: "):
+        save_torch_checkpoint(model, tmp_path / "full.pt")
+    with pytest.raises(ValueError, match="image_size must be >= 1, got 0"):
+        load_torch_checkpoint(tmp_path / "plain.pt", image_size=0)
     assert [path.name for path in tmp_path.iterdir()] == ["plain.pt"]
 
 
@@ -160,7 +166,7 @@ def test_what_is_wrong_is_one_line(tmp_path):
 
     refused = "it holds code or objects"
     cases = [
-        (converts("code.pt"), f"code.pt is refused: {refused} (posix.mkdir), not weights alone"),
+        (converts("code.pt"), f"code.pt is refused: {refused} (posix.mkdir), not weights"),
         (converts("pickle2"), f"pickle2 is refused: {refused} (posix.mkdir)"),
         (converts("pickle4"), f"pickle4 is refused: {refused}"),
         *((converts(n), f"{n} is no PyTorch checkpoint") for n in ("text", "json", "empty")),
@@ -185,6 +191,7 @@ def test_what_is_wrong_is_one_line(tmp_path):
         (converts("whole.pt", "no/x.keras"), f"there is no folder {tmp_path / 'no'} for x.keras"),
         (converts("whole.pt", "x.keras", "--mean=1,2"), "--mean must be three numbers, got 1,2"),
         (converts("whole.pt", "x.keras", "--std=a,b,c"), "--std must be three numbers, got a,b,c"),
+        (converts("whole.pt", "x.pt", "--mean=1,2,3"), "--mean is for an --output that ends in"),
         (converts("whole.pt", "x.pt"), "whole.pt is no readable .keras file"),
     ]
     endings, _ = call("convert_checkpoint", *(flags for flags, _ in cases))

@@ -58,6 +58,8 @@ def read(name, split, image_size=None):
     folder = train_folder
     if split == "test":
         folder = root / "val"
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{root} has no val folder, so no test images")
         _check_classes(folder, train_folder, class_names)
     paths, labels = _list_images(folder, class_names)
     decode = _decoder(image_size)

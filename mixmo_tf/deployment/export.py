@@ -1,18 +1,14 @@
 """A trained model for use without this package: one folder, in it a file per format."""
 
-import pathlib
-import shutil
-
-import tensorflow as tf
-
 from mixmo_tf import arguments
 from mixmo_tf.deployment import litert, onnx, saved_model, signature
+from mixmo_tf.deployment.outputs import at_once, new_folder
 
 FORMATS = ("saved_model", "onnx", "litert")
 
 
 def export(
-    model, path, formats=("saved_model",), litert_types=litert.TYPES, calibration_images=None
+    model, path, formats=("saved_model",), litert_dtypes=litert.DTYPES, calibration_images=None
 ):
     """Writes a folder that is itself the SavedModel, and holds the other formats' files.
 
@@ -20,10 +16,10 @@ def export(
     `class_names.txt`, a line per class, if the model knows them.
 
     Args:
-        model: Ensemble, that is a MixMo, FoldedModel or DeepEnsemble.
+        model: MixMo, FoldedModel or DeepEnsemble.
         path: folder that is created; it must not exist, or be empty.
         formats: list of `FORMATS`.
-        litert_types: list of `litert.TYPES`, a file each.
+        litert_dtypes: list of `litert.DTYPES`, a file each.
         calibration_images: uint8 (N, H, W, channels), for LiteRT's int8.
 
     Returns:
@@ -35,39 +31,34 @@ def export(
         ValueError: if a format is unknown, or not for this model.
         OSError: if it cannot be written; nothing is left there.
     """
-    path = pathlib.Path(path).expanduser()
-    _check(model, path, formats, litert_types, calibration_images)
-    partial = path.with_name(f"partial-{path.name}")
-    shutil.rmtree(partial, ignore_errors=True)
+    path = new_folder(path)
+    _check(model, formats, litert_dtypes, calibration_images)
+    names = []
     try:
-        partial.mkdir(parents=True)
-        names = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from error
+    with at_once(path) as folder:
+        folder.mkdir()
         if "saved_model" in formats:
-            saved_model.write(model, partial)
+            saved_model.write(model, folder)
             names.append("")
         if "onnx" in formats:
             names.append("model.onnx")
-            onnx.write(model, partial / names[-1])
-        if "litert" in formats:
-            for each in litert_types:
-                names.append(f"model_{each}.tflite")
-                litert.write(model, partial / names[-1], each, calibration_images)
-        signature.write_description(model, partial)
-        partial.replace(path)
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or getattr(error, "message", error)
-        raise OSError(f"cannot write {path}: {reason}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            onnx.write(model, folder / names[-1])
+        for dtype in dict.fromkeys(litert_dtypes) if "litert" in formats else ():
+            names.append(f"model_{dtype}.tflite")
+            litert.write(model, folder / names[-1], dtype, calibration_images)
+        signature.write_description(model, folder)
     return [path / name for name in names]
 
 
-def _check(model, path, formats, litert_types, calibration_images):
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise FileExistsError(f"{path} exists; choose another folder to export to")
+def _check(model, formats, litert_dtypes, calibration_images):
+    if not getattr(model, "networks", ()):
+        raise ValueError(f"a {type(model).__name__} cannot be exported, a MixMo can")
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     if "onnx" in formats:
         onnx.check(model)
     if "litert" in formats:
-        litert.check(model, litert_types, calibration_images)
+        litert.check(model, litert_dtypes, calibration_images)

@@ -15,7 +15,7 @@ from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.training import replicas
 
-_LINEAR = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
+_PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
 _PLACES = (
     "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format",
     "use_bias",
@@ -38,12 +38,14 @@ def fold(model, members=False, fuse_batch_norm=False):
         DeepEnsemble of them for a DeepEnsemble.
 
     Raises:
-        ValueError: if an encoder is not linear, if the encoders are not alike, or if the
-            ensemble averages probabilities and `members` is False; the message says which.
+        ValueError: if an encoder or a head is not linear, if the encoders are not alike, or if
+            the ensemble averages probabilities and `members` is False; the message says which.
     """
     if isinstance(model, DeepEnsemble):
         folded = [fold(each, members, fuse_batch_norm) for each in model.models]
         return DeepEnsemble(folded, ensemble=model.ensemble)
+    if not isinstance(getattr(model, "network", None), keras.Model):
+        raise ValueError(f"a {type(model).__name__} cannot be folded, a MixMo can")
     if model.num_members > 1 and model.ensemble != "logits" and not members:
         raise ValueError(
             "an ensemble that averages probabilities is no plain network: fold it with "
@@ -115,68 +117,99 @@ class FoldedModel(Ensemble):
         return cls(network, **config)
 
 
-def _plain_network(network, heads):
-    """The network with one encoder, and `heads` of its heads; its weights are copies."""
-    num_encoders = sum(name.startswith("image_") for name in network.input)
-    num_members = network.output.shape[1]
-    geometry = _geometry(network, 0)
-    for i in range(1, num_encoders):
-        if _geometry(network, i) != geometry:
-            raise ValueError(f"encoders 0 and {i} of {network.name} differ: they cannot be folded")
+def _plain_network(network, kept):
+    """The network with one encoder, and the heads numbered `kept`; its weights are copies."""
+    encoders, heads = _encoders(network), _heads(network, needed=len(kept))
 
     def call(layer, *args, **kwargs):
         return args[0][0] if layer.name == "mixing" else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(network, call_function=call)
     image = {"image_0": copy.input["image_0"]}
-    logits = [copy.get_layer(f"head_{i}").output for i in heads]
+    logits = [_logits(copy)[i] for i in kept]
     plain = keras.Model(image, keras.ops.stack(logits, axis=1), name=network.name)
     for layer in plain.layers:
         if layer.weights:
             layer.set_weights(network.get_layer(layer.name).get_weights())
-
-    _join(plain, network, [f"encoder_{i}" for i in range(num_encoders)], np.sum)
-    if len(heads) < num_members:
-        _join(plain, network, [f"head_{i}" for i in range(num_members)], np.mean)
+    _join(plain, encoders, np.sum)
+    _join(plain, heads, np.mean)
     return plain
 
 
-def _join(plain, network, names, join):
-    """Gives the first of the named layers the sum or the mean of all their weights."""
-    weights = zip(*(network.get_layer(name).get_weights() for name in names))
-    joined = [join(arrays, axis=0, dtype=np.float64) for arrays in weights]
-    plain.get_layer(names[0]).set_weights(joined)
+def _join(plain, layers, join):
+    """Gives the plain network's layer, named as the first, the sum or mean of all weights."""
+    if layers:
+        weights = zip(*(layer.get_weights() for layer in layers))
+        joined = [join(arrays, axis=0, dtype=np.float64) for arrays in weights]
+        plain.get_layer(layers[0].name).set_weights(joined)
 
 
-def _geometry(network, member):
-    """How an encoder's layers, one convolution with padding before it at most, place its kernel.
+def _encoders(network):
+    """The convolutions before the mixing layer; none if nothing is mixed.
 
     Raises:
-        ValueError: if there is more to it, so that it is not linear.
+        ValueError: unless each has padding before it at most, is mixed as it is, and is placed
+            like the first.
     """
-    last = network.get_layer(f"encoder_{member}")
-    layers = keras.Model(network.input[f"image_{member}"], last.output).layers
-    linear = isinstance(last, keras.layers.Conv2D) and _is_linear(last)
-    if not linear or not all(isinstance(each, _LINEAR) for each in layers if each is not last):
-        raise ValueError(f"encoder_{member} of {network.name} is not linear: it cannot be folded")
-    return [
-        (type(each), {name: value for name, value in each.get_config().items() if name in _PLACES})
-        for each in layers
-    ]
+    num_members = sum(name.startswith("image_") for name in network.input)
+    if num_members == 1:
+        return []
+    layers, places = [], []
+    for i, encoded in enumerate(network.get_layer("mixing").input[:num_members]):
+        *before, layer = keras.Model(network.input[f"image_{i}"], encoded).layers
+        is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
+        if not is_convolution or not all(isinstance(each, _PADDING) for each in before):
+            raise ValueError(f"encoder_{i} of {network.name} is not linear: it cannot be folded")
+        configs = [each.get_config() for each in (*before, layer)]
+        layers.append(layer)
+        places.append([{key: c[key] for key in _PLACES if key in c} for c in configs])
+        if places[i] != places[0]:
+            raise ValueError(f"encoders 0 and {i} of {network.name} differ: they cannot be folded")
+    return layers
 
 
-def _is_linear(convolution):
-    return convolution.activation is keras.activations.linear
+def _heads(network, needed):
+    """The dense layers that give the logits; none if all the heads are needed.
+
+    Raises:
+        ValueError: unless all take the same features, and their outputs are the logits.
+    """
+    if needed == network.output.shape[1]:
+        return []
+    heads = [logits._keras_history.operation for logits in _logits(network)]
+    for i, head in enumerate(heads):
+        is_dense = isinstance(head, keras.layers.Dense) and _is_linear(head)
+        if not is_dense or head.input is not heads[0].input:
+            raise ValueError(
+                f"head_{i} of {network.name} is not linear: keep the heads, with members=True"
+            )
+    return heads
+
+
+def _logits(network):
+    """Each member's logits, (B, C), which the network stacks."""
+    stack = network.output._keras_history.operation
+    if type(stack).__name__ != "Stack":
+        raise ValueError(f"{network.name} is not from networks.members.build: it cannot be folded")
+    return keras.tree.flatten(stack.input)
+
+
+def _is_linear(layer):
+    return layer.activation is keras.activations.linear
 
 
 def _fused(network):
     """A copy in which batch norm that follows a convolution has become its scale and bias."""
     norm_after = {}  # batch norm by the name of the convolution right before it
     for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+        is_norm = isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3)
+        if is_norm and len(layer._inbound_nodes) == 1:
             before = layer.input._keras_history.operation
-            used_once = len(before._outbound_nodes) == len(layer._inbound_nodes) == 1
-            if isinstance(before, keras.layers.Conv2D) and _is_linear(before) and used_once:
+            if (
+                isinstance(before, keras.layers.Conv2D)
+                and _is_linear(before)
+                and len(before._outbound_nodes) == 1
+            ):
                 norm_after[before.name] = layer
     fused_away = {norm.name for norm in norm_after.values()}
 

@@ -9,55 +9,61 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.deployment import saved_model
-from mixmo_tf.deployment.model_file import ModelFile, check_precision, new_file
+from mixmo_tf.deployment.model_file import ModelFile, check_precision
+from mixmo_tf.deployment.outputs import at_once, new_file
 
-TYPES = ("float32", "float16", "int8")
+DTYPES = ("float32", "float16", "int8")
 
 
-def check(model, types, calibration_images):
-    """Raises ValueError unless `write` can do its work, for each of `types`."""
-    for each in types or [None]:
-        arguments.one_of("a LiteRT file's type", each, TYPES)
-    if "int8" in types and calibration_images is None:
-        raise ValueError("a LiteRT file in int8 needs calibration images")
+def check(model, dtypes, calibration_images):
+    """Raises ValueError unless `write` can do its work, for each of `dtypes`."""
+    for dtype in dtypes or [None]:
+        arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
     check_precision("a LiteRT file", model)
+    if "int8" not in dtypes:
+        return
+    if calibration_images is None:
+        raise ValueError("a LiteRT file in int8 needs calibration images")
+    shape, dtype = np.shape(calibration_images), np.asarray(calibration_images).dtype
+    if dtype != np.uint8 or shape[1:] != model.image_shape or not shape[0]:
+        sizes = ", ".join(map(str, model.image_shape))
+        raise ValueError(f"calibration images must be uint8 (n, {sizes}), got {dtype} {shape}")
 
 
-def write(model, file, type="float32", calibration_images=None):
+def write(model, file, dtype="float32", calibration_images=None):
     """Writes a model as a LiteRT file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
         model: Ensemble whose networks compute in float32.
         file: path of the new file.
-        type: of the weights: "float32"; "float16", half the size; or "int8", a quarter, with
+        dtype: of the weights: "float32"; "float16", half the size; or "int8", a quarter, with
             integer arithmetic, probabilities in steps of 1/256, and some accuracy lost.
         calibration_images: uint8 (N, H, W, channels), for "int8" alone: a hundred real images
             or more, whose activations set the integers' scales.
 
     Raises:
         FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        OSError: if it cannot be written; nothing is left.
         ValueError: if an argument is wrong, a network computes in 16 bits, or LiteRT lacks one
             of its operations.
     """
-    check(model, [type], calibration_images)
-    path = new_file(file)
-    with tempfile.TemporaryDirectory() as folder:
+    check(model, [dtype], calibration_images)
+    with at_once(new_file(file)) as path, tempfile.TemporaryDirectory() as folder:
         saved_model.write(model, folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
-        if type != "float32":
+        if dtype != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if type == "float16":
+        if dtype == "float16":
             converter.target_spec.supported_types = [tf.float16]
-        if type == "int8":
-            images = np.asarray(calibration_images)
-            converter.representative_dataset = lambda: ([image[None]] for image in images)
+        if dtype == "int8":
+            converter.representative_dataset = lambda: ([i[None]] for i in calibration_images)
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
         try:
             content = converter.convert()
         except Exception as error:  # whatever an operation that LiteRT lacks makes it raise
             reason = str(error).split("\n")[0]
             raise ValueError(f"LiteRT cannot express the model: {reason}") from error
-    path.write_bytes(content)
+        path.write_bytes(content)
 
 
 class LiteRTModel(ModelFile):
@@ -72,7 +78,7 @@ class LiteRTModel(ModelFile):
             interpreter = tf.lite.Interpreter(model_content=content)
         names = interpreter.get_signature_list()["serving_default"]
         self._answer = interpreter.get_signature_runner("serving_default")
-        return names["inputs"], names["outputs"]
+        return names["inputs"], names["outputs"], interpreter.get_input_details()[0]["shape"][1:]
 
     def _run(self, images):
         return self._answer(images=images)["probabilities"]

@@ -5,6 +5,7 @@ import pathlib
 from mixmo_tf.deployment.litert import LiteRTModel
 from mixmo_tf.deployment.onnx import OnnxModel
 from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
+from mixmo_tf.deployment.signature import DESCRIPTION
 from mixmo_tf.training import checkpoints
 
 
@@ -32,4 +33,7 @@ def load(path):
         return LiteRTModel(path)
     if is_saved_model(path):
         return ExportedModel(path)
+    if (path / DESCRIPTION).is_file():
+        files = sorted(file.name for file in path.iterdir() if file.suffix in (".onnx", ".tflite"))
+        raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)

@@ -10,8 +10,11 @@ from mixmo_tf.networks.precision import computes_in_float32
 class ModelFile:
     """A file that `MixMo.export` wrote, opened for predictions.
 
-    A subclass has `kind`, and writes `_open`, path -> names of inputs and of outputs, and
-    `_run`, one batch -> probabilities.
+    A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, and
+    the shape of an image; and `_run`, one batch -> probabilities.
+
+    Attributes:
+        image_shape: (H, W, channels).
 
     Args:
         file: its path; ~ is the home folder.
@@ -29,39 +32,42 @@ class ModelFile:
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:
-            inputs, outputs = self._open(str(file))
+            inputs, outputs, shape = self._open(str(file))
         except ImportError:
             raise
         except Exception as error:  # each library raises its own
             reason = str(error).split("\n")[0] or type(error).__name__
             raise ValueError(f"{file} is no readable {self.kind}: {reason}") from error
         if list(inputs) != ["images"] or "probabilities" not in outputs:
-            raise ValueError(f"{file} is not from MixMo.export: it takes {', '.join(inputs)}")
-
-    def predict(self, images, batch_size=32):
-        """The ensemble's probabilities: uint8 (N, H, W, channels) -> float32 (N, C)."""
-        images = np.asarray(images)
-        if images.dtype != np.uint8 or not len(images):
             raise ValueError(
-                f"images must be uint8, one or more, got {images.dtype} {images.shape}"
+                f"{file} is not from MixMo.export: it takes {', '.join(inputs)} and gives "
+                f"{', '.join(outputs)}"
             )
-        starts = range(0, len(images), batch_size)
-        return np.concatenate([self._run(images[i : i + batch_size]) for i in starts])
+        self.image_shape = tuple(shape)
 
+    def predict(self, images, batch_size=None, verbose=0):
+        """The ensemble's probabilities.
 
-def new_file(path):
-    """The path of a file that is written.
+        Args:
+            images: pixels 0–255 (N, H, W, channels), N >= 1, rounded to uint8.
+            batch_size: int, images at a time; 32 if None.
+            verbose: as Keras' models take; there is nothing to tell.
 
-    Raises:
-        FileExistsError: if there is one.
-        FileNotFoundError: if there is no folder for it.
-    """
-    path = pathlib.Path(path).expanduser()
-    if path.exists():
-        raise FileExistsError(f"{path} exists; choose another file")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
-    return path
+        Returns:
+            float32 (N, C).
+        """
+        del verbose
+        images = np.asarray(images)
+        if images.shape[1:] != self.image_shape or not len(images):
+            raise ValueError(
+                f"images must have the shape (n, {', '.join(map(str, self.image_shape))}), "
+                f"n >= 1, got {images.shape}"
+            )
+        if images.dtype != np.uint8:
+            images = np.clip(np.round(images), 0, 255).astype(np.uint8)
+        size = batch_size or 32
+        starts = range(0, len(images), size)
+        return np.concatenate([self._run(images[start : start + size]) for start in starts])
 
 
 def check_precision(kind, model):

@@ -3,7 +3,8 @@
 import warnings
 
 from mixmo_tf.deployment import extras
-from mixmo_tf.deployment.model_file import ModelFile, check_precision, new_file
+from mixmo_tf.deployment.model_file import ModelFile, check_precision
+from mixmo_tf.deployment.outputs import at_once, new_file
 from mixmo_tf.deployment.signature import Served
 
 
@@ -22,13 +23,13 @@ def write(model, file):
 
     Raises:
         FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        OSError: if it cannot be written; nothing is left.
         ImportError: unless the extra `onnx` is installed.
         ValueError: if a network computes in 16 bits.
     """
     check(model)
-    path = new_file(file)
     served = Served(model)
-    with warnings.catch_warnings():
+    with at_once(new_file(file)) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False
@@ -45,8 +46,9 @@ class OnnxModel(ModelFile):
         import onnxruntime  # imported here: an extra
 
         self._session = onnxruntime.InferenceSession(path)
-        tensors = self._session.get_inputs(), self._session.get_outputs()
-        return [[tensor.name for tensor in each] for each in tensors]
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        names = ([tensor.name for tensor in each] for each in (inputs, outputs))
+        return *names, inputs[0].shape[1:]
 
     def _run(self, images):
         return self._session.run(["probabilities"], {"images": images})[0]

@@ -4,7 +4,6 @@ A checkpoint is a dict with the network's state under `classifier_state_dict`; w
 it, such as the optimizer's state, is left out.
 """
 
-import os
 import pathlib
 import pickle
 import re
@@ -12,11 +11,11 @@ import warnings
 
 import numpy as np
 
-from mixmo_tf import networks
+from mixmo_tf import arguments, networks
 from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
 from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
-from mixmo_tf.deployment.model_file import new_file
+from mixmo_tf.deployment.outputs import at_once, new_file
 from mixmo_tf.model import MixMo
 
 STATE = "classifier_state_dict"
@@ -46,6 +45,8 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
         ValueError: if it holds anything but weights (it is refused, nothing of it is executed),
             or the weights are no published network's; the message lists their names.
     """
+    if image_size is not None:
+        arguments.at_least("image_size", image_size, 1)
     state = read(file)
     try:
         network = build_network(state, image_size)
@@ -53,13 +54,14 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     of_cifar = network.name.startswith("wide_resnet")
+    default_mean, default_std = (CIFAR_MEAN, CIFAR_STD) if of_cifar else ((0.5,) * 3, (0.5,) * 3)
     num_members = network.output.shape[1]
     return MixMo(
         network,
         mixing="cutmix" if num_members > 1 else None,
         ensemble=ensemble,
-        mean=mean or (CIFAR_MEAN if of_cifar else (0.5, 0.5, 0.5)),
-        std=std or (CIFAR_STD if of_cifar else (0.5, 0.5, 0.5)),
+        mean=default_mean if mean is None else mean,
+        std=default_std if std is None else std,
     )
 
 
@@ -79,20 +81,17 @@ def save_torch_checkpoint(model, file):
     """
     torch = _torch()
     path = new_file(file)
-    if len(model.networks) > 1:
+    if len(model.networks) != 1:
         raise ValueError(f"a checkpoint holds one network, a {type(model).__name__} has several")
     if isinstance(model, FoldedModel) and model.num_members > 1:
         raise ValueError("the published code has no folded network with several heads")
     state = torch_state.torch_state(model.networks[0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    partial = path.with_name(f"partial-{path.name}")
-    try:
-        torch.save({STATE: tensors}, partial)
-        os.replace(partial, path)
-    except RuntimeError as error:  # PyTorch's, of a disk that is full
-        raise OSError(f"cannot write {path}: {str(error).splitlines()[0]}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with at_once(path) as partial:
+        try:
+            torch.save({STATE: tensors}, partial)
+        except RuntimeError as error:  # PyTorch's, of a disk that is full
+            raise OSError(str(error).splitlines()[0]) from error
 
 
 def read(file):
@@ -115,10 +114,10 @@ def read(file):
         if not is_pickle or not isinstance(error, pickle.UnpicklingError):
             raise ValueError(f"{file} is no PyTorch checkpoint") from error
         named = re.search(r"GLOBAL (\S+) ", str(error))
-        what = f" ({named[1]})" if named else ""
+        what = f"code or objects ({named[1]})" if named else "code or objects, or damage"
         raise ValueError(
-            f"{file} is refused: it holds code or objects{what}, not weights alone; "
-            "nothing of it was executed"
+            f"{file} is refused: it holds {what}, not weights alone; nothing of it was executed. "
+            f"If you trust it, save its {STATE} alone"
         ) from None
     if not isinstance(content, dict) or STATE not in content:
         found = f"; it has {_some(content)}" if isinstance(content, dict) else ""

@@ -45,11 +45,9 @@ def load_torch_state(network, state):
             f"{'; ' if missing and left_over else ''}{_list('left over', left_over)}"
         )
     for name, variable in variables.items():
-        theirs = to_keras_layout(arrays[name]).shape
-        if theirs != tuple(variable.shape):
-            raise ValueError(
-                f"{name} does not fit {network.name}: {theirs} there, {tuple(variable.shape)} here"
-            )
+        theirs, ours = arrays[name].shape, _to_torch_layout(np.empty(variable.shape)).shape
+        if theirs != ours:
+            raise ValueError(f"{name} does not fit {network.name}: {theirs} there, {ours} here")
     for name, variable in variables.items():
         variable.assign(to_keras_layout(arrays[name]))
 
@@ -84,6 +82,10 @@ def variables_by_torch_name(network):
                 break
         else:
             raise ValueError(f"the published code has no {network.name}: {layer.name} is unknown")
+        if getattr(layer, "bias", None) is not None and not layer.name.startswith("head_"):
+            raise ValueError(
+                f"the published code has no bias in {layer.name}: is batch norm fused?"
+            )
         names = _BATCH_NORM if hasattr(layer, "gamma") else {"kernel": "weight", "bias": "bias"}
         for name, of_torch in names.items():
             if getattr(layer, name, None) is not None:
