@@ -46,6 +46,9 @@ SETTINGS = {  # of `scaling`, beside float32: how a loop differs from it
 flags.DEFINE_multi_enum(
     "settings", list(SETTINGS), list(SETTINGS), "What `scaling` compares with float32."
 )
+flags.DEFINE_multi_integer(
+    "batch_size", [1, 256], "Images per batch of `inference`, once or several times.", lower_bound=1
+)
 
 
 def main(arguments):
@@ -189,13 +192,13 @@ def benchmark_masks():
 
 
 def benchmark_inference():
-    """Milliseconds per batch of 1 and 256 images, and the folded network's against the others'."""
+    """Milliseconds per batch, and the folded network's against the others'."""
     models = inference_models()
     print(f"WRN-{FLAGS.depth}-{FLAGS.width}, {FLAGS.turns} turns")
     for name, model in models.items():
         operations, parameters = cost(model)
         print(f"  {name:<24} {operations:>4} operations, {parameters:>11,} parameters")
-    for num_images in (1, 256):
+    for num_images in FLAGS.batch_size:
         num_calls = max(1, 64 // num_images)
         wall, _ = take_turns(
             {name: prediction_loop(m, num_images, num_calls) for name, m in models.items()}

@@ -5,19 +5,28 @@ import re
 import subprocess
 import sys
 
+_END = """
+for name in {!r}:
+    try:
+        __import__(name)
+    except ImportError:
+        continue
+    raise AssertionError(name + " is in reach")
+"""
 _START = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p] + [{!r}]\n"
 
 
-def run(folder, packages, program):
+def run(folder, packages, out_of_reach, program):
     """Runs a program in `folder` where only the standard library and `packages` can be imported.
 
     Args:
         folder: pathlib.Path, where it runs; links to the packages are made in it.
         packages: names of installed packages; what these depend on is out of reach too.
+        out_of_reach: names of modules that the program must not find.
         program: str.
 
     Raises:
-        subprocess.CalledProcessError: if it fails.
+        subprocess.CalledProcessError: if it fails, or finds one of these modules.
     """
     reach = folder / "reach"
     reach.mkdir()
@@ -26,8 +35,8 @@ def run(folder, packages, program):
         for top in {file.parts[0] for file in distribution.files} - {"..", "__pycache__"}:
             if not (reach / top).exists():
                 (reach / top).symlink_to(distribution.locate_file(top))
-    start = _START.format(str(reach))
-    subprocess.run([sys.executable, "-I", "-S", "-c", start + program], cwd=folder, check=True)
+    program = _START.format(str(reach)) + program + _END.format(out_of_reach)
+    subprocess.run([sys.executable, "-I", "-S", "-c", program], cwd=folder, check=True)
 
 
 def with_dependencies(package, found=None):

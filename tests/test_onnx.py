@@ -18,12 +18,6 @@ names = [output.name for output in session.get_outputs()]
 for n in (1, 7, 40):
     answers = session.run(names, {"images": images[:n]})
     np.savez(f"answers_{n}.npz", **dict(zip(names, answers)))
-for name in ("mixmo_tf", "tensorflow", "keras", "onnx"):
-    try:
-        __import__(name)
-    except ImportError:
-        continue
-    raise AssertionError(name + " is in reach")
 """
 
 
@@ -35,7 +29,7 @@ def test_it_answers_where_only_onnxruntime_and_numpy_are(tmp_path, pixels_and_la
     exported = fold(model) if ensemble == "logits" else model
     exported.export(tmp_path / "model.onnx", format="onnx")
     np.save(tmp_path / "images.npy", images)
-    bare_python.run(tmp_path, ["onnxruntime", "numpy"], CLIENT)
+    bare_python.run(tmp_path, ["onnxruntime", "numpy"], ["tensorflow", "mixmo_tf"], CLIENT)
     expected = model.predict(images, verbose=0)
     for n in (1, 7, 40):
         answers = np.load(tmp_path / f"answers_{n}.npz")

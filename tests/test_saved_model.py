@@ -15,41 +15,42 @@ CLIENT = """
 import numpy as np
 import tensorflow as tf
 
-signature = tf.saved_model.load("exported").signatures["serving_default"]
 images = np.load("images.npy")
-answers = {str(n): signature(images=tf.constant(images[:n])) for n in (1, 7, 40)}
-np.savez("answers.npz", **{f"{name}_{n}": a[name] for n, a in answers.items() for name in a})
-assert signature(images=tf.constant(images[:0]))["probabilities"].shape == (0, 4)
-for name in ("mixmo_tf", "keras", "tensorflow_datasets"):
-    try:
-        __import__(name)
-    except ImportError:
-        continue
-    raise AssertionError(name + " is in reach")
+for name in ("logits", "probabilities"):
+    signature = tf.saved_model.load(name).signatures["serving_default"]
+    answers = {n: signature(images=tf.constant(images[:n])) for n in (1, 7, 40)}
+    np.savez(f"{name}.npz", **{f"{key}_{n}": a[key] for n, a in answers.items() for key in a})
+    assert signature(images=tf.constant(images[:0]))["probabilities"].shape == (0, 4)
 """
 
 
-@pytest.mark.parametrize("ensemble", ["logits", "probabilities"])
-def test_the_saved_model_gives_the_models_numbers(tmp_path, pixels_and_labels, ensemble):
+def test_the_saved_model_gives_the_models_numbers(tmp_path, pixels_and_labels):
     images, labels = pixels_and_labels
-    model = tiny_model(ensemble=ensemble, mean=(0.4, 0.5, 0.6), class_names=["a", "b", "c d", "é"])
-    model.fit(images, labels, batch_size=8, verbose=0)
-    model.export(tmp_path / "exported")
+    names = ["a", "b", "c d", "é"]
+    models = {
+        ensemble: tiny_model(ensemble=ensemble, mean=(0.4, 0.5, 0.6), class_names=names)
+        for ensemble in ("logits", "probabilities")
+    }
+    for ensemble, model in models.items():
+        model.fit(images, labels, batch_size=8, verbose=0)
+        model.export(tmp_path / ensemble)
     np.save(tmp_path / "images.npy", images)
     only_tensorflow = bare_python.with_dependencies("tensorflow") - {"keras", "tensorboard"}
-    bare_python.run(tmp_path, only_tensorflow, CLIENT)
+    bare_python.run(tmp_path, only_tensorflow, ["mixmo_tf", "keras"], CLIENT)
 
-    answers = np.load(tmp_path / "answers.npz")
-    expected = model.predict(images, verbose=0)
-    logits = model.member_logits(images).numpy()
-    exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    of_members = exponentials / exponentials.sum(axis=-1, keepdims=True)
-    for n in (1, 7, 40):
-        np.testing.assert_allclose(answers[f"probabilities_{n}"], expected[:n], atol=1e-5)
-        np.testing.assert_allclose(answers[f"member_probabilities_{n}"], of_members[:n], atol=1e-5)
-    assert np.ptp(expected) > 0.1 and of_members.shape == (40, 2, 4)
-    names = (tmp_path / "exported/class_names.txt").read_text(encoding="utf-8")
-    assert names.splitlines() == ["a", "b", "c d", "é"]
+    for ensemble, model in models.items():
+        answers = np.load(tmp_path / f"{ensemble}.npz")
+        expected = model.predict(images, verbose=0)
+        logits = model.member_logits(images).numpy()
+        exponentials = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        of_members = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        for n in (1, 7, 40):
+            np.testing.assert_allclose(answers[f"probabilities_{n}"], expected[:n], atol=1e-5)
+            of_n = answers[f"member_probabilities_{n}"]
+            np.testing.assert_allclose(of_n, of_members[:n], atol=1e-5)
+        assert np.ptp(expected) > 0.1 and of_members.shape == (40, 2, 4)
+        written = (tmp_path / ensemble / "class_names.txt").read_text(encoding="utf-8")
+        assert written.splitlines() == names
 
 
 def test_it_is_loaded_as_a_model(tmp_path, pixels_and_labels):

@@ -212,6 +212,7 @@ def test_benchmarks_run():
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     names = "scaling", "train", "input", "folder", "masks", "inference"
     small.append("--settings=two_replicas")  # the others' programs take minutes to compile
+    small.append("--batch_size=8")
     endings, printed = call("benchmark", *([*small, name] for name in names))
     assert endings == [None] * 6
     for line in (
