@@ -31,7 +31,7 @@ def export(
         ValueError: if a format is unknown, or not for this model.
         OSError: if it cannot be written; nothing is left there.
     """
-    path = new_folder(path)
+    path = new_folder(path).resolve()  # "." has no name, and a link may lead nowhere yet
     _check(model, formats, litert_dtypes, calibration_images)
     names = []
     try:

@@ -32,7 +32,7 @@ def new_folder(path):
     path = pathlib.Path(path).expanduser()
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{path} exists; choose another folder")
-    return path.resolve()
+    return path
 
 
 @contextlib.contextmanager
