@@ -43,6 +43,7 @@ def test_the_outputs_are_the_models_at_the_plain_size(name):
     folded = fold(model)
     np.testing.assert_allclose(folded(IMAGES), expected, atol=1e-5)
     assert parameters(folded) == plain
+    assert folded.count_params() == BUILDS[name](1).count_params()  # nothing is added either
     fused = fold(model, fuse_batch_norm=True)
     np.testing.assert_allclose(fused(IMAGES), expected, atol=1e-5)
     assert parameters(fused) < plain

@@ -76,6 +76,8 @@ class FoldedModel(Ensemble):
         class_names: C strings by label, or None.
     """
 
+    counts_steps = False
+
     def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
         _, num_members, num_classes = network.output.shape
         super().__init__(

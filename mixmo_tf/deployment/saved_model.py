@@ -40,6 +40,7 @@ class ExportedModel(Ensemble):
     """
 
     networks = ()
+    counts_steps = False
 
     def __init__(self, path):
         path = pathlib.Path(path).expanduser()

@@ -26,17 +26,20 @@ class ReplicaModel(keras.Model):
     `loss_and_gradients`, which `train_step` calls by the name `compiled_loss_and_gradients`.
     """
 
+    counts_steps = True  # False for a model that is not trained: it has its networks' weights alone
+
     def __init__(self, **kwargs):
         kwargs.setdefault("dtype", "float32")  # pixels and metrics; the networks have their own
         super().__init__(**kwargs)
-        self.step = self.add_weight(
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            aggregation="only_first_replica",
-            name="step",
-        )
+        if self.counts_steps:
+            self.step = self.add_weight(
+                shape=(),
+                dtype="int64",
+                initializer="zeros",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="step",
+            )
         self._epochs_of_steps = 0, None  # the step at which they began, and steps per epoch
         self._share_that_asks = 0.0
 
@@ -91,7 +94,8 @@ class ReplicaModel(keras.Model):
             )
             example = keras.KerasTensor((1, *self.image_shape)), keras.KerasTensor((1,), "int32")
             self._symbolic_build(data_batch=example)
-        self.step.assign(0)
+        if self.counts_steps:
+            self.step.assign(0)
         self.jit_compile_argument = jit_compile
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
