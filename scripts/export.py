@@ -70,12 +70,13 @@ def export():
         raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
     model = model_flags.load_as_one(files)
     images = export_check.find_images(files, model) if needs_images() else None
-    exported, how = folded(model) if FLAGS.fold else (model, "not folded")
+    exported = folded(model) if FLAGS.fold else model
     calibration = export_check.for_calibration(images) if needs_calibration() else None
     written = deployment.export(exported, output, FLAGS.format, FLAGS.litert, calibration)
     height, width, channels = model.image_shape
     named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
-    print(f"Wrote {output}, {how}: uint8 images (n, {height}, {width}, {channels}) in{named}.")
+    takes = f"uint8 images (n, {height}, {width}, {channels}) in{named}"
+    print(f"Wrote {output}, {how_folded(exported)}: {takes}.")
     if FLAGS.check_images:
         print(export_check.report(model, written, images))
 
@@ -94,13 +95,19 @@ def output_folder(files):
 
 
 def folded(model):
-    """The model folded, and in words how; heads are kept where probabilities are averaged."""
+    """The model folded; heads are kept where probabilities are averaged."""
     if isinstance(model, DeepEnsemble):
-        models, how = zip(*map(folded, model.models))
-        return DeepEnsemble(list(models), ensemble=model.ensemble), max(how, key=len)
-    kept = model.num_members > 1 and (FLAGS.members or model.ensemble == "probabilities")
-    how = "folded, heads kept" if kept else "folded"
-    return deployment.fold(model, kept, FLAGS.fuse_batch_norm), how
+        return DeepEnsemble([folded(each) for each in model.models], ensemble=model.ensemble)
+    kept = FLAGS.members or model.ensemble == "probabilities"
+    return deployment.fold(model, kept, FLAGS.fuse_batch_norm)
+
+
+def how_folded(exported):
+    """What became of the members, for the user."""
+    if not FLAGS.fold:
+        return "not folded"
+    kept = any(network.output.shape[1] > 1 for network in exported.networks)
+    return "folded, heads kept" if kept else "folded"
 
 
 def needs_calibration():

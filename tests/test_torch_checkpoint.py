@@ -4,7 +4,6 @@ import json
 import os
 import pickle
 
-import keras
 import numpy as np
 import pytest
 import torch
@@ -85,16 +84,27 @@ def test_pytorch_computes_the_same(tmp_path):
 
     def conv(x, name, stride=1):
         kernel = state[f"{name}.weight"]
-        return torch.nn.functional.conv2d(x, kernel, stride=stride, padding=kernel.shape[-1] // 2)
+        size = kernel.shape[-1]
+        if stride == 2 and size == 3:  # TensorFlow's "same": bottom and right only
+            x, padding = torch.nn.functional.pad(x, (0, 1, 0, 1)), 0
+        else:
+            padding = size // 2
+        return torch.nn.functional.conv2d(x, kernel, stride=stride, padding=padding)
 
     pixels = random.integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
     mean, std = torch.tensor(model.mean), torch.tensor(model.std)
     x = ((torch.from_numpy(pixels) / 255 - mean) / std).permute(0, 3, 1, 2)
     x = conv(x, "conv1")
-    inner = conv(norm_relu(x, "layer1.0.bn1"), "layer1.0.conv1")
-    ours = keras.Model(network.input, network.get_layer("group_1_block_0_conv_1").output)
-    of_keras = ours({"image_0": ((pixels / 255 - model.mean) / model.std).astype(np.float32)})
-    np.testing.assert_allclose(of_keras, inner.permute(0, 2, 3, 1), atol=1e-4)
+    for group, stride in ((1, 1), (2, 2), (3, 2)):
+        name = f"layer{group}.0"
+        inner = conv(norm_relu(x, f"{name}.bn1"), f"{name}.conv1")
+        inner = conv(norm_relu(inner, f"{name}.bn2"), f"{name}.conv2", stride)
+        x = inner + (conv(x, f"{name}.shortcut.0", stride) if group > 1 else x)
+    features = norm_relu(x, "bn1").mean(dim=(2, 3))
+    logits = features @ state["fc.weight"].T + state["fc.bias"]
+    expected = logits.numpy()
+    ours = model.member_logits(pixels)[:, 0]
+    np.testing.assert_allclose(ours, expected, atol=1e-4 * np.abs(expected).max())
 
 
 def test_a_folded_network_is_a_plain_checkpoint(tmp_path):
