@@ -4,7 +4,7 @@ import keras
 
 from mixmo_tf import arguments
 from mixmo_tf.networks import members
-from mixmo_tf.networks.layers import conv, norm_relu
+from mixmo_tf.networks.layers import conv, he_truncated, norm_relu
 
 
 def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32, 3)):
@@ -46,7 +46,7 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
         num_members,
         num_classes,
         image_shape,
-        head_initializer="he_normal",
+        head_initializer=he_truncated(),
     )
 
 
