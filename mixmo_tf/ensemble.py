@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data.checks import check_labels
+from mixmo_tf.data.checks import check_images, check_labels
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training.replica_model import ReplicaModel
@@ -15,8 +15,8 @@ from mixmo_tf.training.replica_model import ReplicaModel
 class Ensemble(ReplicaModel):
     """A model whose members' predictions are averaged.
 
-    A subclass writes `member_logits`: pixels (n, H, W, channels) -> float32 (n, M, C); and
-    `networks`, the list of keras.Model that it computes them with.
+    A subclass writes `logits_of_some`: pixels (n, H, W, channels), n >= 1 -> float32
+    (n, M, C); and `networks`, the list of keras.Model that it computes them with.
 
     Args:
         num_members: int M.
@@ -47,6 +47,18 @@ class Ensemble(ReplicaModel):
             PairwiseDiversity("ratio_error", num_members) if num_members > 1 else None
         )
         self.built = True
+
+    def member_logits(self, images):
+        """Every member's logits on the same images.
+
+        Args:
+            images: (n, H, W, channels), pixels 0–255; n may be 0.
+
+        Returns:
+            float32 (n, M, C).
+        """
+        images = check_images(images, self.image_shape)
+        return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
 
     def call(self, images):
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
@@ -96,3 +108,16 @@ class Ensemble(ReplicaModel):
         writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}
         arguments.one_of("format", format, writers)
         writers[format](self, filepath)
+
+
+def _at_least_one(images):
+    """Appends a black image to an empty batch.
+
+    No convolution may get one: oneDNN's, on processors with AVX-512, give it the channels of
+    their input.
+    """
+    num_images = images.shape[0]
+    if num_images:
+        return images
+    missing = tf.maximum(1 - tf.shape(images)[0], 0)
+    return tf.concat([images, tf.zeros([missing, *images.shape[1:]], images.dtype)], axis=0)

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import check_has_partners, check_images, check_labels
+from mixmo_tf.data.checks import check_has_partners, check_images, check_labels, check_not_empty
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.networks.precision import uses_float16
 from mixmo_tf.training import replicas
@@ -96,21 +96,12 @@ class MixMo(Ensemble):
 
     # Inference ---------------------------------------------------------------------------
 
-    def member_logits(self, images):
-        """Every member's logits on the same images, without mixing.
-
-        Args:
-            images: (n, H, W, channels), pixels 0–255.
-
-        Returns:
-            float32 (n, M, C).
-        """
-        images = check_images(images, self.image_shape)
-        num_images = tf.shape(images)[0]
-        images = augmentation.normalise(replicas.at_least_one(images), self.mean, self.std)
+    def logits_of_some(self, images):
+        """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
         several = self.num_members > 1
         masks = draws.even_masks(self, tf.shape(images)[0]) if several else None
-        return self._forward([images] * self.num_members, masks, training=False)[:num_images]
+        return self._forward([images] * self.num_members, masks, training=False)
 
     # Training ----------------------------------------------------------------------------
 
@@ -118,6 +109,7 @@ class MixMo(Ensemble):
         """One step of one replica; what XLA compiles is `loss_and_gradients`."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
+        check_not_empty(images)
         labels = check_labels(labels, self.num_classes)
         if self.msda:
             check_has_partners(images)

@@ -166,7 +166,7 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
 
 
 def full_batches(dataset, replicas=1):
-    """Drops batches that are smaller than the first, as a dataset's last one may be.
+    """Drops batches that are empty, or smaller than the first, as a dataset's last one may be.
 
     An incomplete batch would make XLA compile anew, and leave a replica without images.
 
@@ -190,10 +190,10 @@ def full_batches(dataset, replicas=1):
 
     def compare_with_first(first_size, batch):
         size = tf.shape(batch[0], tf.int64)[0]
-        first_size = tf.where(first_size == 0, size, first_size)
+        first_size = tf.where(first_size == 0, size, first_size)  # empty ones do not count
         message = f"batch_size must be a multiple of the {replicas} replicas"
         tf.debugging.Assert(first_size % replicas == 0, [message])
-        return first_size, (size == first_size, batch)
+        return first_size, ((size > 0) & (size == first_size), batch)
 
     def is_full(full, batch):
         return full
