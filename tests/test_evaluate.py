@@ -60,8 +60,11 @@ def test_the_figures_of_one_model(runs, tmp_path):
         assert read["exported"][name] == pytest.approx(value, abs=1e-5), name
         assert read["again"][name] == value
 
-    assert first["temperature_fitted_on"].startswith("halves of the test images")
-    assert "halves of the test images, each for the other" in printed
+    fitted_on = "the other nine of ten folds of the test images"
+    assert first["temperature_fitted_on"] == fitted_on
+    assert f"Temperatures fitted on {fitted_on}." in printed
+    assert first["schema"] == evaluation.read_metrics(tmp_path / "a.json")["schema"] == 2
+    assert evaluation.read_metrics(tmp_path / "kept") == first
     assert read["held_out"]["temperature_fitted_on"] == "validation images"
     held_out = data.load_examples("digits", "validation", validation_examples=100)
     model = checkpoints.load_model(run)

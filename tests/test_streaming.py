@@ -64,4 +64,17 @@ def test_measures_of_pairs_sum_up_batches(measure):
     metric.update_state(tf.constant(columns), tf.argmax(LOGITS, axis=2))
     expected = getattr(evaluation, measure)(predicted, LABELS)
     assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    counts = evaluation.error_counts(predicted, LABELS)
+    assert np.array_equal(metric.error_counts(), counts)
     assert metric.name == measure and metric.get_config()["num_members"] == 3
+
+
+def test_without_a_shared_error_the_ratio_is_nan():
+    metric = evaluation.PairwiseDiversity("ratio_error", 2)
+    assert np.isnan(metric.result())
+    metric.update_state([0, 1, 1], [[0, 1], [1, 1], [0, 1]])
+    assert np.isnan(metric.result())
+    metric.update_state([2], [[0, 1]])
+    assert float(metric.result()) == 2
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert again.measure == "ratio_error" and again.num_members == 2
