@@ -173,7 +173,7 @@ class Processes:
 def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
     figures = evaluation.read_metrics(folder)
-    if figures.get("nll") is None:
+    if not isinstance(figures, dict) or "nll" not in figures:
         raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
     if figures.get("ratio_error_published") is not None and "both_wrong" not in figures:
         remark += "; from an earlier version, without the counts that a ratio-error is of"

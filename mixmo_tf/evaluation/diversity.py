@@ -67,8 +67,7 @@ def double_fault(predicted, labels):
 def q_statistic(predicted, labels):
     """Yule's Q of two members' being right, −1 … 1; 0 if independent. As `ratio_error`.
 
-    NaN where no pair defines it: one of two members is always right, and one always, or both
-    always wrong.
+    NaN where no pair defines it: a member is always right, or always wrong.
     """
     return _of_predictions("q_statistic", predicted, labels)
 

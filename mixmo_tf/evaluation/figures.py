@@ -42,7 +42,7 @@ WHY_UNDEFINED = {
     "temperature": "one example cannot be judged at the temperature of others",
     "misclassification_auroc": "all answers are right, or all are wrong",
     "ratio_error": "on no example are both of two members wrong",
-    "q_statistic": "of each pair, a member is always right, or both are always wrong",
+    "q_statistic": "of each pair, a member is always right, or always wrong",
     "correlation": "of each pair, a member is always right, or always wrong",
 }
 
