@@ -69,8 +69,8 @@ def of_several(judged):
     lines = [heading(judged[0]), *aligned(cells)]
     if groups := judgements.twins(judged):
         lines.append(
-            "Mean ± standard deviation of runs that differ in their seed alone; ratio-error: of the "
-            "errors of all of them:"
+            "Mean ± standard deviation of runs that differ in their seed alone; the ratio-error is "
+            "of the errors of all of them:"
         )
         lines += aligned([titles, *map(_of_group, groups)])
     lines += _undefined(judged, SIDE_BY_SIDE) + _temperatures(judged)

@@ -96,7 +96,8 @@ def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
         figures = evaluation.read_metrics(tmp_path)
         assert figures["ratio_error"] is None and "both_wrong" not in figures
         assert figures["ratio_error_published"] == more["ratio_error"]
-    (tmp_path / "metrics.json").write_text('{"accuracy": 0.9, "nll": NaN, "member_nll": [Infinity]}')
+    content = '{"accuracy": 0.9, "nll": NaN, "member_nll": [Infinity]}'
+    (tmp_path / "metrics.json").write_text(content)
     figures = evaluation.read_metrics(tmp_path)
     assert figures == {"schema": 2, "accuracy": 0.9, "nll": None, "member_nll": [None]}
 

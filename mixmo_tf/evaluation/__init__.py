@@ -13,8 +13,6 @@ from mixmo_tf.evaluation.diversity import (
     double_fault,
     error_counts,
     error_disagreement,
-    mutual_information,
-    pairwise_kl,
     q_statistic,
     ratio_error,
     ratio_error_published,
@@ -27,6 +25,7 @@ from mixmo_tf.evaluation.figures import (
     report,
 )
 from mixmo_tf.evaluation.inference import predict
+from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
 from mixmo_tf.evaluation.metrics_json import read_metrics
 from mixmo_tf.evaluation.predictions import ensemble_logits

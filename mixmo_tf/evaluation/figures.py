@@ -4,7 +4,14 @@ import numpy as np
 from scipy.special import softmax
 
 from mixmo_tf import strict_json
-from mixmo_tf.evaluation import calibration, diversity, predictions, scores, selective
+from mixmo_tf.evaluation import (
+    calibration,
+    diversity,
+    information,
+    predictions,
+    scores,
+    selective,
+)
 
 KEYS = {  # what each figure is; docs and tables follow it
     "accuracy": "top-1 accuracy",
@@ -83,8 +90,8 @@ def report(member_logits, labels, ensemble="logits", held_out=None):
         predicted = member_logits.argmax(axis=2)
         for measure in diversity.MEASURES:
             figures[measure] = getattr(diversity, measure)(predicted, labels)
-        figures["pairwise_kl"] = diversity.pairwise_kl(member_logits)
-        figures["mutual_information"] = diversity.mutual_information(member_logits)
+        figures["pairwise_kl"] = information.pairwise_kl(member_logits)
+        figures["mutual_information"] = information.mutual_information(member_logits)
         for name, counts in zip(PAIR_KEYS, diversity.error_counts(predicted, labels)):
             figures[name] = counts.tolist()
     return explained(figures)
