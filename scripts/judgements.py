@@ -1,6 +1,5 @@
 """A model, or a list of them as one, judged; and what is kept of that."""
 
-import json
 import shutil
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from absl import flags
 
 from mixmo_tf import deep_ensemble, evaluation
 from mixmo_tf.deployment.saved_model import is_saved_model
+from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.training import checkpoints, run_directory
 
 FLAGS = flags.FLAGS
@@ -38,7 +38,7 @@ class Judgement(NamedTuple):
         """The images that temperatures are fitted on."""
         if self.held_out:
             return "validation images"
-        return f"halves of the {self.images.split} images, each for the other"
+        return f"the other nine of ten folds of the {self.images.split} images"
 
     def described(self):
         """What metrics.json says."""
@@ -153,8 +153,7 @@ def mean_and_std(group, name):
 def write_json(judged, file):
     """The figures of one judgement, or a list of those of several."""
     described = [each.described() | {"libraries": run_directory.versions()} for each in judged]
-    content = described[0] if len(judged) == 1 else described
-    file.write_text(json.dumps(content, indent=2) + "\n")
+    file.write_text(metrics_json.text(described[0] if len(judged) == 1 else described))
 
 
 def keep(judged, output):

@@ -5,10 +5,10 @@
 Runs that are done are skipped and one that was interrupted goes on, so the same command can be
 given as often as need be. Every flag of train.py may be added; it holds for all runs. In
 --output_dir it leaves a run's folder CONFIG_seedSEED with its log beside it, and of the suite a
-table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seeds.
+table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seeds; the ratio-error
+is that of the errors of all seeds together.
 """
 
-import json
 import os
 import pathlib
 import signal
@@ -25,6 +25,7 @@ import train_flags
 from absl import app, flags
 from absl.testing import flagsaver
 
+from mixmo_tf import evaluation
 from mixmo_tf.training import interruption, run_directory
 
 matplotlib.use("Agg")
@@ -32,11 +33,12 @@ from matplotlib import pyplot as plt  # noqa: E402
 from matplotlib.ticker import MaxNLocator  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+RATIO_ERROR = "ratio-error"
 FIGURES = {  # title: (value of a run's metrics.json, how it is written)
     "ensemble accuracy, %": (lambda run: 100 * run["accuracy"], ".2f"),
     "members' accuracy, %": (lambda run: 100 * statistics.mean(run["member_accuracy"]), ".2f"),
     "NLL": (lambda run: run["nll"], ".4f"),
-    "ratio-error": (lambda run: run.get("ratio_error"), ".2f"),
+    RATIO_ERROR: (lambda run: run.get("ratio_error"), ".2f"),
 }
 
 FLAGS = flags.FLAGS
@@ -170,17 +172,25 @@ class Processes:
 
 def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
-    figures = json.loads((folder / "metrics.json").read_text())
-    if "nll" not in figures:
+    figures = evaluation.read_metrics(folder)
+    if not isinstance(figures, dict) or "nll" not in figures:
         raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
+    if figures.get("ratio_error_published") is not None and "both_wrong" not in figures:
+        remark += "; from an earlier version, without the counts that a ratio-error is of"
     print(f"{folder.name}: {figures['accuracy']:.2%}  ({remark})", flush=True)
     return figures
 
 
-def mean_and_std(runs, figure):
-    """Mean over the runs, and the standard deviation where there are several; or None."""
-    values = [figure(run) for run in runs]
-    if not values or values[0] is None:
+def over_runs(runs, title):
+    """Mean of a figure over the runs, and its standard deviation; None where it is not defined.
+
+    The ratio-error is that of the errors of all runs together, without a deviation: None.
+    """
+    values = [FIGURES[title][0](run) for run in runs]
+    if title == RATIO_ERROR:
+        pooled = evaluation.pooled_ratio_error(runs)
+        return None if pooled is None else (pooled, None)
+    if not values or None in values:
         return None
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
@@ -190,10 +200,10 @@ def table(runs):
     lines = ["| method | runs | " + " | ".join(FIGURES) + " |", "|---" * (len(FIGURES) + 2) + "|"]
     for title, of_title in runs.items():
         cells = [title, str(len(of_title))]
-        for figure, form in FIGURES.values():
-            spread = mean_and_std(of_title, figure)
-            several = f" ± {spread[1]:{form}}" if len(of_title) > 1 and spread else ""
-            cells.append(f"{spread[0]:{form}}{several}" if spread else "–")
+        for figure, (_, form) in FIGURES.items():
+            mean, std = over_runs(of_title, figure) or (None, None)
+            several = f" ± {std:{form}}" if len(of_title) > 1 and std is not None else ""
+            cells.append("–" if mean is None else f"{mean:{form}}{several}")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -204,10 +214,10 @@ def plot(runs, path):
     figure, panels = plt.subplots(1, len(FIGURES), figsize=(12, height), dpi=120, sharey=True)
     for panel, (title, (value, _)) in zip(panels, FIGURES.items()):
         for line, of_title in enumerate(runs.values()):
-            spread = mean_and_std(of_title, value)
+            spread = over_runs(of_title, title)
             if spread:
-                for one in of_title:
-                    panel.plot(value(one), line, "o", color="#9db8cc", markersize=4, zorder=1)
+                for one in filter(lambda x: x is not None, map(value, of_title)):
+                    panel.plot(one, line, "o", color="#9db8cc", markersize=4, zorder=1)
                 mean, std = spread
                 panel.errorbar(mean, line, xerr=std, fmt="s", color="#1b6ca8", capsize=4)
         panel.set_title(title, fontsize=11)

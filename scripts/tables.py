@@ -4,7 +4,10 @@ import judgements
 
 from mixmo_tf import evaluation
 
-PERCENT = {"accuracy", "top5_accuracy", "coverage_at_5_risk", "disagreement", "double_fault"}
+PERCENT = {
+    "accuracy", "top5_accuracy", "coverage_at_5_risk", "disagreement", "error_disagreement",
+    "double_fault",
+}  # fmt: skip
 TITLES = {
     "accuracy": "accuracy, %",
     "top5_accuracy": "top-5, %",
@@ -20,7 +23,9 @@ TITLES = {
     "aurc": "AURC",
     "coverage_at_5_risk": "coverage at 5 % risk, %",
     "ratio_error": "ratio-error",
+    "ratio_error_published": "ratio-error, published code's",
     "disagreement": "disagreement, %",
+    "error_disagreement": "disagreement in being right, %",
     "double_fault": "double fault, %",
     "q_statistic": "Q-statistic",
     "correlation": "correlation",
@@ -51,7 +56,7 @@ def of_one(judged):
         lines.append(f"Between the {what}s:")
         between = evaluation.DIVERSITY_KEYS
         lines += aligned([[TITLES[name], written(name, judged.figures[name])] for name in between])
-    lines += _temperatures([judged])
+    lines += _undefined([judged]) + _temperatures([judged])
     return "\n".join(lines)
 
 
@@ -63,10 +68,23 @@ def of_several(judged):
         cells.append([each.name, *(written(name, each.figures.get(name)) for name in SIDE_BY_SIDE)])
     lines = [heading(judged[0]), *aligned(cells)]
     if groups := judgements.twins(judged):
-        lines.append("Mean ± standard deviation of runs that differ in their seed alone:")
+        lines.append(
+            "Mean ± standard deviation of runs that differ in their seed alone; the ratio-error is "
+            "of the errors of all of them:"
+        )
         lines += aligned([titles, *map(_of_group, groups)])
-    lines += _temperatures(judged)
+    lines += _undefined(judged, SIDE_BY_SIDE) + _temperatures(judged)
     return "\n".join(lines)
+
+
+def _undefined(judged, names=TITLES):
+    """Why a figure is shown as –, a line for each."""
+    lines = []
+    for each in judged:
+        for key, reason in each.figures.get("undefined", {}).items():
+            if (name := key.removeprefix("member_")) in names:
+                lines.append(f"{TITLES[name].removesuffix(', %')} –: {reason}.")
+    return list(dict.fromkeys(lines))
 
 
 def _temperatures(judged):
@@ -80,6 +98,8 @@ def _of_group(group):
     cells = [f"{len(group)} runs: {group[0].name}, …"]
     for name in SIDE_BY_SIDE:
         spread = judgements.mean_and_std(group, name)
+        if name == "ratio_error":
+            spread = [evaluation.pooled_ratio_error([each.figures for each in group])]
         cells.append(" ± ".join(written(name, value) for value in spread) if spread else "–")
     return cells
 

@@ -22,6 +22,8 @@ import train_flags
 from absl import app, flags, logging
 
 import mixmo_tf
+from mixmo_tf import evaluation
+from mixmo_tf.evaluation.figures import WHY_UNDEFINED, explained
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
@@ -159,6 +161,11 @@ def judge(model, examples, path):
     is_chief = replicas.is_chief(strategy)
     verbose = int(is_chief and sys.stdout.isatty())
     results = model.evaluate(batches, verbose=verbose, return_dict=True)
+    between = {}
+    if model.num_members > 1:
+        counts = model.ratio_error.error_counts()  # of all workers, so all must ask
+        between = dict(zip(evaluation.PAIR_KEYS, (of_pairs.tolist() for of_pairs in counts)))
+        between["ratio_error"] = results["ratio_error"]
     if not is_chief:
         return
     figures = {
@@ -169,7 +176,7 @@ def judge(model, examples, path):
         "accuracy": results["accuracy"],
         "nll": results["loss"],
         "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
-        **({"ratio_error": results["ratio_error"]} if model.num_members > 1 else {}),
+        **between,
         "parameters": count_parameters(model),
         "steps": int(model.step.numpy()),
         "libraries": run_directory.versions(),
@@ -178,13 +185,15 @@ def judge(model, examples, path):
     print(f"On the {split} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
-    if "ratio_error" in results:
-        print(f"  ratio-error        {results['ratio_error']:.3f}")
+    if "ratio_error" in between:
+        ratio = between["ratio_error"]
+        shown = f"{ratio:.3f}" if math.isfinite(ratio) else f"– ({WHY_UNDEFINED['ratio_error']})"
+        print(f"  ratio-error        {shown}")
     if (path / "best.keras").exists():
         epoch, accuracy = run_directory.best_epoch(path)
         figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
         print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
-    run_directory.write_metrics(path, figures)
+    run_directory.write_metrics(path, explained(figures))
 
 
 def check_sizes(info, strategy):

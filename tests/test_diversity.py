@@ -16,12 +16,33 @@ def test_ratio_error_by_hand():
     assert evaluation.ratio_error(predicted, labels) == pytest.approx((3 / 6) / (2 / 6))
 
 
-def test_no_shared_errors():
-    predicted, labels = predictions(np.array([[1, 1], [1, 0], [0, 1], [1, 1]]))
-    assert evaluation.ratio_error(predicted, labels) == pytest.approx(2 * 2 / 4)
+def test_without_shared_errors_the_ratio_is_not_defined():
+    """Five single errors of 360: the most diverse pair, which the published rule puts at 0.028."""
+    right = np.ones((360, 2), int)
+    right[:5, 0] = 0
+    predicted, labels = predictions(right)
+    assert np.isnan(evaluation.ratio_error(predicted, labels))
+    assert evaluation.ratio_error_published(predicted, labels) == pytest.approx(10 / 360)
+    right[0, 1] = 0
+    predicted, labels = predictions(right)
+    for measure in (evaluation.ratio_error, evaluation.ratio_error_published):
+        assert measure(predicted, labels) == pytest.approx(4)
+    assert np.isnan(evaluation.ratio_error(*predictions(np.ones((1, 2), int))))
 
 
-@pytest.mark.parametrize("right", [[[1, 1]], [[0, 0]], [[1, 1], [0, 0]]])
+def test_of_several_pairs_those_that_share_an_error_count():
+    """Members 0 and 1 share two errors of five; neither shares one with member 2, wrong once."""
+    right = np.insert(RIGHT, 2, 1, axis=1)
+    right[0, 2] = 0
+    predicted, labels = predictions(right)
+    assert evaluation.ratio_error(predicted, labels) == pytest.approx(3 / 2)
+    published = evaluation.ratio_error_published(predicted, labels)
+    assert published == pytest.approx((3 / 2 + 2 * (3 + 1) / 6 + 2 * (4 + 1) / 6) / 3)
+    both, one = evaluation.error_counts(predicted, labels)
+    assert both.tolist() == [2, 0, 0] and one.tolist() == [3, 4, 5]
+
+
+@pytest.mark.parametrize("right", [[[0, 0]], [[1, 1], [0, 0]]])
 def test_members_that_err_together(right):
     assert evaluation.ratio_error(*predictions(np.array(right))) == 0
 
@@ -30,14 +51,22 @@ def test_members_that_err_together(right):
 def test_agrees_with_the_reference(reference, num_members):
     published = reference(f"metrics_m{num_members}")
     predicted = published["member_logits"].argmax(axis=2)
-    ours = evaluation.ratio_error(predicted, published["labels"])
-    assert ours == pytest.approx(float(published["reported_diversity_ratioerrors"]), abs=1e-6)
+    for measure in (evaluation.ratio_error, evaluation.ratio_error_published):
+        ours = measure(predicted, published["labels"])
+        assert ours == pytest.approx(float(published["reported_diversity_ratioerrors"]), abs=1e-6)
 
 
 def test_every_measure_by_hand():
     """Both right 1, the first alone 2, the second alone 1, none 2, of six."""
     predicted, labels = predictions(RIGHT)
+    assert evaluation.error_disagreement(predicted, labels) == pytest.approx(3 / 6)
     assert evaluation.disagreement(predicted, labels) == pytest.approx(3 / 6)
+    predicted[3, 0] = 4  # both are wrong there, now on different classes
+    assert evaluation.error_disagreement(predicted, labels) == pytest.approx(3 / 6)
+    assert evaluation.disagreement(predicted, labels) == pytest.approx(4 / 6)
+    three = np.stack([predicted[:, 0], predicted[:, 1], predicted[:, 0]], axis=1)
+    assert evaluation.disagreement(three, labels) == pytest.approx((4 / 6 + 0 + 4 / 6) / 3)
+    predicted, labels = predictions(RIGHT)
     assert evaluation.double_fault(predicted, labels) == pytest.approx(2 / 6)
     assert evaluation.q_statistic(predicted, labels) == pytest.approx((2 - 2) / (2 + 2))
     assert evaluation.correlation(predicted, labels) == 0

@@ -6,7 +6,9 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from scripts_at_work import call
+from scripts_at_work import call, run
+from test_image_folder import grey, save
+from test_strict_json import strictly
 
 from mixmo_tf import data, evaluation
 from mixmo_tf.training import checkpoints
@@ -60,8 +62,11 @@ def test_the_figures_of_one_model(runs, tmp_path):
         assert read["exported"][name] == pytest.approx(value, abs=1e-5), name
         assert read["again"][name] == value
 
-    assert first["temperature_fitted_on"].startswith("halves of the test images")
-    assert "halves of the test images, each for the other" in printed
+    fitted_on = "the other nine of ten folds of the test images"
+    assert first["temperature_fitted_on"] == fitted_on
+    assert f"Temperatures fitted on {fitted_on}." in printed
+    assert first["schema"] == evaluation.read_metrics(tmp_path / "a.json")["schema"] == 2
+    assert evaluation.read_metrics(tmp_path / "kept") == first
     assert read["held_out"]["temperature_fitted_on"] == "validation images"
     held_out = data.load_examples("digits", "validation", validation_examples=100)
     model = checkpoints.load_model(run)
@@ -85,6 +90,7 @@ def test_several_rows_make_a_table(runs, tmp_path):
     lines = printed.splitlines()
     (of_twins,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
     assert f"{accuracy} ± 0.00" in of_twins
+    assert of_twins.split()[-1] == f"{figures[0]['ratio_error']:.4f}"  # of the errors of both
     assert sum(" runs: " in line for line in lines) == 1
     (of_twin,) = [line for line in lines if line.startswith(f"  {twin} ")]
     assert of_twin.split()[1] == accuracy
@@ -95,6 +101,51 @@ def test_several_rows_make_a_table(runs, tmp_path):
 
 
 STEP = "step_00000044.keras"
+
+
+@pytest.fixture(scope="module")
+def never_wrong(tmp_path_factory):
+    """A run on black and white images, which no member confuses; and what train.py printed."""
+    path = tmp_path_factory.mktemp("never_wrong")
+    for split in ("train", "val"):
+        for i, name in enumerate(("black", "white")):
+            for number in range(16):
+                save(path / "images" / split / name / f"{number}.png", grey(255 * i, 16, 16))
+    flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
+    flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
+    flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
+    result = run("train.py", *flags, "--augmentation=none")
+    assert result.returncode == 0, result.stderr
+    return path / "run", result.stdout
+
+
+def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
+    path, said = never_wrong
+    reason = "on no example are both of two members wrong"
+    assert f"  ratio-error        – ({reason})\n" in said
+    figures = strictly((path / "metrics.json").read_text())
+    assert figures["accuracy"] == 1 and figures["ratio_error"] is None
+    assert figures["both_wrong"] == [0] and figures["undefined"] == {"ratio_error": reason}
+    assert "nan" in (path / "history.csv").read_text().splitlines()[-1]
+
+    twin = tmp_path / "twin"
+    shutil.copytree(path, twin)
+    (twin / "run.flags").write_text((path / "run.flags").read_text().replace("seed=0", "seed=1"))
+    calls = [
+        [f"--model={path}", f"--json={tmp_path / 'one.json'}"],
+        [f"--model={path}", f"--model={twin}", f"--json={tmp_path / 'two.json'}"],
+    ]
+    endings, printed = call("evaluate", *calls)
+    assert endings == [None, None]
+    one, two = (strictly((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
+    assert two == [one, {**one, "models": [str(twin)]}]
+    assert one["ratio_error"] is None and one["undefined"]["ratio_error"] == reason
+    assert one["member_misclassification_auroc"] == [None, None] and one["nllc"] < 0.1
+    lines = printed.splitlines()
+    assert lines.count(f"ratio-error –: {reason}.") == 2
+    assert lines.count("AUROC –: all answers are right, or all are wrong.") == 2
+    (of_twins,) = [line for line in lines if line.startswith("  2 runs: ")]
+    assert of_twins.split()[-1] == "–"
 
 
 def test_what_is_wrong_is_one_line(runs, tmp_path):

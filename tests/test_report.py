@@ -16,7 +16,7 @@ NAMES = {  # our names by those of the reference
     "ece_15": "ece",
     "tace_15_1e-3": "tace",
     "misclassification_auroc": "misclassification_auroc",
-    "reported_diversity_ratioerrors": "ratio_error",
+    "reported_diversity_ratioerrors": "ratio_error_published",
     "member_accuracy": "member_accuracy",
     "nll_after_temperature": "nllc",
 }
@@ -98,22 +98,28 @@ def test_members_without_shared_errors():
     logits = np.where(right[..., None] == np.array([1, 0]), 2.0, 0.0)  # (4, 2, 2)
     figures = evaluation.report(logits, labels)
     assert figures["double_fault"] == 0 and figures["disagreement"] == 0.5
-    assert figures["ratio_error"] == 1 and figures["q_statistic"] == -1
+    assert figures["ratio_error"] is None and figures["ratio_error_published"] == 1
+    reason = "on no example are both of two members wrong"
+    assert figures["undefined"]["ratio_error"] == reason
+    assert (figures["both_wrong"], figures["one_wrong"]) == ([0], [2])
+    assert figures["q_statistic"] == -1
     assert figures["correlation"] == pytest.approx((0 - 1 / 16) / (3 / 16))
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_what_is_not_defined_is_none(right):
-    """All right, or all wrong; a class that is absent; and one example, which has no halves."""
+    """All right, or all wrong; a class that is absent; and one example, which has no others."""
     logits = np.tile(np.array([3.0, 0.0, 0.0]), (5, 2, 1))
     labels = np.full(5, 0 if right else 1)
     figures = evaluation.report(logits, labels)
     undefined = {"misclassification_auroc", "q_statistic", "correlation"}
-    undefined |= {"member_misclassification_auroc"}
+    undefined |= {"member_misclassification_auroc"} | ({"ratio_error"} if right else set())
+    assert set(figures["undefined"]) == undefined
     assert {name for name in figures if figures[name] in (None, [None, None])} == undefined
-    assert figures["accuracy"] == float(right) and figures["ratio_error"] == 0
+    assert figures["accuracy"] == float(right) and figures["ratio_error_published"] == 0
     one = evaluation.report(logits[:1], labels[:1])
     assert one["nllc"] is None and one["nll"] == pytest.approx(figures["nll"])
+    assert one["undefined"]["member_nllc"].startswith("one example cannot be judged")
     json.dumps(figures, allow_nan=False)
 
 
@@ -134,5 +140,104 @@ def test_bad_input_is_named(shape, labels, message):
 def test_nan_is_named():
     logits = np.zeros((4, 2, 3))
     logits[2, 1, 0] = np.nan
-    with pytest.raises(ValueError, match="member_logits of example 2 are not finite"):
-        evaluation.report(logits, np.zeros(4, int))
+    message = "member_logits of example 2 are not finite in float32"
+    for value in (np.nan, np.inf, -np.inf, 1e39):
+        logits[2, 1, 0] = value
+        with pytest.raises(ValueError, match=message):
+            evaluation.report(logits, np.zeros(4, int))
+        with pytest.raises(ValueError, match="held_out of example 2 are not finite"):
+            evaluation.report(np.zeros((4, 2, 3)), np.zeros(4, int), held_out=(logits, [0] * 4))
+
+
+def test_the_largest_logits_give_finite_figures():
+    logits, labels = random_case(30, 2, 4)
+    figures = evaluation.report(np.sign(logits) * np.finfo(np.float32).max, labels)
+    assert 0 < figures["nll"] < 1e40 and np.isfinite(figures["pairwise_kl"])
+    json.dumps(figures, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "held_out, message",
+    [
+        ((np.zeros((4, 3, 3)), [0] * 4), r"\(N, 2, 3\), of the same members .* got \(4, 3, 3\)"),
+        ((np.zeros((4, 2, 4)), [0] * 4), r"\(N, 2, 3\), of the same members .* got \(4, 2, 4\)"),
+        ((np.zeros((4, 2, 3)), [0] * 3), r"held_out and labels .* got \(4, 3\) and \(3,\)"),
+        ((np.zeros((4, 2, 3)), [0, 1, 2, 3]), "labels must be in 0 to 2, got 3"),
+        (np.zeros((4, 2, 3)), r"held_out must be \(member_logits, labels\), got ndarray"),
+        (3, r"held_out must be \(member_logits, labels\), got int"),
+        ((None, [0] * 4), r"held_out must be \(N, M, C\), got \(\)"),
+        (([["a"]], [0]), "held_out must be an array of numbers"),
+    ],
+)
+def test_held_out_images_must_be_of_the_same_members_and_classes(held_out, message):
+    with pytest.raises(ValueError, match=message) as error:
+        evaluation.report(np.zeros((4, 2, 3)), np.zeros(4, int), held_out=held_out)
+    assert "\n" not in str(error.value)
+
+
+def test_held_out_images_without_an_error_give_a_moderate_temperature():
+    logits, labels = random_case(300, 2, 4)
+    held_out = np.zeros((200, 2, 4))
+    held_out[:, :, 0] = 5.0
+    figures = evaluation.report(logits, labels, held_out=(held_out, np.zeros(200, int)))
+    assert figures["temperature"] == pytest.approx(5 / np.log(3 * 401), rel=0.2)  # not e^-7
+
+
+def tied_case():
+    """Few different logits, so that confidences, members and whole examples tie."""
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 5, 400)
+    logits = random.integers(-2, 3, (400, 3, 5)) / 2
+    logits[np.arange(400), :, labels] += random.integers(0, 3, (400, 3))
+    return logits, labels
+
+
+@pytest.mark.parametrize("ensemble", ["logits", "probabilities"])
+@pytest.mark.parametrize("held_out", [True, False])
+def test_no_figure_depends_on_the_order_of_the_images(ensemble, held_out):
+    logits, labels = tied_case()
+    assert len(set(softmax(logits[:, 0], axis=1).max(axis=1))) < 300
+    others = (logits[:90], labels[:90]) if held_out else None
+    orders = [np.argsort(labels), *(np.random.default_rng(i).permutation(400) for i in range(4))]
+    orders.append(np.argsort(logits.mean(axis=1).argmax(axis=1) != labels))  # first the right ones
+    expected = evaluation.report(logits, labels, ensemble, others)
+    for order in orders:
+        figures = evaluation.report(logits[order], labels[order], ensemble, others)
+        assert set(figures) == set(expected)
+        for name in figures:
+            assert figures[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
+
+
+def test_no_figure_of_quantised_probabilities_depends_on_the_order():
+    """Multiples of 1/256, as an int8 export gives them."""
+    random = np.random.default_rng(0)
+    p = random.multinomial(256, random.dirichlet(np.ones(4) / 2, 600)) / 256
+    labels = random.integers(0, 4, 600)
+    functions = [
+        evaluation.ece, evaluation.adaptive_ece, evaluation.tace, evaluation.brier,
+        evaluation.accuracy, evaluation.misclassification_auroc, evaluation.aurc,
+        evaluation.coverage_at_risk, lambda p, y: evaluation.coverage_at_risk(p, y, 0.7),
+        lambda p, y: evaluation.top_k_accuracy(p, y, 2),
+        lambda p, y: evaluation.risk_coverage(p, y)[1],
+    ]  # fmt: skip
+    orders = [np.argsort(labels), np.argsort(p.argmax(axis=1) == labels), random.permutation(600)]
+    for function in functions:
+        expected = function(p, labels)
+        for order in orders:
+            assert function(p[order], labels[order]) == pytest.approx(expected, rel=1e-12)
+
+
+def test_ratio_errors_of_several_runs_are_pooled():
+    """Two pairs; of the second no run shares an error."""
+    runs = [
+        {"both_wrong": [1, 0, 2], "one_wrong": [4, 9, 3]},
+        {"both_wrong": [3, 0, 0], "one_wrong": [2, 7, 5]},
+    ]
+    assert evaluation.pooled_ratio_error(runs) == pytest.approx((6 / 4 + 8 / 2) / 2)
+    assert evaluation.pooled_ratio_error(runs[:1]) == pytest.approx((4 / 1 + 3 / 2) / 2)
+    assert evaluation.pooled_ratio_error([{"both_wrong": [0], "one_wrong": [5]}]) is None
+    assert evaluation.pooled_ratio_error([*runs, {}]) is None
+    assert evaluation.pooled_ratio_error([]) is None
+    logits, labels = random_case(300, 3, 4)
+    figures = evaluation.report(logits, labels)
+    assert evaluation.pooled_ratio_error([figures]) == pytest.approx(figures["ratio_error"])

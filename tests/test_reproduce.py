@@ -44,7 +44,8 @@ def reported(finished, tmp_path_factory):
     for config in CONFIGS:
         for seed, accuracy in enumerate((0.5, 0.8)):
             if (config, seed) != ("digits_cow_mixmo", 1):
-                finish(output, config, seed, figures, SMALL, accuracy=accuracy)
+                changes = {"both_wrong": [1 + 2 * seed], "one_wrong": [4 - 2 * seed]}
+                finish(output, config, seed, figures, SMALL, accuracy=accuracy, **changes)
     result = run("reproduce.py", "--suite=digits", "--seeds=0,1", f"--output_dir={output}", *SMALL)
     assert result.returncode == 0, result.stderr
     return output, figures, result.stdout
@@ -70,10 +71,39 @@ def test_the_table_has_means_and_deviations(reported):
     members = 50 * sum(figures["member_accuracy"])
     assert by_method["Cut-MixMo"][2] == f"{members:.2f} ± 0.00"
     assert by_method["Cut-MixMo"][3] == f"{figures['nll']:.4f} ± 0.0000"
+    assert by_method["Cut-MixMo"][4] == "1.50"  # (4 + 2) / (1 + 3)
     trained = json.loads((output / "digits_cow_mixmo_seed1/metrics.json").read_text())
     mean = statistics.mean([50, 100 * trained["accuracy"]])
     assert by_method["Cow-MixMo"][1].startswith(f"{mean:.2f} ± ")
     assert (output / "digits.png").stat().st_size > 10_000
+
+
+def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
+    """Five single errors, which an earlier version gave as 0.028; one shared, 4.0; and today's."""
+    right = {"examples": 360, "accuracy": 0.99, "nll": 0.1}
+    runs = {
+        "earlier": right | {"ratio_error": 10 / 360, "member_accuracy": [355 / 360, 1.0]},
+        "shared": right | {"ratio_error": 4.0, "member_accuracy": [355 / 360, 359 / 360]},
+        "three": right | {"ratio_error": 1.5, "member_accuracy": [0.9] * 3},
+        "today": right | {"schema": 2, "ratio_error": None, "both_wrong": [0], "one_wrong": [3]},
+    }
+    read = {}
+    for name, figures in runs.items():
+        figures.setdefault("member_accuracy", [0.99, 0.99])
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "metrics.json").write_text(json.dumps(figures))
+        read[name] = reproduce.report(tmp_path / name, "done before")
+    assert "three: 99.00%  (done before; from an earlier version" in capsys.readouterr().out
+    of_two = [read["earlier"], read["shared"], read["today"]]
+    for runs, cell in (
+        (of_two, "12.00"),  # (5 + 4 + 3) / 1
+        ([read["earlier"], read["today"]], "–"),
+        ([read["three"]], "–"),
+        ([read["shared"]], "4.00"),
+    ):
+        table = reproduce.table({"Cut-MixMo": runs})
+        assert table.splitlines()[-1].endswith(f"| {cell} |")
+        reproduce.plot({"Cut-MixMo": runs}, tmp_path / "plot.png")
 
 
 def test_what_is_wrong_is_named(reported, tmp_path):

@@ -13,6 +13,8 @@ from absl.testing import flagsaver
 from conftest import tiny_model
 from scripts_at_work import ROOT, call, exit_messages, run
 
+from mixmo_tf import evaluation
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import train  # noqa: E402
@@ -59,6 +61,9 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     metrics = json.loads((path / "metrics.json").read_text())
     for name in ("accuracy", "nll", "member_accuracy", "ratio_error"):
         assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
+    for name in ("schema", *evaluation.PAIR_KEYS):
+        assert figures[name] == metrics[name]
+    assert figures["both_wrong"][0] > 0 and figures["schema"] == 2
     assert f"{100 * metrics['accuracy']:.2f}" in result.stdout
 
 

@@ -64,4 +64,37 @@ def test_measures_of_pairs_sum_up_batches(measure):
     metric.update_state(tf.constant(columns), tf.argmax(LOGITS, axis=2))
     expected = getattr(evaluation, measure)(predicted, LABELS)
     assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    counts = evaluation.error_counts(predicted, LABELS)
+    assert np.array_equal(metric.error_counts(), counts)
     assert metric.name == measure and metric.get_config()["num_members"] == 3
+
+
+def test_without_a_shared_error_the_ratio_is_nan():
+    metric = evaluation.PairwiseDiversity("ratio_error", 2)
+    assert np.isnan(metric.result())
+    metric.update_state([0, 1, 1], [[0, 1], [1, 1], [0, 1]])
+    assert np.isnan(metric.result())
+    metric.update_state([2], [[0, 1]])
+    assert float(metric.result()) == 2
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert again.measure == "ratio_error" and again.num_members == 2
+
+
+def test_no_metric_depends_on_the_order_of_the_images():
+    """With confidences and predictions that tie."""
+    logits, labels = np.round(LOGITS / 2), LABELS
+    predicted = logits.argmax(axis=2)
+    p = tf.nn.softmax(logits[:, 0]).numpy()
+    pairs = [evaluation.PairwiseDiversity(measure, 3) for measure in evaluation.MEASURES]
+    cases = [
+        *((metric, (labels, predicted)) for metric in pairs),
+        *((m, (labels, p)) for m in (evaluation.Brier(), evaluation.ExpectedCalibrationError())),
+        *((m, (logits,)) for m in (evaluation.PairwiseKL(), evaluation.MutualInformation())),
+    ]
+    orders = [np.argsort(labels), np.argsort(p.argmax(axis=1) == labels), RANDOM.permutation(50)]
+    for metric, arrays in cases:
+        expected = stream(metric, *arrays)
+        for order in orders:
+            metric.reset_state()
+            shuffled = stream(metric, *(array[order] for array in arrays))
+            assert shuffled == pytest.approx(expected, rel=1e-5), metric.name

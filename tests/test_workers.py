@@ -125,6 +125,9 @@ def check_every_image_is_judged_once(path):
     for name in ("accuracy", "ratio_error"):
         assert ours[name] == pytest.approx(theirs[name], rel=1e-5)
     assert ours["nll"] == pytest.approx(theirs["loss"], rel=1e-5)
+    both, one = model.ratio_error.error_counts()
+    assert (ours["both_wrong"], ours["one_wrong"]) == (both.tolist(), one.tolist())
+    assert both[0] + one[0] > 0
     members = [theirs[f"member_{i}_accuracy"] for i in range(2)]
     assert ours["member_accuracy"] == pytest.approx(members, rel=1e-5)
 

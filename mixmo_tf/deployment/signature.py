@@ -5,6 +5,8 @@ import json
 import keras
 import tensorflow as tf
 
+from mixmo_tf import strict_json
+
 CLASS_NAMES = "class_names.txt"
 DESCRIPTION = "model.json"
 
@@ -48,7 +50,7 @@ def write_description(model, folder):
         model: Ensemble. Without class names there is no `class_names.txt`.
         folder: pathlib.Path that exists.
     """
-    (folder / DESCRIPTION).write_text(json.dumps(_described(model), indent=2) + "\n")
+    (folder / DESCRIPTION).write_text(strict_json.dumps(_described(model)))
     if model.class_names:
         lines = "".join(f"{name}\n" for name in model.class_names)
         (folder / CLASS_NAMES).write_text(lines, encoding="utf-8")

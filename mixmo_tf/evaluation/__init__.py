@@ -11,14 +11,23 @@ from mixmo_tf.evaluation.diversity import (
     correlation,
     disagreement,
     double_fault,
-    mutual_information,
-    pairwise_kl,
+    error_counts,
+    error_disagreement,
     q_statistic,
     ratio_error,
+    ratio_error_published,
 )
-from mixmo_tf.evaluation.figures import DIVERSITY_KEYS, KEYS, report
+from mixmo_tf.evaluation.figures import (
+    DIVERSITY_KEYS,
+    KEYS,
+    PAIR_KEYS,
+    pooled_ratio_error,
+    report,
+)
 from mixmo_tf.evaluation.inference import predict
+from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
+from mixmo_tf.evaluation.metrics_json import read_metrics
 from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
 from mixmo_tf.evaluation.selective import (
@@ -38,6 +47,7 @@ __all__ = [
     "DIVERSITY_KEYS",
     "KEYS",
     "MEASURES",
+    "PAIR_KEYS",
     "Brier",
     "ExpectedCalibrationError",
     "MutualInformation",
@@ -54,14 +64,19 @@ __all__ = [
     "ece",
     "encoder_norms",
     "ensemble_logits",
+    "error_counts",
+    "error_disagreement",
     "fit_temperature",
     "misclassification_auroc",
     "mutual_information",
     "nll",
     "pairwise_kl",
+    "pooled_ratio_error",
     "predict",
     "q_statistic",
     "ratio_error",
+    "ratio_error_published",
+    "read_metrics",
     "report",
     "risk_coverage",
     "split_score",

@@ -1,17 +1,21 @@
 """Is confidence worth what it says? Calibration errors, and temperature scaling.
 
-Guo et al. 2017 (arXiv 1706.04599); TACE: Nixon et al. 2019 (arXiv 1904.01685).
+Guo et al. 2017 (arXiv 1706.04599); TACE: Nixon et al. 2019 (arXiv 1904.01685). Where bins hold
+equal counts, their borders may part examples of the same confidence. These cannot be told
+apart, so each counts with the mean gap of all of them.
 """
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
 from mixmo_tf import arguments
-from mixmo_tf.evaluation import predictions, scores
+from mixmo_tf.evaluation import predictions
 
 NUM_BINS = 15
 THRESHOLD = 1e-3  # TACE leaves smaller probabilities out
+FOLDS = 10
 _LOG_TEMPERATURES = -7.0, 7.0
+_NEAR = 0.1
 
 
 def ece(probabilities, labels, num_bins=NUM_BINS):
@@ -37,11 +41,10 @@ def ece(probabilities, labels, num_bins=NUM_BINS):
 def adaptive_ece(probabilities, labels, num_bins=NUM_BINS):
     """`ece` in bins of equal count, by rising confidence (Nguyen and O'Connor 2015).
 
-    The counts differ by one at most; equal confidences stay in the order of the examples.
+    The counts differ by one at most.
     """
     confidence, correct = _confidence_and_correct(probabilities, labels, num_bins)
-    order = np.argsort(confidence, kind="stable")
-    gaps = np.array_split((correct - confidence)[order], num_bins)
+    gaps = np.array_split(_shared_gaps(confidence, correct), num_bins)
     return float(sum(abs(gap.sum()) for gap in gaps) / len(confidence))
 
 
@@ -68,25 +71,29 @@ def tace(probabilities, labels, num_bins=NUM_BINS, threshold=THRESHOLD):
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
     total = 0.0
     for c, of_class in enumerate(probabilities.T):
-        kept = np.flatnonzero(of_class > threshold)
-        size = len(kept) // num_bins
-        if size == 0:
-            continue
-        kept = kept[np.argsort(of_class[kept], kind="stable")]
-        gaps = (labels[kept] == c) - of_class[kept]
-        total += np.abs(np.add.reduceat(gaps, size * np.arange(num_bins))).sum()
+        kept = of_class > threshold
+        size = kept.sum() // num_bins
+        if size:
+            gaps = _shared_gaps(of_class[kept], labels[kept] == c)
+            total += np.abs(np.add.reduceat(gaps, size * np.arange(num_bins))).sum()
     return float(total / probabilities.size)
 
 
-def fit_temperature(logits, labels):
+def fit_temperature(logits, labels, jeffreys=False):
     """The temperature T that minimises the NLL of logits / T.
 
     In 1/T the NLL is convex, so there is one minimum; where it lies at the end of the range
     e^±7, as for an ensemble that is always right, that end is given.
 
+    With Jeffreys' prior of 1/T (Firth 1993) T is moderate there too, about as if half an example
+    were wrong: the known cure where one parameter parts right from wrong (Heinze and Schemper
+    2002). It prefers no scale: of logits c times as large, T is c times as large. With many
+    errors it changes nothing to speak of.
+
     Args:
         logits: float (N, C).
         labels: int (N,).
+        jeffreys: whether to take the prior into account.
 
     Returns:
         float.
@@ -94,26 +101,21 @@ def fit_temperature(logits, labels):
     Raises:
         ValueError: if the shapes disagree, or a label is out of range.
     """
-    logits, labels = predictions.check(logits, labels, "logits")
-
-    def nll(log_temperature):
-        return scores.nll(logits * np.exp(-log_temperature), labels)
-
-    found = minimize_scalar(
-        nll, bounds=_LOG_TEMPERATURES, method="bounded", options={"xatol": 1e-7}
-    )
-    best = min(*_LOG_TEMPERATURES, found.x, key=nll)
-    return float(np.exp(best))
+    behind, own = _behind(*predictions.check(logits, labels, "logits"))
+    return float(np.exp(_best(_objective(behind, own, jeffreys))))
 
 
 def cross_fitted(logits, labels):
-    """NLL at temperatures that are fitted on one half of the examples and judged on the other.
+    """NLL where each of ten folds is judged at the temperature of the other nine.
 
-    The halves are the even and the odd examples of a fixed random order.
+    Ten stratified folds are what Kohavi 1995 recommends: the examples are dealt out in turn, by
+    how far the label's logit is ahead of the others, so the wrong ones last. The order in which
+    they come does not matter. The temperatures are fitted with Jeffreys' prior, as nine folds may
+    be without any error.
 
     Args:
         logits: float (N, C).
-        labels: int (N,).
+        labels: int (N,). With N < 10 there are N folds.
 
     Returns:
         float, the NLL over all examples, and float, the geometric mean of the temperatures;
@@ -125,14 +127,17 @@ def cross_fitted(logits, labels):
     logits, labels = predictions.check(logits, labels, "logits")
     if len(labels) < 2:
         return float("nan"), float("nan")
-    order = np.random.default_rng(0).permutation(len(labels))
-    halves = order[::2], order[1::2]
+    order = _by_lead(logits, labels)
+    behind, own = _behind(logits[order], labels[order])
+    folds = np.arange(len(labels)) % FOLDS
+    near = _best(_objective(behind, own, jeffreys=True))
     total, log_temperatures = 0.0, []
-    for fitted, judged in (halves, halves[::-1]):
-        temperature = fit_temperature(logits[fitted], labels[fitted])
-        total += len(judged) * scores.nll(logits[judged] / temperature, labels[judged])
-        log_temperatures.append(np.log(temperature))
-    return total / len(labels), float(np.exp(np.mean(log_temperatures)))
+    for fold in range(min(FOLDS, len(labels))):
+        judged = folds == fold
+        found = _best(_objective(behind[~judged], own[~judged], jeffreys=True), near)
+        total += _objective(behind[judged], own[judged])(found)
+        log_temperatures.append(found)
+    return float(total / len(labels)), float(np.exp(np.mean(log_temperatures)))
 
 
 def _confidence_and_correct(probabilities, labels, num_bins):
@@ -140,3 +145,66 @@ def _confidence_and_correct(probabilities, labels, num_bins):
     arguments.at_least("num_bins", num_bins, 1)
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
     return probabilities.max(axis=1), (probabilities.argmax(axis=1) == labels).astype(float)
+
+
+def _shared_gaps(confidence, correct):
+    """Right − confidence by rising confidence, (n,); the mean of all where confidences tie."""
+    ranks = predictions.ranks(confidence)
+    counts = np.bincount(ranks)
+    return np.repeat(np.bincount(ranks, weights=correct - confidence) / counts, counts)
+
+
+def _by_lead(logits, labels):
+    """The order of the examples by the label's lead; where that ties, by their content."""
+    others = logits.copy()
+    others[np.arange(len(labels)), labels] = -np.inf
+    lead = logits[np.arange(len(labels)), labels] - others.max(axis=1)
+    content = np.column_stack([logits, labels])
+    content = content.view(np.dtype((np.void, content.strides[0])))[:, 0]  # compared as bytes
+    order = np.argsort(content, kind="stable")
+    return order[np.argsort(-lead[order], kind="stable")]
+
+
+def _behind(logits, labels):
+    """How far each class' logit is behind the largest, (N, C) <= 0; and the label's, (N,)."""
+    behind = logits - logits.max(axis=1, keepdims=True)
+    behind = np.maximum(behind, -1e30)  # times a probability of 0, it is 0
+    return behind, behind[np.arange(len(labels)), labels]
+
+
+def _objective(behind, own, jeffreys=False):
+    """What a temperature minimises, as a function of its logarithm.
+
+    That is the sum of the NLLs; with the prior, minus half the logarithm of the Fisher
+    information of 1/T, which is the sum of the variances of the logits.
+    """
+    squares = behind**2 if jeffreys else None
+
+    def objective(log_temperature):
+        scale = np.exp(-log_temperature)
+        p = np.exp(scale * behind)
+        norm = p.sum(axis=1)
+        nll = np.sum(np.log(norm) - scale * own)
+        if not jeffreys:
+            return nll
+        means = np.einsum("nc,nc->n", p, behind) / norm
+        information = np.sum(np.einsum("nc,nc->n", p, squares) / norm - means**2)
+        return nll - 0.5 * np.log(max(information, np.finfo(np.float64).tiny))
+
+    return objective
+
+
+def _best(objective, near=None):
+    """The logarithm of the best temperature, which is often `near` one that is known."""
+    if near is not None:
+        bounds = near - _NEAR, near + _NEAR
+        found = _minimum(objective, bounds)
+        if abs(found - near) < 0.9 * _NEAR:
+            return found
+    found = _minimum(objective, _LOG_TEMPERATURES)
+    return min(*_LOG_TEMPERATURES, found, key=objective)
+
+
+def _minimum(objective, bounds):
+    options = {"xatol": 1e-7}
+    return float(minimize_scalar(objective, bounds=bounds, method="bounded", options=options).x)

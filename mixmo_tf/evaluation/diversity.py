@@ -1,25 +1,25 @@
 """Do the members err on different images? Kuncheva and Whitaker 2003, and the paper's measure.
 
-Of a pair of members, the shares of examples on which both are wrong, the first alone, the
-second alone, and none. Every measure of a pair is a formula of these four; of more members,
-the mean over the pairs for which it is defined.
+Of a pair of members, count the examples on which both are wrong, the first alone, the second
+alone, none, and those on which they predict different classes. Every measure of a pair is a
+formula of these; of more members, the mean over the pairs for which it is defined.
 """
+
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
-from scipy.special import log_softmax, xlogy
 
 from mixmo_tf import arguments
-from mixmo_tf.evaluation import predictions
 
 
 def ratio_error(predicted, labels):
     """How much oftener exactly one of two members errs than both do (Aksela 2003).
 
-    Twice the share of the former where no example has both wrong. 0 if the members always err
-    together.
+    0 if the members always err together. NaN where no pair defines it: on no example are both
+    of two members wrong.
 
     Args:
         predicted: int (N, M), each member's class.
@@ -34,9 +34,27 @@ def ratio_error(predicted, labels):
     return _of_predictions("ratio_error", predicted, labels)
 
 
+def ratio_error_published(predicted, labels):
+    """`ratio_error` as the published code has it: always defined, and not to be averaged.
+
+    Of a pair that is never wrong together it is twice the share of examples on which one is
+    wrong: a small number, as if the pair were alike.
+    """
+    return _of_predictions("ratio_error_published", predicted, labels)
+
+
 def disagreement(predicted, labels):
-    """Share of examples on which exactly one of two members is right; as `ratio_error`."""
+    """Share of examples on which two members predict different classes; as `ratio_error`."""
     return _of_predictions("disagreement", predicted, labels)
+
+
+def error_disagreement(predicted, labels):
+    """Share of examples on which exactly one of two members is right; as `ratio_error`.
+
+    With two classes this is `disagreement`; with more it leaves out where both are wrong, each
+    in its own way. Kuncheva and Whitaker 2003 call it the disagreement measure.
+    """
+    return _of_predictions("error_disagreement", predicted, labels)
 
 
 def double_fault(predicted, labels):
@@ -47,8 +65,7 @@ def double_fault(predicted, labels):
 def q_statistic(predicted, labels):
     """Yule's Q of two members' being right, −1 … 1; 0 if independent. As `ratio_error`.
 
-    NaN where no pair defines it: one of two members is always right, and one always, or both
-    always wrong.
+    NaN where no pair defines it: a member is always right, or always wrong.
     """
     return _of_predictions("q_statistic", predicted, labels)
 
@@ -61,44 +78,20 @@ def correlation(predicted, labels):
     return _of_predictions("correlation", predicted, labels)
 
 
-def pairwise_kl(member_logits):
-    """Mean of KL(p_i ‖ p_j) over examples and ordered pairs of members, in nats.
+def error_counts(predicted, labels):
+    """Of each pair of members, on how many examples both are wrong, and on how many one alone.
 
     Args:
-        member_logits: float (N, M, C).
+        predicted: int (N, M), each member's class.
+        labels: int (N,).
 
     Returns:
-        float >= 0; infinite where a member excludes what another does not.
+        Two int64 (pairs,), the pairs in the order (0, 1), (0, 2), …, (1, 2), ….
 
     Raises:
-        ValueError: if M < 2.
+        ValueError: if the shapes disagree, or M < 2.
     """
-    p, log_p = _probabilities(member_logits)
-    num_members = p.shape[1]
-    own = np.sum(_times(p, log_p), axis=(1, 2))
-    p, log_p = p.sum(axis=1), log_p.sum(axis=1)
-    all_pairs = np.sum(_times(p, log_p), axis=1)  # and each member with itself
-    kl = (num_members * own - all_pairs) / (num_members * (num_members - 1))
-    return float(np.maximum(kl, 0).mean())
-
-
-def mutual_information(member_logits):
-    """Entropy of the mean of the members' probabilities − mean of their entropies, in nats.
-
-    Args:
-        member_logits: float (N, M, C).
-
-    Returns:
-        float in [0, ln M].
-
-    Raises:
-        ValueError: if M < 2.
-    """
-    p, _ = _probabilities(member_logits)
-    mean = p.mean(axis=1)
-    entropy_of_mean = -xlogy(mean, mean).sum(axis=-1)
-    mean_entropy = -xlogy(p, p).sum(axis=-1).mean(axis=-1)
-    return float(np.maximum(entropy_of_mean - mean_entropy, 0).mean())
+    return _error_counts(_pairs(*_counts(predicted, labels)))
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -116,30 +109,55 @@ class PairwiseDiversity(keras.metrics.Metric):
         super().__init__(name=name or measure, **kwargs)
         self.measure = measure
         self.num_members = num_members
-        self.wrong = self.add_weight(
-            shape=(num_members, num_members), initializer="zeros", name="wrong"
-        )
+        several = {"shape": (num_members, num_members), "initializer": "zeros"}
+        self.wrong = self.add_weight(**several, name="wrong")
         self.total = self.add_weight(shape=(), initializer="zeros", name="total")
+        self.different = self.add_weight(**several, name="different")
 
     def update_state(self, labels, predicted, sample_weight=None):
         """Takes labels, int (n,), each member's class, int (n, M), and weights (n,) or None."""
         labels = tf.cast(tf.reshape(labels, [-1, 1]), tf.int64)
-        wrong = tf.cast(tf.cast(predicted, tf.int64) != labels, tf.float32)  # (n, M)
+        predicted = tf.cast(predicted, tf.int64)
+        wrong = tf.cast(predicted != labels, tf.float32)  # (n, M)
         weight = tf.ones([tf.shape(wrong)[0]])
         if sample_weight is not None:
             weight = tf.cast(tf.reshape(sample_weight, [-1]), tf.float32)
+        different = tf.cast(predicted[:, :, None] != predicted[:, None], tf.float32)  # (n, M, M)
         self.wrong.assign_add(tf.matmul(wrong * weight[:, None], wrong, transpose_a=True))
         self.total.assign_add(tf.reduce_sum(weight))
+        self.different.assign_add(tf.einsum("nij,n->ij", different, weight))
 
     def result(self):
-        return _mean_over_pairs(self.measure, ops.convert_to_tensor(self.wrong), self.total)
+        return _mean_over_pairs(self.measure, *self._sums())
+
+    def error_counts(self):
+        """As the function `error_counts`, of all batches so far; with weights, rounded sums."""
+        return _error_counts(_pairs(*self._sums()))
+
+    def _sums(self):
+        return map(ops.convert_to_tensor, (self.wrong, self.total, self.different))
 
     def get_config(self):
         more = {"measure": self.measure, "num_members": self.num_members}
         return {**super().get_config(), **more}
 
 
+class _Pairs(NamedTuple):
+    """Of every pair of members, on how many examples …; arrays or tensors (pairs,)."""
+
+    both: Any  # are wrong
+    first: Any  # alone is wrong
+    second: Any  # alone is wrong
+    none: Any  # is wrong
+    different: Any  # classes are predicted
+
+
 def _of_predictions(measure, predicted, labels):
+    return float(_mean_over_pairs(measure, *_counts(predicted, labels)))
+
+
+def _counts(predicted, labels):
+    """What `_pairs` takes, from predictions (N, M) and labels (N,)."""
     predicted, labels = np.asarray(predicted), np.asarray(labels)
     is_right = predicted.ndim == 2 and predicted.shape[1] >= 2 and len(predicted)
     if not is_right or labels.shape != predicted.shape[:1]:
@@ -148,71 +166,87 @@ def _of_predictions(measure, predicted, labels):
             f"got {predicted.shape} and {labels.shape}"
         )
     wrong = (predicted != labels[:, None]).astype(np.float64)
-    return float(_mean_over_pairs(measure, wrong.T @ wrong, np.float64(len(labels))))
+    different = np.stack([np.mean(predicted != of_one[:, None], axis=0) for of_one in predicted.T])
+    return wrong.T @ wrong, np.float64(len(labels)), len(labels) * different
 
 
-def _probabilities(member_logits):
-    """Probabilities and their logarithms, float64 (N, M, C)."""
-    member_logits = np.asarray(member_logits, np.float64)
-    if member_logits.ndim != 3 or member_logits.shape[1] < 2 or not member_logits.size:
-        raise ValueError(f"member_logits must be (N, M, C) with M >= 2, got {member_logits.shape}")
-    predictions.check_finite(member_logits, "member_logits")
-    log_p = log_softmax(member_logits, axis=-1)
-    return np.exp(log_p), log_p
-
-
-def _times(p, log_p):
-    """p · log p, 0 where p is 0."""
-    return np.multiply(p, log_p, where=p > 0, out=np.zeros_like(p))
-
-
-def _mean_over_pairs(measure, wrong, total):
-    """The mean over the pairs for which the measure is defined; NaN if there are none.
+def _pairs(wrong, total, different):
+    """The counts of each pair.
 
     Args:
-        measure: a name.
         wrong: (M, M), on how many examples both of two members are wrong; on the diagonal, on
             how many one is.
         total: number of examples.
+        different: (M, M), on how many examples two members predict different classes.
     """
-    pairs = np.triu_indices(wrong.shape[0], k=1)
+    indices = np.triu_indices(wrong.shape[0], k=1)
     alone = ops.diagonal(wrong)
-    both = (
-        wrong[pairs] if isinstance(wrong, np.ndarray) else tf.gather_nd(wrong, np.stack(pairs, 1))
-    )
-    first, second = (ops.take(alone, indices) - both for indices in pairs)
-    values = MEASURES[measure](both, first, second, total - both - first - second)
+    both, different = (_elements(matrix, indices) for matrix in (wrong, different))
+    first, second = (ops.take(alone, members) - both for members in indices)
+    return _Pairs(both, first, second, total - both - first - second, different)
+
+
+def _error_counts(pairs):
+    of_pairs = pairs.both, pairs.first + pairs.second
+    return tuple(np.rint(counts).astype(np.int64) for counts in of_pairs)
+
+
+def _elements(matrix, indices):
+    if isinstance(matrix, np.ndarray):
+        return matrix[indices]
+    return tf.gather_nd(matrix, np.stack(indices, 1))
+
+
+def _mean_over_pairs(measure, wrong, total, different):
+    """The mean over the pairs for which the measure is defined; NaN if there are none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = MEASURES[measure](_pairs(wrong, total, different))
     is_defined = ops.isfinite(values)
     defined = ops.where(is_defined, values, ops.zeros_like(values))
     return ops.sum(defined) / ops.sum(ops.cast(is_defined, values.dtype))
 
 
-def _ratio_error(both, first, second, none):
-    one = first + second
-    total = ops.maximum(both + one + none, 1e-7)
-    return ops.where(both > 0, one / ops.maximum(both, 1e-30), 2 * one / total)
+def _size(pair):
+    return pair.both + pair.first + pair.second + pair.none
 
 
-def _disagreement(both, first, second, none):
-    return (first + second) / (both + first + second + none)
+def _ratio_error(pair):
+    return (pair.first + pair.second) / pair.both  # not finite where both are never wrong
 
 
-def _double_fault(both, first, second, none):
-    return both / (both + first + second + none)
+def _ratio_error_published(pair):
+    one, total = pair.first + pair.second, ops.maximum(_size(pair), 1e-7)
+    return ops.where(pair.both > 0, one / ops.maximum(pair.both, 1e-30), 2 * one / total)
 
 
-def _q_statistic(both, first, second, none):
-    return (both * none - first * second) / (both * none + first * second)
+def _disagreement(pair):
+    return pair.different / _size(pair)
 
 
-def _correlation(both, first, second, none):
+def _error_disagreement(pair):
+    return (pair.first + pair.second) / _size(pair)
+
+
+def _double_fault(pair):
+    return pair.both / _size(pair)
+
+
+def _q_statistic(pair):
+    alike, unlike = pair.both * pair.none, pair.first * pair.second
+    return (alike - unlike) / (alike + unlike)
+
+
+def _correlation(pair):
+    both, first, second, none, _ = pair
     sizes = (both + first) * (both + second) * (none + first) * (none + second)
     return (both * none - first * second) / ops.sqrt(sizes)
 
 
-MEASURES = {  # of a pair, from how many examples both, the first, the second, none got wrong
+MEASURES = {  # of a pair of members, from its counts
     "ratio_error": _ratio_error,
+    "ratio_error_published": _ratio_error_published,
     "disagreement": _disagreement,
+    "error_disagreement": _error_disagreement,
     "double_fault": _double_fault,
     "q_statistic": _q_statistic,
     "correlation": _correlation,

@@ -6,6 +6,7 @@ from scipy.special import log_softmax, logsumexp
 from mixmo_tf import arguments
 
 ENSEMBLES = ("logits", "probabilities")
+_ROUNDING = 16 * np.finfo(np.float64).eps  # a softmax depends that much on the classes' order
 
 
 def ensemble_logits(member_logits, ensemble="logits"):
@@ -30,19 +31,38 @@ def ensemble_logits(member_logits, ensemble="logits"):
     return logsumexp(log_probabilities, axis=1) - np.log(member_logits.shape[1])
 
 
-def check_members(member_logits, labels):
+def ranks(confidence):
+    """Ranks from 0, by rising confidence; what differs by rounding alone is a tie, of one rank.
+
+    Args:
+        confidence: float64 (N,) in [0, 1].
+
+    Returns:
+        int (N,); every rank up to the largest occurs.
+    """
+    order = np.argsort(confidence)
+    rises = np.diff(confidence[order], prepend=confidence[order[:1]]) > _ROUNDING
+    result = np.empty(len(order), int)
+    result[order] = np.cumsum(rises)
+    return result
+
+
+def check_members(member_logits, labels, name="member_logits"):
     """Returns them as arrays, float (N, M, C) and int (N,).
 
     Raises:
-        ValueError: if a shape or dtype is wrong, a logit is NaN or +inf, or a label is out of
-            range.
+        ValueError: if a shape or dtype is wrong, a logit is not finite in float32, or a label is
+            out of range.
     """
-    member_logits = np.asarray(member_logits)
+    member_logits = _numbers(member_logits, name)
     if member_logits.ndim != 3 or member_logits.shape[1] < 1:
-        raise ValueError(f"member_logits must be (N, M, C), got {member_logits.shape}")
-    check(member_logits[:, 0], labels, "member_logits")
-    check_finite(member_logits, "member_logits")
-    return member_logits, np.asarray(labels)
+        raise ValueError(f"{name} must be (N, M, C), got {member_logits.shape}")
+    _, labels = check(member_logits[:, 0], labels, name)
+    bad = np.argwhere(~(np.abs(member_logits) <= np.finfo(np.float32).max))
+    if len(bad):
+        value = member_logits[tuple(bad[0])]
+        raise ValueError(f"{name} of example {bad[0, 0]} are not finite in float32: {value}")
+    return member_logits, labels
 
 
 def check(scores, labels, name):
@@ -52,7 +72,7 @@ def check(scores, labels, name):
         ValueError: if a shape or dtype is wrong, a score is NaN or +inf, or a label is out of
             range.
     """
-    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
+    scores, labels = _numbers(scores, name).astype(np.float64), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not scores.size:
         raise ValueError(
             f"{name} and labels must be of the same examples, one or more, "
@@ -76,3 +96,12 @@ def check_finite(scores, name):
     bad = np.argwhere(np.isnan(scores) | (scores == np.inf))
     if len(bad):
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite")
+
+
+def _numbers(array, name):
+    """An array, of float64 where its dtype is not one of NumPy's floats."""
+    try:
+        array = np.asarray(array)
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be an array of numbers ({error})") from None

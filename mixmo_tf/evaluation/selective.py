@@ -30,7 +30,7 @@ def misclassification_auroc(probabilities, labels):
     confidence, wrong = _confidence_and_wrong(probabilities, labels)
     if wrong.all() or not wrong.any():
         return float("nan")
-    return float(roc_auc_score(~wrong, confidence))
+    return float(roc_auc_score(~wrong, predictions.ranks(confidence)))
 
 
 def risk_coverage(probabilities, labels):
@@ -79,10 +79,9 @@ def coverage_at_risk(probabilities, labels, risk=RISK):
 
 def _ties(confidence, wrong):
     """After each group of equal confidence, from the largest on: answers, and errors."""
-    order = np.argsort(-confidence, kind="stable")
-    is_last = np.append(np.diff(confidence[order]) != 0, True)
-    ends = np.flatnonzero(is_last) + 1
-    return ends, np.cumsum(wrong[order])[is_last]
+    ranks = predictions.ranks(confidence)
+    answers, errors = np.bincount(ranks), np.bincount(ranks, weights=wrong)
+    return np.cumsum(answers[::-1]), np.cumsum(errors[::-1])
 
 
 def _confidence_and_wrong(probabilities, labels):

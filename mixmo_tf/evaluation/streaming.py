@@ -71,7 +71,7 @@ class ExpectedCalibrationError(keras.metrics.Metric):
 
 @_register
 class PairwiseKL(keras.metrics.Mean):
-    """`diversity.pairwise_kl`, summed up batch by batch."""
+    """`information.pairwise_kl`, summed up batch by batch."""
 
     def __init__(self, name="pairwise_kl", **kwargs):
         super().__init__(name=name, **kwargs)
@@ -89,7 +89,7 @@ class PairwiseKL(keras.metrics.Mean):
 
 @_register
 class MutualInformation(keras.metrics.Mean):
-    """`diversity.mutual_information`, summed up batch by batch."""
+    """`information.mutual_information`, summed up batch by batch."""
 
     def __init__(self, name="mutual_information", **kwargs):
         super().__init__(name=name, **kwargs)

@@ -21,6 +21,9 @@ import platform
 import keras
 import tensorflow as tf
 
+from mixmo_tf import strict_json
+from mixmo_tf.evaluation import metrics_json
+
 CONTENTS = ("history.csv", "checkpoints", "best.keras", "model.keras", "metrics.json")
 RESULTS = ("best.keras", "model.keras", "metrics.json")
 MAY_DIFFER = (  # no effect, or one that the same command on other devices has too
@@ -111,7 +114,7 @@ def check_dataset(path, examples):
         now[f"{split} images"] = len(part)
         now[f"{split} names"] = part.fingerprint()
     if not file.exists():
-        _write_at_once(file, json.dumps(now, indent=2) + "\n")
+        _write_at_once(file, strict_json.dumps(now))
         return
     try:
         then = json.loads(file.read_text())
@@ -166,8 +169,8 @@ def best_epoch(path):
 
 
 def write_metrics(path, metrics):
-    """Writes metrics.json below `path`."""
-    _write_at_once(path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+    """Writes metrics.json below `path`; `evaluation.read_metrics` reads it."""
+    _write_at_once(path / "metrics.json", metrics_json.text(metrics))
 
 
 def versions():

@@ -1,0 +1,52 @@
+"""JSON as its standard has it (RFC 8259), which knows neither NaN nor Infinity."""
+
+import json
+import math
+
+import numpy as np
+
+UNDEFINED = "undefined"
+NOT_A_NUMBER = "not a number"
+
+
+def dumps(content):
+    """The text of a JSON file; all files of this package are written with it.
+
+    Args:
+        content: dict, list, tuple, str, number, bool or None, nested; NumPy's numbers too. What is
+            not finite is written as `finite` has it.
+
+    Returns:
+        str that ends with a line break.
+
+    Raises:
+        TypeError: if there is anything else in it.
+    """
+    return json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+
+
+def finite(content):
+    """The same content, with None for each number that is not finite.
+
+    Each dict gets a key more, "undefined", for such numbers in it: by the key, "not a number" or
+    "infinite". Sentences that are there already stay.
+    """
+    if isinstance(content, dict):
+        result = {key: finite(value) for key, value in content.items()}
+        why = {key: reason for key, value in content.items() if (reason := _reason(value))}
+        why |= result.get(UNDEFINED) or {}
+        return result | {UNDEFINED: why} if why else result
+    if isinstance(content, (list, tuple)):
+        return [finite(value) for value in content]
+    if isinstance(content, np.generic):
+        content = content.item()
+    return None if _reason(content) else content
+
+
+def _reason(value):
+    """Why a number, or one of a list, cannot be written; None if it can."""
+    if isinstance(value, (list, tuple)):
+        return next(filter(None, map(_reason, value)), None)
+    if not isinstance(value, (float, np.floating)) or math.isfinite(value):
+        return None
+    return NOT_A_NUMBER if math.isnan(value) else "infinite"

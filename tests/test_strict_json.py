@@ -1,0 +1,120 @@
+"""JSON that every reader takes; metrics.json of this version and of those before."""
+
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+from mixmo_tf import evaluation, strict_json
+from mixmo_tf.evaluation import metrics_json
+from mixmo_tf.training import run_directory
+
+PACKAGE = pathlib.Path(strict_json.__file__).parent
+
+
+def strictly(text):
+    """What a parser makes of it that knows neither NaN nor Infinity."""
+
+    def refuse(name):
+        raise AssertionError(f"{name} in {text}")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_what_is_not_finite_is_null_with_a_sentence():
+    content = {
+        "a": float("nan"),
+        "b": [1, np.float32(0.5), -np.inf],
+        "c": {"d": np.float64("inf"), "e": np.int64(3)},
+        "f": (True, None, "NaN"),
+    }
+    assert strictly(strict_json.dumps(content)) == {
+        "a": None,
+        "b": [1, 0.5, None],
+        "c": {"d": None, "e": 3, "undefined": {"d": "infinite"}},
+        "f": [True, None, "NaN"],
+        "undefined": {"a": "not a number", "b": "infinite"},
+    }
+    assert strictly(strict_json.dumps([{"a": 1.5}])) == [{"a": 1.5}]
+    said = {"a": float("nan"), "b": np.inf, "undefined": {"a": "why"}}
+    expected = {"a": "why", "b": "infinite"}
+    assert strictly(strict_json.dumps(said))["undefined"] == expected
+    with pytest.raises(TypeError):
+        strict_json.dumps({"a": object()})
+
+
+def test_nothing_else_writes_json():
+    files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").glob("*.py")]
+    writers = {file.name for file in files if re.search(r"\bjson\.dumps?\(", file.read_text())}
+    assert writers == {"strict_json.py", "strategies.py"}  # which sets TF_CONFIG, no file
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path):
+    figures = {"accuracy": 0.5, "nll": float("inf"), "ratio_error": None, "disagreement": 0.25}
+    run_directory.write_metrics(tmp_path, figures)
+    strictly((tmp_path / "metrics.json").read_text())
+    expected = {"schema": metrics_json.SCHEMA, **figures, "nll": None}
+    expected["undefined"] = {"nll": "infinite"}
+    assert evaluation.read_metrics(tmp_path) == expected
+    (tmp_path / "several.json").write_text(metrics_json.text([figures, figures]))
+    assert evaluation.read_metrics(tmp_path / "several.json") == [expected] * 2
+
+
+@pytest.mark.parametrize(
+    "ratio, members, both, one",
+    [
+        (10 / 360, (355 / 360, 1), 0, 5),  # the published fallback: five single errors
+        (4.0, (355 / 360, 359 / 360), 1, 4),  # or one that is shared
+        (0.0, (1, 1), 0, 0),
+        (np.float32(7 / 3), (352 / 360, 355 / 360), 3, 7),
+        (np.float32(1), (0.9, 0.9), 24, 24),
+    ],
+)
+def test_an_earlier_file_is_read_in_todays_keys(tmp_path, ratio, members, both, one):
+    old = {"examples": 360, "accuracy": 0.99, "nll": 0.1, "ratio_error": float(ratio)}
+    old |= {"member_accuracy": members, "disagreement": one / 360}
+    (tmp_path / "metrics.json").write_text(json.dumps(old))
+    figures = evaluation.read_metrics(tmp_path)
+    assert figures["schema"] == metrics_json.SCHEMA and figures["nll"] == 0.1
+    assert figures["error_disagreement"] == one / 360 and "disagreement" not in figures
+    assert figures["ratio_error_published"] == float(ratio)
+    assert figures["ratio_error"] == (float(ratio) if both else None)
+    assert (figures["both_wrong"], figures["one_wrong"]) == ([both], [one])
+
+
+def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
+    """Three members' pairs; a ratio that two errors may have as well as none; no accuracies."""
+    for more in (
+        {"member_accuracy": [0.9] * 3, "examples": 360, "ratio_error": 1.5},
+        {"member_accuracy": [0.5, 0.5], "examples": 360, "ratio_error": 2.0},  # 90 shared, or 0
+        {"ratio_error": 1.5},
+        {"member_accuracy": [0.9, 0.9], "examples": 360, "ratio_error": 1.7},  # of other images
+    ):
+        (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 0.9, **more}))
+        figures = evaluation.read_metrics(tmp_path)
+        assert figures["ratio_error"] is None and "both_wrong" not in figures
+        assert figures["ratio_error_published"] == more["ratio_error"]
+    content = '{"accuracy": 0.9, "nll": NaN, "member_nll": [Infinity]}'
+    (tmp_path / "metrics.json").write_text(content)
+    figures = evaluation.read_metrics(tmp_path)
+    assert figures == {"schema": 2, "accuracy": 0.9, "nll": None, "member_nll": [None]}
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "metrics.json is damaged"),
+        (b"\xff\x00", "metrics.json is damaged"),
+        (b"3", "holds no figures by name"),
+        (b"[3]", "holds no figures by name"),
+        (b'{"schema": 3}', "has schema 3, and this version reads up to 2"),
+        (b'{"schema": "new"}', "has schema new, and this version reads up to 2"),
+    ],
+)
+def test_a_damaged_file_is_named(tmp_path, content, message):
+    (tmp_path / "metrics.json").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        evaluation.read_metrics(tmp_path)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
