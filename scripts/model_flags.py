@@ -26,7 +26,7 @@ flags.DEFINE_enum(
 flags.DEFINE_boolean(
     "trust",
     False,
-    "Load a SavedModel whatever operations it holds: it is a program, which can do all that you can.",
+    "Load a SavedModel whatever operations it holds: it can do all that you can.",
 )
 flags.mark_flag_as_required("model")
 flags.register_validator(

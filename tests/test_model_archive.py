@@ -115,7 +115,7 @@ def test_sizes_are_checked_before_they_are_unpacked(tmp_path):
         with_network(tmp_path / "fewer_layers.keras", good, many_layers(20_000)):
             "its config.json has 120,",
         with_network(tmp_path / "head.keras", good, wide_head):
-            "its model takes 32,000,000,0",
+            "its variables take 32,000,000,0",
         written(tmp_path / "array.keras", {**good, "model.weights.h5": large_array(weights)}):
             "in its weights takes 40,000,000,000 bytes, of ",
     }  # fmt: skip

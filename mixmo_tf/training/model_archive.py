@@ -7,12 +7,11 @@ the model is built, and model.weights.h5, which is read into it.
 import contextlib
 import io
 import json
-import math
 import zipfile
 
 import h5py
-import numpy as np
-import tensorflow as tf
+
+from mixmo_tf.networks import memory
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = "metadata.json", _CONFIG, _WEIGHTS
@@ -20,7 +19,6 @@ _MOST_CONFIG = 2**23  # bytes of config.json; a ResNet-50's has 200,000
 _MOST_PARTS = 100_000  # dicts and lists in it; a ResNet-50's has 3,500
 _TIMES = 6  # what is built may take as often what is stored: Adam's and EMA's state may be new
 _SLACK = 2**26  # bytes that a model may take beyond that
-_OF_FLOAT = 4  # bytes of a float32, which all weights are
 
 
 class RefusedError(ValueError):
@@ -42,28 +40,13 @@ def within_its_size(file):
         yield
         return
     stored = _checked_size(file)
-    most = _TIMES * stored + _SLACK
-    taken = [0]
-
-    def create(next_creator, **arguments):
-        value = arguments["initial_value"]
-        with tf.Graph().as_default():  # where an initial value has a shape and takes no memory
-            value = value() if callable(value) else value
-        taken[0] += _OF_FLOAT * math.prod(np.shape(value))
-        if taken[0] > most:
-            raise RefusedError("a variable is too large")
-        return next_creator(**arguments)
-
     try:
-        with tf.variable_creator_scope(create):
+        with memory.at_most(_TIMES * stored + _SLACK):
             yield
-    except Exception:
-        if taken[0] > most:
-            raise RefusedError(
-                f"{file} is refused: its model takes {taken[0]:,} bytes or more, and it holds "
-                f"weights of {stored:,}"
-            ) from None
-        raise
+    except memory.TooLargeError as error:
+        raise RefusedError(
+            f"{file} is refused: its {error}, and it holds weights of {stored:,}"
+        ) from None
 
 
 def _checked_size(file):
@@ -109,7 +92,7 @@ def _config_fault(config):
             count += 1
             parts.extend(part.values() if isinstance(part, dict) else part)
     if count > _MOST_PARTS:
-        return f"its {_CONFIG} has {count:,} parts; a network of a hundred layers has a few thousand"
+        return f"its {_CONFIG} has {count:,} parts; a ResNet-50's has a few thousand"
     return None
 
 
