@@ -23,14 +23,20 @@ import pathlib, re, sys, time
 import torch
 from mixmo_tf.deployment import load_torch_checkpoint
 
+
+def memory():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1000
+
+
+before = memory()
 for file in sys.argv[1:]:
     start = time.time()
     try:
         load_torch_checkpoint(file)
     except ValueError as error:
         print(f"{time.time() - start:.1f}", error)
-status = pathlib.Path("/proc/self/status").read_text()
-print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1000)
+print(memory() - before)
 """
 
 
@@ -162,7 +168,7 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
         seconds, said = line.split(" ", 1)
         assert said.startswith(str(file)) and message in said, said
         assert float(seconds) < 10, line
-    assert int(used) < 1000  # MB
+    assert int(used) < 400  # MB, beside TensorFlow's and PyTorch's own
 
 
 def test_the_script_takes_safetensors(tmp_path, state):
