@@ -3,12 +3,14 @@
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
 from scripts_at_work import call
 from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow.python.framework import op_def_registry
 
 import mixmo_tf
 from mixmo_tf.deployment import fold, trusted_operations
@@ -243,6 +245,43 @@ def test_every_export_is_trusted(tmp_path, quick_weights):
     for i, model in enumerate(models):
         model.export(tmp_path / str(i))
         trusted_operations.check(tmp_path / str(i))
+
+
+def test_a_network_of_ones_own_is_trusted(tmp_path):
+    """Other layers of Keras, and weights drawn by a generator of seeds, in both formats."""
+    seeds = keras.random.SeedGenerator(0)
+
+    def encoder(member, image):
+        drawn = keras.initializers.HeNormal(seeds)
+        name = f"encoder_{member}"
+        return keras.layers.Conv2D(8, 3, kernel_initializer=drawn, name=name)(image)
+
+    def core(x):
+        x = keras.layers.PReLU()(keras.layers.GroupNormalization(4)(x))
+        x = keras.layers.DepthwiseConv2D(3, depthwise_initializer="orthogonal")(x)
+        for activation in ("silu", "gelu", "hard_swish", "elu", "softplus"):
+            x = keras.layers.Activation(activation)(x)
+        x = keras.layers.AveragePooling2D(2)(keras.layers.Dropout(0.1)(x))
+        x = keras.layers.Conv2DTranspose(4, 2, strides=2)(x)
+        return keras.layers.GlobalAveragePooling2D(2)(keras.layers.LayerNormalization()(x))
+
+    build = mixmo_tf.networks.members.build
+    model = mixmo_tf.MixMo(build("own", encoder, core, 2, 3, (16, 16, 3), "he_normal"))
+    model.save(tmp_path / "model.keras")
+    model.export(tmp_path / "exported")
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3)).astype(np.uint8)
+    expected = model.predict(images, verbose=0)
+    for path in (tmp_path / "model.keras", tmp_path / "exported"):
+        answers = mixmo_tf.load(path).predict(images, verbose=0)
+        np.testing.assert_allclose(answers, expected, atol=1e-5)
+
+
+def test_no_operation_on_the_list_has_an_effect():
+    definitions = {name: op_def_registry.get(name) for name in trusted_operations.OPERATIONS}
+    assert None not in definitions.values()
+    stateful = {name for name, definition in definitions.items() if definition.is_stateful}
+    calls_and_reads = {"If", "StatefulPartitionedCall", "ReadVariableOp", "VarHandleOp"}
+    assert stateful == calls_and_reads | {"Assert", "CheckNumerics"}
 
 
 def test_operations_of_older_exports_and_assertions_are_trusted(tmp_path):

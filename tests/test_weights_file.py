@@ -167,7 +167,7 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
     for line, (file, message) in zip(lines, cases.items()):
         seconds, said = line.split(" ", 1)
         assert said.startswith(str(file)) and message in said, said
-        assert float(seconds) < 10, line
+        assert float(seconds) < 30, line  # they hung, or took minutes
     assert int(used) < 400  # MB, beside TensorFlow's and PyTorch's own
 
 

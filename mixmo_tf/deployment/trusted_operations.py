@@ -13,19 +13,22 @@ from tensorflow.core.protobuf import saved_model_pb2
 # of all that `export` has ever written, and arithmetic that a network of one's own may need
 OPERATIONS = frozenset(
     """
-    Abs Add AddN AddV2 All Any ArgMax ArgMin Assert AvgPool BatchMatMulV2 BatchToSpaceND BiasAdd
-    BroadcastArgs BroadcastTo Cast Ceil CheckNumerics ConcatV2 Const Conv2D Conv2DBackpropInput Cos
-    Cumsum DepthToSpace DepthwiseConv2dNative Div DivNoNan Einsum Elu EnsureShape Equal Erf Exp
-    ExpandDims Expm1 Fill Floor FloorDiv FloorMod FusedBatchNorm FusedBatchNormV3 GatherNd GatherV2
-    Greater GreaterEqual Identity IdentityN If IsFinite IsInf IsNan LeakyRelu Less LessEqual Log
-    Log1p LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul Max MaxPool MaxPoolV2 Maximum Mean Min
-    Minimum MirrorPad Mul MulNoNan Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2 PartitionedCall
-    Placeholder Pow PreventGradient Prod Range Rank ReadVariableOp RealDiv Reciprocal Relu Relu6
-    Reshape ResizeBilinear ResizeNearestNeighbor ReverseV2 Round Rsqrt Select SelectV2 Selu Shape
-    ShapeN Sigmoid Sign Sin Size Slice Softmax Softplus Softsign SpaceToBatchND SpaceToDepth Split
-    SplitV Sqrt Square SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StopGradient
-    StridedSlice Sub Sum Tanh Tile Transpose TruncateDiv TruncateMod Unpack VarHandleOp Where Xdivy
-    ZerosLike
+    Abs Acos Acosh Add AddN AddV2 All Any ArgMax ArgMin Asin Asinh Assert Atan Atan2 Atanh AvgPool
+    AvgPool3D BatchMatMul BatchMatMulV2 BatchMatMulV3 BatchToSpaceND BiasAdd BroadcastArgs
+    BroadcastTo Cast Ceil CheckNumerics ClipByValue ConcatV2 Const Conv2D Conv2DBackpropInput Conv3D
+    Cos Cosh Cumprod Cumsum DepthToSpace DepthwiseConv2dNative Diag DiagPart Div DivNoNan Einsum Elu
+    EnsureShape Equal Erf Erfc Exp ExpandDims Expm1 ExtractImagePatches Fill Floor FloorDiv FloorMod
+    FusedBatchNorm FusedBatchNormV3 GatherNd GatherV2 Greater GreaterEqual Identity IdentityN If
+    InvertPermutation IsFinite IsInf IsNan L2Loss LRN LeakyRelu Less LessEqual LinSpace Log Log1p
+    LogSoftmax LogicalAnd LogicalNot LogicalOr MatMul MatrixBandPart Max MaxPool MaxPool3D MaxPoolV2
+    Maximum Mean Min Minimum MirrorPad Mul MulNoNan Neg NoOp NotEqual OneHot OnesLike Pack Pad PadV2
+    PartitionedCall Placeholder Pow PreventGradient Prod Range Rank ReadVariableOp RealDiv
+    Reciprocal Relu Relu6 Reshape ResizeArea ResizeBicubic ResizeBilinear ResizeNearestNeighbor
+    ReverseV2 Rint Roll Round Rsqrt ScatterNd Select SelectV2 Selu Shape ShapeN Sigmoid Sign Sin
+    Sinh Size Slice Softmax Softplus Softsign SpaceToBatchND SpaceToDepth Split SplitV Sqrt Square
+    SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StopGradient StridedSlice Sub Sum
+    Tan Tanh TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv TruncateMod Unpack VarHandleOp
+    Where Xdivy Xlogy ZerosLike
     """.split()
 )
 # every SavedModel can save itself, which nothing does here
@@ -35,7 +38,8 @@ _OF_SAVING = frozenset(
     StaticRegexFullMatch StringJoin
     """.split()
 )
-_KINDS = "user_object", "variable", "bare_concrete_function"  # of the objects that it restores
+# of the objects that it restores
+_KINDS = "user_object", "variable", "bare_concrete_function", "constant", "captured_tensor"
 _CONTAINERS = "_generic_user_object", "trackable_list_wrapper", "signature_map"
 _MOST_BYTES = 2**28  # of saved_model.pb; ours have 1 MB
 _MOST_OBJECTS = 20_000  # ours have 300

@@ -32,8 +32,8 @@ def at_most(size):
     def create(next_creator, **arguments):
         nonlocal taken
         value = arguments["initial_value"]
-        with tf.Graph().as_default():  # where an initial value has a shape and takes no memory
-            value = value() if callable(value) else value
+        if callable(value):
+            value = _traced(value)
         taken += _OF_FLOAT * math.prod(np.shape(value))
         if taken > size:
             raise TooLargeError(taken)
@@ -46,3 +46,12 @@ def at_most(size):
         if taken > size:  # Keras may have put another exception in its place
             raise TooLargeError(taken) from None
         raise
+
+
+def _traced(initialise):
+    """An initial value in a graph, where it has a shape and takes no memory."""
+    try:
+        with tf.Graph().as_default():
+            return initialise()
+    except RuntimeError:  # it reads a variable, a generator's of seeds; slower, so only there
+        return tf.function(initialise, autograph=False).get_concrete_function().outputs[0]
