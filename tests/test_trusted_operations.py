@@ -263,7 +263,7 @@ def test_a_network_of_ones_own_is_trusted(tmp_path):
             x = keras.layers.Activation(activation)(x)
         x = keras.layers.AveragePooling2D(2)(keras.layers.Dropout(0.1)(x))
         x = keras.layers.Conv2DTranspose(4, 2, strides=2)(x)
-        return keras.layers.GlobalAveragePooling2D(2)(keras.layers.LayerNormalization()(x))
+        return keras.layers.GlobalAveragePooling2D()(keras.layers.LayerNormalization()(x))
 
     build = mixmo_tf.networks.members.build
     model = mixmo_tf.MixMo(build("own", encoder, core, 2, 3, (16, 16, 3), "he_normal"))
