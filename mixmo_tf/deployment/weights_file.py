@@ -18,7 +18,7 @@ import tensorflow as tf
 from mixmo_tf.deployment import extras, torch_state
 
 STATE = "classifier_state_dict"
-_PREFIXES = re.compile(r"(?:module\.|_orig_mod\.)+")  # of DataParallel and torch.compile
+_PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of DataParallel and torch.compile
 _PICKLES = b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"  # in a zip file, or alone
 _GROWS = re.compile(rb"c(?:builtins|__builtin__)\nbytearray\n")  # as long as the pickle says
 _MOST_RECORDS = 50_000  # in a zip file: a tensor each; a WRN-28-10 and its optimizer have 500
@@ -68,7 +68,7 @@ def read(file):
     for name, array in found.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{file}: {name} has values that are not finite")
-        short = _PREFIXES.sub("", name, count=1) if _PREFIXES.match(name) else name
+        short = _PREFIXES.sub("", name)
         if short in arrays:
             raise ValueError(f"{file} has {short} twice, once as {name}")
         arrays[short] = array
