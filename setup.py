@@ -5,7 +5,7 @@ import pathlib
 from setuptools import find_packages, setup
 
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
-TORCH = ["torch"]
+TORCH = ["torch>=2.6", "safetensors"]
 
 setup(
     name="mixmo-tf",
@@ -25,6 +25,7 @@ setup(
         'etils<1.14; python_version < "3.11"',
         "absl-py",
         "numpy",
+        "h5py",
         "scikit-learn",
         "scipy",
         "matplotlib",

@@ -4,9 +4,9 @@
     python scripts/convert_checkpoint.py --input=runs/cifar100 --output=cifar100.pt
 
 An --output that ends in .keras is made of a PyTorch checkpoint, a file with a dict that has
-`classifier_state_dict`; the architecture is read off the shapes. Any other is made of a run's
-folder or a .keras file. PyTorch is needed: the extra torch. A file with anything but weights in
-it is refused, and nothing of it executed.
+`classifier_state_dict`, or with a bare state, or of a .safetensors file; the architecture is
+read off the shapes. Any other is made of a run's folder or a .keras file. PyTorch is needed: the
+extra torch. A file with anything but weights in it is refused, and nothing of it executed.
 """
 
 import os
@@ -22,7 +22,9 @@ from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("input", None, "A PyTorch checkpoint; or a run's folder or a .keras file.")
+flags.DEFINE_string(
+    "input", None, "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file."
+)
 flags.DEFINE_string("output", None, "New file: .keras, or else a PyTorch checkpoint.")
 flags.DEFINE_integer(
     "image_size",

@@ -51,7 +51,8 @@ def report(model, written, images):
     cells = [["", "size, MB", "accuracy, %", "difference"]]
     cells.append(["the model", "", f"{100 * accuracy:.2f}", ""])
     for file in written:
-        answers = deployment.load(file).predict(pixels, batch_size=_BATCH, verbose=0)
+        loaded = deployment.load(file, trust=True)  # it was written just now
+        answers = loaded.predict(pixels, batch_size=_BATCH, verbose=0)
         accuracy = np.mean(answers.argmax(axis=-1) == labels)
         difference = np.abs(answers - expected).max()
         name = "SavedModel" if file.is_dir() else file.name

@@ -23,6 +23,11 @@ flags.DEFINE_enum(
 flags.DEFINE_enum(
     "precision", None, PRECISIONS, "What the networks compute in; if not set, as in training."
 )
+flags.DEFINE_boolean(
+    "trust",
+    False,
+    "Load a SavedModel whatever operations it holds: it can do all that you can.",
+)
 flags.mark_flag_as_required("model")
 flags.register_validator(
     "model",
@@ -54,7 +59,7 @@ def load(files):
         if is_saved_model(file):
             if FLAGS.precision:
                 raise ValueError(f"{file} is a SavedModel, whose precision is fixed")
-            models.append(ExportedModel(file))
+            models.append(ExportedModel(file, FLAGS.trust))
             continue
         models.append(checkpoints.load_model(file, compile=False))
         _set_precision(models[-1])

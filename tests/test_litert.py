@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import tiny_model
 
 import mixmo_tf
@@ -63,6 +64,24 @@ def test_bad_input_is_named(tmp_path, trained):
         mixmo_tf.load(file)
     with pytest.raises(FileNotFoundError, match="there is no LiteRT file at"):
         mixmo_tf.load(tmp_path / "none.tflite")
+
+
+def test_an_operation_of_tensorflow_is_refused(tmp_path):
+    """A converter can put any of TensorFlow's into a file, such as one that writes files."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 16, 16, 3), tf.uint8, name="images")])
+    def writes(images):
+        with tf.control_dependencies([tf.io.write_file(str(tmp_path / "written"), "executed")]):
+            return {"probabilities": tf.reduce_mean(tf.cast(images, tf.float32), (1, 2))}
+
+    concrete = writes.get_concrete_function()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
+    ours, theirs = tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS
+    converter.target_spec.supported_ops = [ours, theirs]
+    (tmp_path / "x.tflite").write_bytes(converter.convert())
+    with pytest.raises(ValueError, match="it has the operation 'FlexWriteFile', which is not Lite"):
+        mixmo_tf.load(tmp_path / "x.tflite")
+    assert not (tmp_path / "written").exists()
 
 
 def test_images_and_calibration_images_are_checked(tmp_path, trained):

@@ -40,6 +40,33 @@ def test_it_answers_where_only_onnxruntime_and_numpy_are(tmp_path, pixels_and_la
     assert np.ptp(expected) > 0.1
 
 
+def test_a_file_reads_no_other_file_and_no_unknown_operation_runs(tmp_path):
+    from onnx import TensorProto, helper
+
+    (tmp_path / "secret").write_bytes(b"0000" * 4)
+    (tmp_path / "models").mkdir()
+    secret = TensorProto(name="secret", data_type=TensorProto.FLOAT, dims=[4])
+    secret.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "../secret"), ("offset", "0"), ("length", "16")):
+        secret.external_data.add(key=key, value=value)
+    claims = TensorProto(name="secret", data_type=TensorProto.FLOAT, dims=[10**6, 10**6])
+    claims.raw_data = b"0000"
+    identity = helper.make_node("Identity", ["secret"], ["probabilities"])
+    unknown = helper.make_node("Unknown", ["images"], ["probabilities"], domain="unknown")
+    images = helper.make_tensor_value_info("images", TensorProto.UINT8, ["n", 16, 16, 3])
+    output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, None)
+    for i, (node, initializers) in enumerate(
+        ((identity, [secret]), (identity, [claims]), (unknown, []))
+    ):
+        graph = helper.make_graph([node], "graph", [images], [output], initializers)
+        opsets = [helper.make_opsetid("", 17), helper.make_opsetid("unknown", 1)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        file = tmp_path / "models" / f"{i}.onnx"
+        file.write_bytes(model.SerializeToString())
+        with pytest.raises(ValueError, match=f"{i}.onnx is no readable ONNX file: "):
+            mixmo_tf.load(file)
+
+
 def test_bad_input_is_named(tmp_path, monkeypatch):
     model = tiny_model()
     file = tmp_path / "model.onnx"

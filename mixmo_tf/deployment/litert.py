@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments
 from mixmo_tf.deployment import saved_model
@@ -75,6 +76,7 @@ class LiteRTModel(ModelFile):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
             content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
+            _check_operations(content)
             interpreter = tf.lite.Interpreter(model_content=content)
         names = interpreter.get_signature_list()["serving_default"]
         self._answer = interpreter.get_signature_runner("serving_default")
@@ -84,3 +86,15 @@ class LiteRTModel(ModelFile):
 
     def _run(self, images):
         return self._answer(images=images)["probabilities"]
+
+
+def _check_operations(content):
+    """Raises ValueError if a file has an operation that is not LiteRT's own.
+
+    Where TensorFlow's are linked to LiteRT, they could be any of TensorFlow, with its files.
+    """
+    model = schema.Model.GetRootAs(content)
+    for i in range(model.OperatorCodesLength()):
+        if name := model.OperatorCodes(i).CustomCode():
+            name = name.decode(errors="replace")
+            raise ValueError(f"it has the operation {name!r}, which is not LiteRT's own")

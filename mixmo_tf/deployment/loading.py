@@ -9,12 +9,16 @@ from mixmo_tf.deployment.signature import DESCRIPTION
 from mixmo_tf.training import checkpoints
 
 
-def load(path):
+def load(path, trust=False):
     """Loads a trained model, whatever its format.
 
     Args:
         path: a run's folder, a `.keras` file, or what `export` wrote: a SavedModel's folder,
-            an `.onnx` or a `.tflite` file; ~ is the home folder.
+            an `.onnx` or a `.tflite` file; ~ is the home folder. A folder with a `model.keras`
+            is a run's, whatever else is in it.
+        trust: bool, load a SavedModel whatever operations it holds. It is a program, which can
+            do all that you can; without `trust`, it is loaded only if it computes and does
+            nothing else.
 
     Returns:
         A model whose `predict` takes uint8 images (N, H, W, channels) and gives the ensemble's
@@ -24,7 +28,7 @@ def load(path):
     Raises:
         FileNotFoundError: if there is none.
         ImportError: if an .onnx file is read without the extra `onnx`.
-        ValueError: if it cannot be read, or this package has not written it.
+        ValueError: if it cannot be read, this package has not written it, or it is refused.
     """
     path = pathlib.Path(path).expanduser()
     if path.suffix == ".onnx":
@@ -32,8 +36,8 @@ def load(path):
     if path.suffix == ".tflite":
         return LiteRTModel(path)
     if is_saved_model(path):
-        return ExportedModel(path)
-    if (path / DESCRIPTION).is_file():
+        return ExportedModel(path, trust)
+    if (path / DESCRIPTION).is_file() and not (path / "model.keras").is_file():
         files = sorted(file.name for file in path.iterdir() if file.suffix in (".onnx", ".tflite"))
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)

@@ -4,8 +4,10 @@ import pathlib
 
 import tensorflow as tf
 
-from mixmo_tf.deployment import signature
+from mixmo_tf.deployment import signature, trusted_operations
 from mixmo_tf.ensemble import Ensemble
+
+_MOST_MEMBERS = 1000  # each has metrics of its own
 
 
 def write(model, folder, takes_none=True):
@@ -24,8 +26,9 @@ def write(model, folder, takes_none=True):
 
 
 def is_saved_model(path):
-    """Whether there is a SavedModel's folder at `path`."""
-    return (pathlib.Path(path).expanduser() / "saved_model.pb").is_file()
+    """Whether `path` is a SavedModel's folder; one with a model.keras is a run's."""
+    path = pathlib.Path(path).expanduser()
+    return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()
 
 
 class ExportedModel(Ensemble):
@@ -33,31 +36,40 @@ class ExportedModel(Ensemble):
 
     Args:
         path: its folder; ~ is the home folder.
+        trust: bool, load it whatever operations it holds: a SavedModel is a program.
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it cannot be read, or `export` has not written it.
+        ValueError: if it cannot be read, `export` has not written it, or it holds more than
+            arithmetic and variables: it is refused, nothing of it is executed.
     """
 
     networks = ()
     counts_steps = False
 
-    def __init__(self, path):
+    def __init__(self, path, trust=False):
         path = pathlib.Path(path).expanduser()
         if not is_saved_model(path):
             raise FileNotFoundError(f"there is no SavedModel at {path}")
         if not (path / signature.DESCRIPTION).is_file():
             raise ValueError(f"{path} has no {signature.DESCRIPTION}: it is not from MixMo.export")
+        if not trust:
+            trusted_operations.check(path)
         try:
             description, class_names = signature.read_description(path)
             module = tf.saved_model.load(path)
             function = module.signatures["serving_default"]
+            images = function.structured_input_signature[1]["images"].shape
             _, num_members, num_classes = function.structured_outputs["member_logits"].shape
-            shape, ensemble = description["image_shape"], description["ensemble"]
+            if images.as_list() != [None, *description["image_shape"]]:
+                raise ValueError(f"{signature.DESCRIPTION} is of another model")
+            if num_members > _MOST_MEMBERS:
+                raise ValueError(f"it has {num_members:,} members")
+            ensemble = description["ensemble"]
+            super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
             reason = str(error).split("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
-        super().__init__(num_members, num_classes, shape, ensemble, class_names)
         self._module, self._function = module, function
 
     def logits_of_some(self, images):

@@ -9,6 +9,7 @@ from mixmo_tf import strict_json
 
 CLASS_NAMES = "class_names.txt"
 DESCRIPTION = "model.json"
+_MOST_BYTES = 2**24
 
 
 class Served(keras.Model):
@@ -61,7 +62,13 @@ def read_description(folder):
 
     Returns:
         dict of model.json, and a tuple of C str, or None.
+
+    Raises:
+        ValueError: if one of the files is larger than any description is.
     """
+    for name in (DESCRIPTION, CLASS_NAMES):
+        if (folder / name).is_file() and (folder / name).stat().st_size > _MOST_BYTES:
+            raise ValueError(f"{name} is larger than {_MOST_BYTES:,} bytes")
     names = folder / CLASS_NAMES
     class_names = None
     if names.is_file():

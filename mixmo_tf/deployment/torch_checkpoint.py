@@ -1,13 +1,6 @@
-"""The published PyTorch checkpoints: files with a network's state, and the MixMo they make.
+"""The published PyTorch checkpoints: the MixMo that one makes, and files for the published code."""
 
-A checkpoint is a dict with the network's state under `classifier_state_dict`; what else is in
-it, such as the optimizer's state, is left out.
-"""
-
-import pathlib
-import pickle
 import re
-import warnings
 
 import numpy as np
 
@@ -16,19 +9,21 @@ from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
 from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
 from mixmo_tf.deployment.outputs import at_once, new_file
+from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.model import MixMo
+from mixmo_tf.networks import memory
 
-STATE = "classifier_state_dict"
 _OF_PLAIN = "conv1.weight", "fc.weight"
-_PARALLEL = "module."  # what PyTorch's DataParallel puts before every name
-_PICKLES = b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"  # in a zip file, or alone
+_MOST_BLOCKS = 200  # of a group; a WRN-28 has 4
+_MOST_MEMBERS = 100
+_SLACK = 2**26  # bytes that a network may take beyond its state, before it is said what is missing
 
 
 def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="logits"):
     """Makes a MixMo of a published checkpoint; its architecture is read off the shapes.
 
     Args:
-        file: path of the checkpoint; ~ is the home folder.
+        file: path of the checkpoint, of PyTorch or `.safetensors`; ~ is the home folder.
         image_size: int, pixels, height and width of the images; None for those the network is
             published for: 32 for a Wide ResNet (CIFAR), 64 for a PreActResNet (Tiny ImageNet).
         mean: three floats, of pixels scaled to [0, 1]; None for that dataset's.
@@ -43,14 +38,21 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
         ImportError: unless the extra `torch` is installed.
         FileNotFoundError: if there is no file.
         ValueError: if it holds anything but weights (it is refused, nothing of it is executed),
-            or the weights are no published network's; the message lists their names.
+            claims sizes that it does not have, or the weights are no published network's; the
+            message lists their names.
     """
     if image_size is not None:
         arguments.at_least("image_size", image_size, 1)
     state = read(file)
     try:
-        network = build_network(state, image_size)
+        size = sum(array.nbytes for array in state.values())
+        with memory.at_most(size + _SLACK):
+            network = build_network(state, image_size)
         torch_state.load_torch_state(network, state)
+    except memory.TooLargeError as error:
+        raise ValueError(
+            f"{file}: no network of the published code: its {error}, those in it {size:,}"
+        ) from None
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     of_cifar = network.name.startswith("wide_resnet")
@@ -81,6 +83,8 @@ def save_torch_checkpoint(model, file):
     """
     torch = _torch()
     path = new_file(file)
+    if path.suffix == ".safetensors":
+        raise ValueError("a PyTorch checkpoint is written, whose name must not end in .safetensors")
     if len(model.networks) != 1:
         raise ValueError(f"a checkpoint holds one network, a {type(model).__name__} has several")
     if isinstance(model, FoldedModel) and model.num_members > 1:
@@ -92,59 +96,6 @@ def save_torch_checkpoint(model, file):
             torch.save({STATE: tensors}, partial)
         except RuntimeError as error:  # PyTorch's, of a disk that is full
             raise OSError(str(error).splitlines()[0]) from error
-
-
-def read(file):
-    """The state in a checkpoint, a dict of arrays by the published code's names.
-
-    Raises:
-        ImportError, FileNotFoundError, ValueError: see `load_torch_checkpoint`.
-    """
-    torch = _torch()
-    file = pathlib.Path(file).expanduser()
-    if not file.is_file():
-        raise FileNotFoundError(f"there is no checkpoint at {file}")
-    with open(file, "rb") as opened:
-        is_pickle = opened.read(2) in _PICKLES
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of pickles that PyTorch has not written
-            content = torch.load(file, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a file of another kind makes PyTorch raise
-        if not is_pickle or not isinstance(error, pickle.UnpicklingError):
-            raise ValueError(f"{file} is no PyTorch checkpoint") from error
-        named = re.search(r"GLOBAL (\S+) ", str(error))
-        what = f"code or objects ({named[1]})" if named else "code or objects, or damage"
-        raise ValueError(
-            f"{file} is refused: it holds {what}, not weights alone; nothing of it was executed. "
-            f"If you trust it, save its {STATE} alone"
-        ) from None
-    if not isinstance(content, dict) or STATE not in content:
-        found = f"; it has {_some(content)}" if isinstance(content, dict) else ""
-        raise ValueError(f"{file} has no {STATE}{found}")
-    arrays = _arrays(file, content[STATE])
-    if all(name.startswith(_PARALLEL) for name in arrays):
-        return {name.removeprefix(_PARALLEL): array for name, array in arrays.items()}
-    return arrays
-
-
-def _arrays(file, state):
-    """A state's tensors as float32 arrays."""
-    torch = _torch()
-    if not isinstance(state, dict) or not all(map(torch.is_tensor, state.values())):
-        raise ValueError(f"{file}: its {STATE} is no dict of tensors")
-    arrays = {}
-    for name, tensor in state.items():
-        if not isinstance(name, str) or not name.isprintable():
-            raise ValueError(f"{file}: a weight has the name {name!r}")
-        plain = tensor.layout is torch.strided and not tensor.is_quantized and not tensor.is_meta
-        if not plain or not (tensor.is_floating_point() or name.endswith(torch_state.COUNTER)):
-            kind = f"{tensor.dtype}, {tensor.layout}, {tensor.device}"
-            raise ValueError(f"{file}: {name} is no array of floats: {kind}")
-        arrays[name] = tensor.detach().to(torch.float32).numpy()
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"{file}: {name} has values that are not finite")
-    return arrays
 
 
 def build_network(state, image_size=None):
@@ -166,7 +117,7 @@ def build_network(state, image_size=None):
     if missing := [name for name in (encoder, head, inner) if name not in state]:
         raise ValueError(
             f"no network of the published code: missing: {', '.join(missing)}; "
-            f"it has {_some(state)}"
+            f"it has {some(state)}"
         )
     for name, rank in ((encoder, 4), (head, 2), (inner, 4)):
         if state[name].ndim != rank or not state[name].size:
@@ -174,11 +125,17 @@ def build_network(state, image_size=None):
     filters, num_classes = len(state[encoder]), len(state[head])
     width = max(1, len(state[inner]) // filters)
     num_members = _count(state, r"list_(?:conv1|fc)\.(\d+)\..*") if several else 1
+    blocks = _count(state, r"layer1\.(\d+)\..*")
+    for what, count, most in (
+        ("members", num_members, _MOST_MEMBERS), ("blocks in layer1", blocks, _MOST_BLOCKS),
+    ):  # fmt: skip
+        if count > most:
+            raise ValueError(f"no network of the published code: {count:,} {what}")
     common = {"num_members": num_members, "num_classes": num_classes}
     if _count(state, r"layer(\d+)\..*") == 4:
         shape = (image_size or 64, image_size or 64, 3)
         return networks.preact_resnet18(width, image_shape=shape, filters=filters, **common)
-    depth = 6 * _count(state, r"layer1\.(\d+)\..*") + 4
+    depth = 6 * blocks + 4
     shape = (image_size or 32, image_size or 32, 3)
     return networks.wide_resnet(depth, width, image_shape=shape, **common)
 
@@ -186,13 +143,6 @@ def build_network(state, image_size=None):
 def _count(state, pattern):
     """How many different numbers the state's names have at a place."""
     return len({match[1] for name in state if (match := re.fullmatch(pattern, name))})
-
-
-def _some(names):
-    """The first names, for a message."""
-    names = [name if str(name).isprintable() else repr(name) for name in names]
-    more = [f"… ({len(names)})"] if len(names) > 5 else []
-    return ", ".join([*map(str, names[:5]), *more]) or "nothing"
 
 
 def _torch():

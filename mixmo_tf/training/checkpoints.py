@@ -8,7 +8,7 @@ import warnings
 import keras
 import numpy as np
 
-from mixmo_tf.training import replicas
+from mixmo_tf.training import model_archive, replicas
 from mixmo_tf.training.interruption import Interrupted
 from mixmo_tf.training.replica_model import ReplicaModel
 
@@ -49,15 +49,21 @@ def load_model(file, compile=True):
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it cannot be read, or holds another kind of model.
+        ValueError: if it cannot be read, holds another kind of model, or claims sizes that it
+            does not have.
     """
     file = pathlib.Path(file).expanduser()
     if file.is_dir():
         file = file / "model.keras"
     if not file.is_file():
         raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
+    if file.suffix != ".keras":
+        raise ValueError(f"{file} is no readable .keras file: its name must end in .keras")
     try:
-        model = keras.saving.load_model(file, compile=compile)
+        with model_archive.within_its_size(file):
+            model = keras.saving.load_model(file, compile=compile)
+    except model_archive.RefusedError:
+        raise
     except Exception as error:  # whatever a damaged file makes Keras raise
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise ValueError(f"{file} is no readable .keras file: {reason}") from error

@@ -1,0 +1,111 @@
+"""A .keras file takes no more than it holds: its sizes are checked before they are unpacked.
+
+Keras stores three members in a zip file, uncompressed: metadata.json, config.json, from which
+the model is built, and model.weights.h5, which is read into it.
+"""
+
+import contextlib
+import io
+import json
+import zipfile
+
+import h5py
+
+from mixmo_tf.networks import memory
+
+_CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
+_MEMBERS = "metadata.json", _CONFIG, _WEIGHTS
+_MOST_CONFIG = 2**23  # bytes of config.json; a ResNet-50's has 200,000
+_MOST_PARTS = 100_000  # dicts and lists in it; a ResNet-50's has 3,500
+_TIMES = 6  # what is built may take as often what is stored: Adam's and EMA's state may be new
+_SLACK = 2**26  # bytes that a model may take beyond that
+
+
+class RefusedError(ValueError):
+    """A .keras file cannot be unpacked, or takes more than what it holds explains."""
+
+
+@contextlib.contextmanager
+def within_its_size(file):
+    """Lets a .keras file be loaded inside, unless it takes more memory than it holds weights.
+
+    Args:
+        file: pathlib.Path that exists. If it is no zip file, it is left to what loads it.
+
+    Raises:
+        RefusedError: if it is compressed, or claims sizes that it does not have: on entry, or
+            as soon as a variable would be too large. The message names the file.
+    """
+    if not zipfile.is_zipfile(file):
+        yield
+        return
+    stored = _checked_size(file)
+    try:
+        with memory.at_most(_TIMES * stored + _SLACK):
+            yield
+    except memory.TooLargeError as error:
+        raise RefusedError(
+            f"{file} is refused: its {error}, and it holds weights of {stored:,}"
+        ) from None
+
+
+def _checked_size(file):
+    """The bytes of the weights in a .keras file, whose parts are as large as they say."""
+    try:
+        with zipfile.ZipFile(file) as archive:
+            fault = _fault(archive, file.stat().st_size)
+            if not fault:
+                weights, config = archive.read(_WEIGHTS), archive.read(_CONFIG)
+    except Exception as error:  # of a damaged zip file
+        reason = str(error).split("\n")[0].strip("'\"") or type(error).__name__
+        raise RefusedError(f"{file} is no readable .keras file: {reason}") from error
+    if fault := fault or _config_fault(config) or _weights_fault(weights):
+        raise RefusedError(f"{file} is refused: {fault}")
+    return len(weights)
+
+
+def _fault(archive, size):
+    """What is wrong with the sizes of a zip file's members, in words; None if nothing."""
+    for member in archive.infolist():
+        if member.filename not in _MEMBERS:
+            return f"it holds {member.filename!r}, which is not of a model of this package"
+        if member.compress_type != zipfile.ZIP_STORED:
+            return f"{member.filename} in it is compressed; Keras stores it as it is (zip -0)"
+    total = sum(member.file_size for member in archive.infolist())
+    if total > size:
+        return f"it claims to unpack to {total:,} bytes, and has {size:,}"
+    config = archive.getinfo(_CONFIG).file_size
+    if config > _MOST_CONFIG:
+        return f"no model's {_CONFIG} has {config:,} bytes"
+    return None
+
+
+def _config_fault(config):
+    """The same of the config.json, of as many layers as no model has."""
+    try:
+        parts, count = [json.loads(config)], 0
+    except (ValueError, RecursionError):
+        return None  # as Keras will say
+    while parts:
+        part = parts.pop()
+        if isinstance(part, (dict, list)):
+            count += 1
+            parts.extend(part.values() if isinstance(part, dict) else part)
+    if count > _MOST_PARTS:
+        return f"its {_CONFIG} has {count:,} parts; a ResNet-50's has a few thousand"
+    return None
+
+
+def _weights_fault(weights):
+    """The same of the arrays in the weights, which may be compressed in turn."""
+
+    def fault(name, item):
+        if isinstance(item, h5py.Dataset) and item.nbytes > len(weights):
+            return f"{name} in its weights takes {item.nbytes:,} bytes, of {len(weights):,}"
+        return None
+
+    try:
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            return file.visititems(fault)
+    except Exception:  # whatever a damaged file makes h5py raise; Keras will say so
+        return None

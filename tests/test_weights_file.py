@@ -1,0 +1,188 @@
+"""Checkpoints as people have them are read; those that would grow are refused."""
+
+import io
+import json
+import os
+import struct
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from scripts_at_work import ROOT, call
+from test_torch_checkpoint import checkpoint, state_of
+
+from mixmo_tf.deployment import load_torch_checkpoint, save_torch_checkpoint
+from mixmo_tf.deployment.weights_file import read
+
+LOAD = r"""
+import pathlib, re, sys, time
+import torch
+from mixmo_tf.deployment import load_torch_checkpoint
+
+
+def memory():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1000
+
+
+before = memory()
+for file in sys.argv[1:]:
+    start = time.time()
+    try:
+        load_torch_checkpoint(file)
+    except ValueError as error:
+        print(f"{time.time() - start:.1f}", error)
+print(memory() - before)
+"""
+
+
+class Grows:
+    """A pickle that makes an array of bytes as long as it says."""
+
+    def __reduce__(self):
+        return bytearray, (10**10,)
+
+
+@pytest.fixture
+def state():
+    return state_of("wide_resnet_10_1_m2")
+
+
+def assert_same(arrays, state):
+    assert set(arrays) == set(state)
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(arrays[name], tensor.numpy().astype(np.float32))
+
+
+@pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod.", "module._orig_mod."])
+def test_prefixes_and_bare_states(tmp_path, state, prefix):
+    named = {f"{prefix}{name}": tensor for name, tensor in state.items()}
+    assert_same(read(checkpoint(tmp_path / "a.pt", named)), state)
+    torch.save(named, tmp_path / "bare.pt")
+    assert_same(read(tmp_path / "bare.pt"), state)
+    more = {"epoch": 3, "step": torch.tensor(7), "optimizer": {"state": {0: torch.ones(2)}}}
+    torch.save({**named, **more}, tmp_path / "more.pt")
+    assert_same(read(tmp_path / "more.pt"), state)
+    safetensors.torch.save_file(named, tmp_path / "a.safetensors", metadata={"format": "pt"})
+    assert_same(read(tmp_path / "a.safetensors"), state)
+
+
+def test_a_name_with_and_without_prefix_is_refused(tmp_path, state):
+    twice = {**state, "module.bn1.weight": torch.ones(64)}
+    with pytest.raises(ValueError, match="has bn1.weight twice, once as module.bn1.weight"):
+        read(checkpoint(tmp_path / "x.pt", twice))
+
+
+def test_safetensors_need_no_pytorch(tmp_path, state, monkeypatch):
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        cast = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state.items()}
+        safetensors.torch.save_file(cast, tmp_path / f"{str(dtype)[6:]}.safetensors")
+    monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
+    assert_same(read(tmp_path / "float64.safetensors"), state)
+    model = load_torch_checkpoint(tmp_path / "float64.safetensors")
+    kernel = model.network.get_layer("head_1").kernel
+    np.testing.assert_array_equal(kernel, state["list_fc.1.weight"].numpy().T)
+    for name in ("float16", "bfloat16"):
+        arrays = read(tmp_path / f"{name}.safetensors")
+        for name, tensor in state.items():
+            np.testing.assert_allclose(arrays[name], tensor, rtol=0.01, atol=1e-6)
+
+
+@pytest.mark.parametrize("module", ["numpy._core", "numpy.core"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_figures_of_numpy_do_no_harm(tmp_path, state, module, legacy):
+    """NumPy 2 and NumPy 1 call the place where they are made differently."""
+    figures = {"best": np.float64(0.9), "epoch": np.int64(3), "curve": np.arange(4.0)}
+    figures["flags"] = [np.bool_(True), {"rate": np.float32(0.1)}]
+    content = {"classifier_state_dict": state, **figures}
+    written = io.BytesIO()
+    torch.save(content, written, _use_new_zipfile_serialization=not legacy)
+    ours, theirs = (b"numpy.core.multiarray", module.encode() + b".multiarray")
+    whole = written.getvalue().replace(b"numpy._core.multiarray", ours)
+    whole = whole.replace(ours, theirs)
+    file = tmp_path / "x.pt"
+    if legacy:
+        file.write_bytes(whole)
+    else:
+        with zipfile.ZipFile(written) as old, zipfile.ZipFile(file, "w") as new:
+            for record in old.infolist():
+                stored = old.read(record).replace(b"numpy._core.multiarray", ours)
+                new.writestr(record.filename, stored.replace(ours, theirs))
+    assert theirs in file.read_bytes()
+    assert_same(read(file), state)
+    state["list_fc.0.bias"] = np.float64(1.0)
+    with pytest.raises(ValueError, match="x.pt: .*missing: list_fc.0.bias"):
+        load_torch_checkpoint(checkpoint(file, state))
+
+
+def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
+    def case(name, **changed):
+        tensors = {n.replace("__", "."): tensor for n, tensor in changed.items()}
+        return checkpoint(tmp_path / f"{name}.pt", {**state, **tensors})
+
+    def blocks(name, count, make):
+        return case(name, **{f"layer1__{i}__conv2__weight": make() for i in range(1, count)})
+
+    one = torch.ones(1)
+    deflated = tmp_path / "deflated.pt"
+    with zipfile.ZipFile(case("whole")) as old:
+        with zipfile.ZipFile(deflated, "w", zipfile.ZIP_DEFLATED) as new:
+            for record in old.infolist():
+                new.writestr(record.filename, bytes(10**8) if "data/0" in record.filename else b"")
+    lying = tmp_path / "lying.safetensors"
+    header = {"fc.weight": {"dtype": "F32", "shape": [10**7, 10**5], "data_offsets": [0, 4]}}
+    header = json.dumps(header).encode()
+    lying.write_bytes(struct.pack("<Q", len(header)) + header + b"1234")
+    torch.save({"classifier_state_dict": state, "more": Grows()}, tmp_path / "grows.pt")
+    legacy = tmp_path / "legacy.pt"
+    torch.save({"more": Grows()}, legacy, _use_new_zipfile_serialization=False)
+    cases = {
+        case("head", list_fc__0__weight=one.expand(10**7, 10**5)):
+            "is refused: list_fc.0.weight, (10000000, 100000), and those before it take 4,000,",
+        case("long_head", list_fc__0__weight=torch.ones(10**6, 1)):
+            ": no network of the published code: its variables take 256,",
+        case("encoder", list_conv1__0__weight=torch.ones(10**6, 3, 1, 1)):
+            ": list_conv1.0.weight does not fit wide_resnet_10_1: (1000000, 3, 1, 1) there",
+        case("members", **{f"list_fc__{i}__bias": one for i in range(1000)}):
+            ": no network of the published code: 1,000 members",
+        blocks("views", 5000, lambda: one): ": no network of the published code: 5,000 blocks in l",
+        blocks("layers", 100_000, lambda: one):
+            ": no network of the published code: 100,000 blocks in layer1",
+        blocks("records", 60_000, lambda: torch.ones(1)): "is refused: it holds 60,",
+        deflated: "is refused: whole/data.pkl in it is compressed; PyTorch stores it as it is",
+        lying: "is no safetensors file of floats: ",
+        tmp_path / "grows.pt": "is refused: it holds code or objects (builtins.bytearray)",
+        legacy: "is refused: it holds code or objects (builtins.bytearray)",
+    }  # fmt: skip
+    child = subprocess.run(
+        [sys.executable, "-c", LOAD, *map(str, cases)],
+        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    *lines, used = child.stdout.splitlines()
+    assert len(lines) == len(cases), child.stdout + child.stderr
+    for line, (file, message) in zip(lines, cases.items()):
+        seconds, said = line.split(" ", 1)
+        assert said.startswith(str(file)) and message in said, said
+        assert float(seconds) < 30, line  # they hung, or took minutes
+    assert int(used) < 400  # MB, beside TensorFlow's and PyTorch's own
+
+
+def test_the_script_takes_safetensors(tmp_path, state):
+    safetensors.torch.save_file(state, tmp_path / "a.safetensors")
+    (tmp_path / "b.safetensors").write_bytes(b"\xff" * 100)
+    endings, printed = call(
+        "convert_checkpoint",
+        [f"--input={tmp_path / 'a.safetensors'}", f"--output={tmp_path / 'a.keras'}"],
+        [f"--input={tmp_path / 'b.safetensors'}", f"--output={tmp_path / 'b.keras'}"],
+    )
+    assert endings[0] is None and "wide_resnet_10_1, 2 members, 10 classes" in printed
+    said = f"convert_checkpoint.py: {tmp_path}/b.safetensors is no safetensors file"
+    assert endings[1].startswith(said)
+    assert "\n" not in endings[1]
+    model = load_torch_checkpoint(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match="a PyTorch checkpoint is written, .* end in .safetensors"):
+        save_torch_checkpoint(model, tmp_path / "c.safetensors")
