@@ -32,6 +32,7 @@ def finish(output, config, seed, figures, more=(), **changes):
     flagfile = f"--flagfile={ROOT / 'configs' / config}.flags"
     lines = reproduce.all_flags([flagfile, *more, f"--seed={seed}", f"--output_dir={folder}"])
     (folder / "run.flags").write_text("\n".join(lines))
+    figures = {name: value for name, value in figures.items() if name != "epochs"}
     (folder / "metrics.json").write_text(json.dumps({**figures, **changes}))
     return folder
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.deployment import saved_model
 from mixmo_tf.deployment.model_file import ModelFile, check_precision
-from mixmo_tf.deployment.outputs import at_once, new_file
+from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")
 

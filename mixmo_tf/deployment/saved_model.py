@@ -1,12 +1,11 @@
 """SavedModel: for TensorFlow alone, and for TensorFlow Serving."""
 
-import pathlib
-
 import tensorflow as tf
 
 from mixmo_tf.data.checks import check_images
 from mixmo_tf.deployment import signature
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.paths import expanded, without_pattern
 
 
 def write(model, folder):
@@ -25,7 +24,7 @@ def write(model, folder):
 
 def is_saved_model(path):
     """Whether there is a SavedModel's folder at `path`."""
-    return (pathlib.Path(path).expanduser() / "saved_model.pb").is_file()
+    return (expanded(path) / "saved_model.pb").is_file()
 
 
 class ExportedModel(Ensemble):
@@ -43,14 +42,15 @@ class ExportedModel(Ensemble):
     counts_steps = False
 
     def __init__(self, path):
-        path = pathlib.Path(path).expanduser()
+        path = expanded(path)
         if not is_saved_model(path):
             raise FileNotFoundError(f"there is no SavedModel at {path}")
         if not (path / signature.DESCRIPTION).is_file():
             raise ValueError(f"{path} has no {signature.DESCRIPTION}: it is not from MixMo.export")
         try:
             description, class_names = signature.read_description(path)
-            module = tf.saved_model.load(path)
+            with without_pattern(path) as plain:
+                module = tf.saved_model.load(plain)
             function = module.signatures["serving_default"]
             _, num_members, num_classes = function.structured_outputs["member_logits"].shape
             shape, ensemble = description["image_shape"], description["ensemble"]

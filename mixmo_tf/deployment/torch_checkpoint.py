@@ -4,7 +4,6 @@ A checkpoint is a dict with the network's state under `classifier_state_dict`; w
 it, such as the optimizer's state, is left out.
 """
 
-import pathlib
 import pickle
 import re
 import warnings
@@ -15,8 +14,9 @@ from mixmo_tf import arguments, networks
 from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
 from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
-from mixmo_tf.deployment.outputs import at_once, new_file
 from mixmo_tf.model import MixMo
+from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.paths import expanded
 
 STATE = "classifier_state_dict"
 _OF_PLAIN = "conv1.weight", "fc.weight"
@@ -87,11 +87,8 @@ def save_torch_checkpoint(model, file):
         raise ValueError("the published code has no folded network with several heads")
     state = torch_state.torch_state(model.networks[0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    with at_once(path) as partial:
-        try:
-            torch.save({STATE: tensors}, partial)
-        except RuntimeError as error:  # PyTorch's, of a disk that is full
-            raise OSError(str(error).splitlines()[0]) from error
+    with at_once(path) as partial, open(partial, "wb") as opened:  # a name would hide why it fails
+        torch.save({STATE: tensors}, opened)
 
 
 def read(file):
@@ -101,7 +98,7 @@ def read(file):
         ImportError, FileNotFoundError, ValueError: see `load_torch_checkpoint`.
     """
     torch = _torch()
-    file = pathlib.Path(file).expanduser()
+    file = expanded(file)
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {file}")
     with open(file, "rb") as opened:
