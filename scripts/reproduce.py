@@ -47,7 +47,7 @@ flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs of each config.")
 flags.adopt_module_key_flags(train_flags)
 TABLE_START = "| method | runs"
-OF_REPRODUCE = ("output_dir", "seed", "extend")  # what a run gets from here, not from the command line
+OF_REPRODUCE = ("output_dir", "seed", "extend")  # a run gets these from here
 
 
 def main(arguments):

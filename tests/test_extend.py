@@ -15,7 +15,7 @@ LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
 
 
 def test_a_finished_run_goes_on(finished, tmp_path):
-    """Killed in the middle, it ends as one that was left alone, and holds the old model till then."""
+    """Killed in the middle, it ends as one left alone, and holds the old model till then."""
     quiet, killed = (shutil.copytree(finished[0], tmp_path / name) for name in ("quiet", "killed"))
     result = run("train.py", *LONGER, f"--output_dir={quiet}", "--extend")
     assert result.returncode == 0, result.stderr
@@ -56,9 +56,9 @@ def test_never_by_accident(finished, tmp_path):
     here = f"--output_dir={path}"
     before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
     cases = [
-        ([*LONGER, here], "(--epochs 2 there, 4 here, --milestones 16,19 there, 4 here); add --ext"),
-        ([*DIGITS, "--epochs=1", "--extend", here], "has done 2 epochs, so epochs must be at least 2"),
-        ([*LONGER, "--extend", "--alpha=1", here], "with other flags (--alpha 2.0 there, 1.0 here, "),
+        ([*LONGER, here], "--epochs 2 there, 4 here, --milestones 16,19 there, 4 here); add --ext"),
+        ([*DIGITS, "--epochs=1", "--extend", here], "done 2 epochs, so epochs must be at least 2"),
+        ([*LONGER, "--extend", "--alpha=1", here], "other flags (--alpha 2.0 there, 1.0 here, "),
         ([*DIGITS, "--extend", f"--output_dir={tmp_path / 'none'}"], "there is no run in "),
     ]
     endings = exit_messages("train", *(flags for flags, _ in cases))

@@ -70,7 +70,7 @@ def load_model(file, compile=True):
 
 
 def holds(file, model):
-    """Whether a .keras file, if it is there and can be read, has the step and weights of `model`."""
+    """Whether there is a .keras file that can be read, with the step and weights of `model`."""
     try:
         saved = load_model(file, compile=False)
     except (ValueError, FileNotFoundError):

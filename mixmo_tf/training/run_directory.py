@@ -21,8 +21,8 @@ import tensorflow as tf
 from mixmo_tf import outputs
 from mixmo_tf.training import history, run_flags
 
-CONTENTS = ("dataset.json", history.NAME, "checkpoints", "best.keras", "model.keras", "metrics.json")
 RESULTS = ("best.keras", "model.keras", "metrics.json")
+CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
 _WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metrics\.json"
 _CHECKPOINT = r"step_\d+\.keras"
 
