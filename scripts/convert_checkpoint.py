@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags
 
 from mixmo_tf.deployment import torch_checkpoint
-from mixmo_tf.deployment.outputs import new_file
+from mixmo_tf.outputs import new_file
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training import checkpoints
 
@@ -68,7 +68,7 @@ def from_torch(output):
         per_channel("std"),
         FLAGS.ensemble or "logits",
     )
-    checkpoints.save_model(model, output)
+    checkpoints.save_model(model, output, replace=False)
     return model
 
 

@@ -4,12 +4,14 @@ python scripts/draw_idea.py --output=docs/idea.png
 """
 
 import os
+import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
 import matplotlib
 import numpy as np
+import pictures
 import tensorflow as tf
 from absl import app, flags
 from matplotlib import patches
@@ -57,7 +59,7 @@ def main(_):
     arrow(axes, 7.1, 1.8, 7.4, 1.8, GREY)
     box(axes, 7.4, 1.25, 1.55, 1.1, "shared core\n(ResNet)", GREY)
     os.makedirs(os.path.dirname(FLAGS.output) or ".", exist_ok=True)
-    figure.savefig(FLAGS.output)
+    pictures.save(figure, pathlib.Path(FLAGS.output))
     print(f"wrote {FLAGS.output}")
 
 

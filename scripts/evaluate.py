@@ -12,7 +12,6 @@ several --model, each in a folder of its own, 0, 1, ….
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -23,6 +22,8 @@ import model_flags
 import tables
 import tensorflow as tf
 from absl import app, flags, logging
+
+from mixmo_tf.paths import expanded
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("json", None, "File to write the figures to; none if not set.")
@@ -40,13 +41,13 @@ def main(arguments):
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")
     try:
-        check_outputs()
+        replaces_json = check_outputs()
         judged = judgements.judge_all(model_flags.groups())
         print(tables.of_several(judged) if len(judged) > 1 else tables.of_one(judged[0]))
         if FLAGS.json:
-            judgements.write_json(judged, pathlib.Path(FLAGS.json).expanduser())
+            judgements.write_json(judged, expanded(FLAGS.json), replaces_json)
         if FLAGS.output_dir:
-            output = pathlib.Path(FLAGS.output_dir).expanduser()
+            output = expanded(FLAGS.output_dir)
             judgements.keep(judged, output)
             print(f"Saved the figures in {output}.")
     except (ValueError, OSError) as error:
@@ -56,18 +57,17 @@ def main(arguments):
 
 
 def check_outputs():
-    """Raises OSError where the results could not be written."""
-    if FLAGS.json:
-        file = pathlib.Path(FLAGS.json).expanduser()
-        if not file.parent.is_dir():
-            raise FileNotFoundError(f"there is no folder {file.parent} for --json")
-        if file.is_dir():
-            raise IsADirectoryError(f"{file} is a folder; name a file for --json")
+    """Whether --json takes the place of figures that are there.
+
+    Raises:
+        OSError: where the results could not be written.
+    """
     if FLAGS.output_dir:
-        output = pathlib.Path(FLAGS.output_dir).expanduser()
+        output = expanded(FLAGS.output_dir)
         if output.exists():
             raise FileExistsError(f"{output} exists; choose another --output_dir")
         output.parent.mkdir(parents=True, exist_ok=True)
+    return bool(FLAGS.json) and judgements.check_json(expanded(FLAGS.json))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from absl import app, flags, logging
 
 from mixmo_tf import DeepEnsemble, deployment
 from mixmo_tf.deployment import litert
-from mixmo_tf.deployment.outputs import new_folder
+from mixmo_tf.outputs import new_folder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(

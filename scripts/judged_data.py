@@ -6,7 +6,7 @@ from typing import NamedTuple
 from absl import flags
 
 from mixmo_tf import data
-from mixmo_tf.training import run_directory
+from mixmo_tf.training.run_flags import number, read
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
@@ -128,5 +128,8 @@ def flags_of_run(path):
     path = path.resolve()
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
-            return run_directory.read_flags(folder)
+            of_run = read(folder)
+            for name in of_run.keys() & {"--validation_examples", "--image_size"}:
+                number(folder, name)  # which says so if it is none
+            return of_run
     return {}

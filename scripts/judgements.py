@@ -1,6 +1,6 @@
 """A model, or a list of them as one, judged; and what is kept of that."""
 
-import shutil
+import json
 from typing import NamedTuple
 
 import judged_data
@@ -9,10 +9,10 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from mixmo_tf import deep_ensemble, evaluation
+from mixmo_tf import deep_ensemble, evaluation, outputs
 from mixmo_tf.deployment.saved_model import is_saved_model
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import checkpoints, run_directory
+from mixmo_tf.training import checkpoints, run_directory, run_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
@@ -127,13 +127,13 @@ def twins(judged):
     """Lists of judgements of runs that differ in their seed alone, two or more each."""
     groups = {}
     for each in judged:
-        run_flags = judged_data.flags_of_run(each.files[0])
-        if len(each.files) > 1 or "--seed" not in run_flags:
+        of_run = judged_data.flags_of_run(each.files[0])
+        if len(each.files) > 1 or "--seed" not in of_run:
             continue
-        seed = run_flags.pop("--seed")
-        lines = run_directory.deciding([f"{name}={run_flags[name]}" for name in sorted(run_flags)])
-        of_run = (each.files[0] / "run.flags").is_file()
-        key = "model.keras" if of_run else each.files[0].name, *lines
+        seed = of_run.pop("--seed")
+        lines = run_flags.deciding([f"{name}={of_run[name]}" for name in sorted(of_run)])
+        is_run = (each.files[0] / "run.flags").is_file()
+        key = "model.keras" if is_run else each.files[0].name, *lines
         groups.setdefault(key, []).append((seed, each))
     return [
         [each for _, each in group]
@@ -150,10 +150,42 @@ def mean_and_std(group, name):
     return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
-def write_json(judged, file):
+def check_json(file):
+    """Whether there are figures in a file, or nothing, so that new ones may take their place.
+
+    Raises:
+        OSError: if the file cannot be written, or holds anything else.
+    """
+    if not file.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {file.parent} for --json")
+    if file.is_dir():
+        raise IsADirectoryError(f"{file} is a folder; name a file for --json")
+    if _is_stream(file) or not file.exists():
+        return False
+    content = file.read_bytes()
+    try:
+        figures = json.loads(content or "[]")
+    except ValueError:
+        figures = None
+    of_each = figures if isinstance(figures, list) else [figures]
+    if not all(isinstance(figures, dict) and "accuracy" in figures for figures in of_each):
+        raise FileExistsError(f"{file} exists and holds no figures; name another file for --json")
+    return True
+
+
+def write_json(judged, file, replace=False):
     """The figures of one judgement, or a list of those of several."""
     described = [each.described() | {"libraries": run_directory.versions()} for each in judged]
-    file.write_text(metrics_json.text(described[0] if len(judged) == 1 else described))
+    text = metrics_json.text(described[0] if len(judged) == 1 else described)
+    if _is_stream(file):
+        file.write_text(text)
+    else:
+        outputs.write(file, text, replace)
+
+
+def _is_stream(file):
+    """Whether it is a pipe or a device, such as /dev/stdout."""
+    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
 
 
 def keep(judged, output):
@@ -162,20 +194,15 @@ def keep(judged, output):
     With several judgements, there is a folder in it for each, numbered, and metrics.json is a
     list.
     """
-    partial = output.with_name(f"partial-{output.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    with outputs.at_once(output) as partial:
+        partial.mkdir()
         if len(judged) == 1:
             _keep(judged[0], partial)
-        else:
-            for i, each in enumerate(judged):
-                (partial / str(i)).mkdir()
-                _keep(each, partial / str(i))
-            write_json(judged, partial / "metrics.json")
-        partial.rename(output)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+            return
+        for i, each in enumerate(judged):
+            (partial / str(i)).mkdir()
+            _keep(each, partial / str(i))
+        write_json(judged, partial / "metrics.json")
 
 
 def _keep(judgement, folder):

@@ -1,13 +1,12 @@
 """The flags of the scripts that take trained models."""
 
-import pathlib
-
 from absl import flags
 
 from mixmo_tf import deep_ensemble
 from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
+from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
@@ -29,20 +28,29 @@ flags.DEFINE_boolean(
     "Load a SavedModel whatever operations it holds: it can do all that you can.",
 )
 flags.mark_flag_as_required("model")
-flags.register_validator(
-    "model",
-    lambda groups: groups is None or all(all(group.split(",")) for group in groups),
-    "must be runs' folders, .keras files or SavedModels, with commas between them",
-)
 
 
 def groups():
     """A list of pathlib.Path for each --model."""
-    found = [[pathlib.Path(f).expanduser() for f in group.split(",")] for group in FLAGS.model]
+    found = [[expanded(name) for name in names_in(group)] for group in FLAGS.model]
     for group, files in zip(FLAGS.model, found):
-        if len(set(map(pathlib.Path.resolve, files))) < len(files):
+        if len({file.resolve() for file in files}) < len(files):
             raise ValueError(f"--model names a model twice: {group}")
     return found
+
+
+def names_in(group):
+    """The models between the commas of a --model; a path that exists is one, commas or not."""
+    names, rest = [], group.split(",")
+    while rest:
+        lengths = range(len(rest), 1, -1)
+        there = (n for n in lengths if expanded(",".join(rest[:n])).exists())
+        length = next(there, 1)
+        names.append(",".join(rest[:length]))
+        rest = rest[length:]
+    if not all(names):
+        raise ValueError(f"--model must name models, with commas between them, got {group!r}")
+    return names
 
 
 def only_group():

@@ -20,13 +20,15 @@ import time
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import matplotlib
+import pictures
 import suites
 import train_flags
 from absl import app, flags
 from absl.testing import flagsaver
 
-from mixmo_tf import evaluation
-from mixmo_tf.training import interruption, run_directory
+from mixmo_tf import evaluation, outputs
+from mixmo_tf.paths import expanded
+from mixmo_tf.training import interruption, run_directory, run_flags
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -45,14 +47,15 @@ FLAGS = flags.FLAGS
 flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs of each config.")
 flags.adopt_module_key_flags(train_flags)
-OF_REPRODUCE = ("output_dir", "seed")  # what a run gets from here, not from the command line
+TABLE_START = "| method | runs"
+OF_REPRODUCE = ("output_dir", "seed", "extend")  # a run gets these from here
 
 
 def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"reproduce.py: unknown argument {arguments[1]}; flags start with --")
     try:
-        compare(pathlib.Path(FLAGS.output_dir or "runs").expanduser(), seeds_of_runs())
+        compare(expanded(FLAGS.output_dir or "runs"), seeds_of_runs())
     except (ValueError, OSError) as error:
         sys.exit(f"reproduce.py: {error}")
 
@@ -78,15 +81,18 @@ def compare(output, seeds):
         for flag in FLAGS.get_flags_for_module(train_flags)
         if flag.present and flag.name not in OF_REPRODUCE
     ]
+    report_file, picture = (output / f"{FLAGS.suite}.{ending}" for ending in ("md", "png"))
+    check_table(report_file)
+    pictures.check(picture)
     configs = suites.configs(FLAGS.suite)
     runs = {title: [] for title in configs}
     processes = Processes()
     for title, config in configs.items():
         runs[title] = figures_of(config, seeds, output, more, processes)
-        (output / f"{FLAGS.suite}.md").write_text(table(runs), encoding="utf-8")
-        plot(runs, output / f"{FLAGS.suite}.png")
+        outputs.write(report_file, table(runs), replace=True)
+        plot(runs, picture)
     print(table(runs))
-    print(f"Wrote {output / FLAGS.suite}.md and {output / FLAGS.suite}.png.")
+    print(f"Wrote {report_file} and {picture}.")
 
 
 def figures_of(config, seeds, output, more, processes):
@@ -100,37 +106,42 @@ def figures_of(config, seeds, output, more, processes):
     figures = []
     for seed in seeds:
         folder = output / f"{config}_seed{seed}"
-        run_flags = [f"--flagfile={flagfile}", *more, f"--seed={seed}", f"--output_dir={folder}"]
-        if (folder / "metrics.json").exists():
-            run_directory.check_flags(folder, all_flags(run_flags))
-            figures.append(report(folder, "done before"))
-        else:
-            figures.append(processes.run("train.py", folder, run_flags))
+        of_run = [f"--flagfile={flagfile}", *more, f"--seed={seed}", f"--output_dir={folder}"]
+        is_extended = False
+        if (folder / run_flags.NAME).exists():
+            defaults = train_flags.default_values()
+            is_extended = run_flags.check(folder, all_flags(of_run), defaults, FLAGS.extend)
+            if not is_extended and run_directory.is_finished(folder):
+                figures.append(report(folder, "done before"))
+                continue
+        figures.append(
+            processes.run("train.py", folder, [*of_run, *(["--extend"] if is_extended else [])])
+        )
     return figures
 
 
 def figures_of_ensemble(config, folders, folder, processes):
     """The metrics.json of a deep ensemble, in a list; empty as long as it lacks runs."""
-    missing = [str(run) for run in folders if not (run / "metrics.json").exists()]
+    missing = [str(run) for run in folders if not run_directory.is_finished(run)]
     if missing:
         print(f"{config}: left out, it needs {', '.join(missing)}")
         return []
     figures = folder / "metrics.json"
     if not figures.exists():
-        run_flags = [f"--model={','.join(map(str, folders))}", f"--output_dir={folder}"]
-        run_flags += [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
-        return [processes.run("evaluate.py", folder, run_flags)]
+        of_run = [f"--model={','.join(map(str, folders))}", f"--output_dir={folder}"]
+        of_run += [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
+        return [processes.run("evaluate.py", folder, of_run)]
     if any((run / "model.keras").stat().st_mtime > figures.stat().st_mtime for run in folders):
         raise ValueError(f"{folder} is older than its runs; remove it to have it judged again")
     return [report(folder, "done before")]
 
 
-def all_flags(run_flags):
+def all_flags(of_run):
     """Every flag of a run, as `train_flags.lines` gives them, from its command line."""
     with flagsaver.flagsaver():
         for name in [flag.name for flag in FLAGS.get_flags_for_module(train_flags)]:
             FLAGS[name].unparse()
-        FLAGS(["train.py", *run_flags])
+        FLAGS(["train.py", *of_run])
         return train_flags.lines()
 
 
@@ -195,9 +206,15 @@ def over_runs(runs, title):
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+def check_table(file):
+    """Raises FileExistsError where there is a file that is no table of this script."""
+    if file.exists() and not file.read_bytes().startswith(TABLE_START.encode()):
+        raise FileExistsError(f"{file} exists and is no table of this script; move it")
+
+
 def table(runs):
     """The runs by title as a Markdown table."""
-    lines = ["| method | runs | " + " | ".join(FIGURES) + " |", "|---" * (len(FIGURES) + 2) + "|"]
+    lines = [f"{TABLE_START} | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 2) + "|"]
     for title, of_title in runs.items():
         cells = [title, str(len(of_title))]
         for figure, (_, form) in FIGURES.items():
@@ -229,7 +246,7 @@ def plot(runs, path):
             panel.spines[side].set_visible(False)
     panels[0].invert_yaxis()
     figure.tight_layout()
-    figure.savefig(path)
+    pictures.save(figure, path)
     plt.close(figure)
 
 

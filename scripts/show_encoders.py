@@ -9,7 +9,6 @@ shared alike, 1 if each belongs to one member.
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -18,9 +17,11 @@ import colours
 import keras
 import matplotlib
 import numpy as np
+import pictures
 from absl import app, flags, logging
 
 from mixmo_tf import evaluation
+from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 matplotlib.use("Agg")
@@ -38,12 +39,13 @@ def main(arguments):
     if len(arguments) > 1:
         sys.exit(f"show_encoders.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
-    source = pathlib.Path(FLAGS.model).expanduser()
-    folder = source if source.is_dir() else source.parent
-    output = pathlib.Path(FLAGS.output or folder / "encoders.png").expanduser()
     try:
+        source = expanded(FLAGS.model)
+        folder = source if source.is_dir() else source.parent
+        output = expanded(FLAGS.output or folder / "encoders.png")
         if output.suffix not in (".png", ".pdf", ".svg"):
             raise ValueError(f"output must end with .png, .pdf or .svg, got {output}")
+        pictures.check(output)
         networks = checkpoints.load_model(source).networks
         if len(networks) > 1:
             raise ValueError(f"{source} is a deep ensemble; show its networks one by one")
@@ -96,7 +98,7 @@ def draw(norms, summary, output):
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
-    figure.savefig(output)
+    pictures.save(figure, output)
 
 
 if __name__ == "__main__":

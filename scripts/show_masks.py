@@ -8,7 +8,6 @@ ratios κ that were drawn, the realised ratios, and the weights of the members' 
 """
 
 import os
-import pathlib
 import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -16,11 +15,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import colours
 import matplotlib
 import numpy as np
+import pictures
 import tensorflow as tf
 from absl import app, flags, logging
 
 import mixmo_tf
 from mixmo_tf import data, masks, ratios, seeds
+from mixmo_tf.paths import expanded
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -47,11 +48,13 @@ def main(arguments):
     try:
         for name in FLAGS.mixing or [""]:
             mixmo_tf.arguments.one_of("mixing", name, masks.NAMES)
+        output = expanded(FLAGS.output_dir)
+        for name in FLAGS.mixing:
+            pictures.check(output / f"{name}.png")
         images = choose_images()
-        output = pathlib.Path(FLAGS.output_dir).expanduser()
         output.mkdir(parents=True, exist_ok=True)
         for name in FLAGS.mixing:
-            draw_block(name, images).savefig(output / f"{name}.png")
+            pictures.save(draw_block(name, images), output / f"{name}.png")
             plt.close("all")
             print(f"Wrote {output / name}.png.")
     except (ValueError, OSError) as error:

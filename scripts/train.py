@@ -10,13 +10,13 @@ mixmo_tf/training/run_directory.py.
 
 import math
 import os
-import pathlib
 import sys
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
+import numpy as np
 import tensorflow as tf
 import train_flags
 from absl import app, flags, logging
@@ -27,10 +27,12 @@ from mixmo_tf.evaluation.figures import WHY_UNDEFINED, explained
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
+    history,
     interruption,
     loop,
     replicas,
     run_directory,
+    run_flags,
     strategies,
 )
 
@@ -69,7 +71,7 @@ def run():
     with interruption.deadly():  # it may wait for other workers
         strategy = strategies.choose(FLAGS.strategy)
     with replicas.watch(strategy):
-        lines = run_directory.deciding(train_flags.lines())
+        lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         with replicas.chief_first(strategy):
             examples = train_flags.load_data()
@@ -78,18 +80,23 @@ def run():
         check_sizes(examples["train"].info, strategy)
         with strategy.scope():
             model = train_flags.build_model(examples["train"].info)
-        path = pathlib.Path(train_flags.output_dir())
+        path = train_flags.output_dir()
         lock = start(path, model, examples, strategy)
         start_time = time.perf_counter()
         train(model, examples, path)
         seconds = time.perf_counter() - start_time
         replicas.check_same(strategy, "weights", model.state())
-        checkpoints.save_model(model, path / "model.keras")
-        judge(model, examples, path)
+        is_saved, is_judged = done_before(model, path)
+        if not is_saved:
+            checkpoints.save_model(model, path / "model.keras")
+        if not is_judged:
+            judge(model, examples, path)
     if lock:
+        show(path)
         lock.close()
         print(f"Trained for {seconds:.0f} s.")
-        print(f"Saved the model as {path / 'model.keras'}, the figures as {path / 'metrics.json'}.")
+        saved = "The model is" if is_saved and is_judged else "Saved the model as"
+        print(f"{saved} {path / 'model.keras'}, the figures {path / 'metrics.json'}.")
 
 
 def start(path, model, examples, strategy):
@@ -100,9 +107,14 @@ def start(path, model, examples, strategy):
         initialize(model, FLAGS.initialize_from)
     state = model.state()
     if is_chief:
-        lock = run_directory.start(path, train_flags.lines())
+        flag_lines, defaults = train_flags.lines(), train_flags.default_values()
+        lock = run_directory.start(path, flag_lines, defaults, FLAGS.extend)
         run_directory.check_dataset(path, examples)
-        state = newest_state(path, model) or state
+        trained = newest(path, model)
+        if trained:
+            state = trained.state()
+        if FLAGS.extend:
+            extend(path, flag_lines, trained, len(examples["train"]) // FLAGS.batch_size)
     else:
         print(f"Training with the chief, which writes {path} on its machine.", flush=True)
     model.set_state(replicas.from_chief(strategy, state))
@@ -111,8 +123,8 @@ def start(path, model, examples, strategy):
     return lock
 
 
-def newest_state(path, model):
-    """The state of the newest checkpoint below `path`; None if there is none."""
+def newest(path, model):
+    """The newest checkpoint below `path`, a MixMo; None if there is none."""
     trained = checkpoints.load_newest(path / "checkpoints")
     if trained is None:
         run_directory.check_is_new(path)
@@ -121,7 +133,19 @@ def newest_state(path, model):
         fine_tuning.check_same_network(trained, model)
     except ValueError as error:
         raise ValueError(f"cannot go on from {path / 'checkpoints'}: {error}") from None
-    return trained.state()
+    return trained
+
+
+def extend(path, flag_lines, trained, steps_per_epoch):
+    """Gives the run in `path` the epochs and milestones of the flags."""
+    steps_done = int(trained.step.numpy()) if trained else 0
+    before, now = run_flags.extend(path, flag_lines, steps_done, steps_per_epoch)
+    if before != now:
+        print(
+            f"From here on the run has {now} epochs, not {before}: p(t) falls to 0 at their end, "
+            f"the rate at the milestones {','.join(FLAGS.milestones)}. It will not be what "
+            f"{now} epochs from the start would have made."
+        )
 
 
 def train(model, examples, path):
@@ -152,7 +176,7 @@ def train(model, examples, path):
 
 
 def judge(model, examples, path):
-    """Judges the trained model on the test images; prints the figures and saves them."""
+    """Judges the trained model on the test images, and writes the figures."""
     split = "test" if "test" in examples else "validation"
     strategy = model.distribute_strategy
     batches = replicas.distribute(
@@ -178,22 +202,43 @@ def judge(model, examples, path):
         "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
         **between,
         "parameters": count_parameters(model),
+        "epochs": FLAGS.epochs,
         "steps": int(model.step.numpy()),
         "libraries": run_directory.versions(),
     }
-    members = [f"{accuracy:.2%}" for accuracy in figures["member_accuracy"]]
-    print(f"On the {split} images of {FLAGS.dataset}:")
-    print(f"  ensemble accuracy  {results['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
-    print(f"  members' accuracy  {', '.join(members)}")
-    if "ratio_error" in between:
-        ratio = between["ratio_error"]
-        shown = f"{ratio:.3f}" if math.isfinite(ratio) else f"– ({WHY_UNDEFINED['ratio_error']})"
-        print(f"  ratio-error        {shown}")
     if (path / "best.keras").exists():
-        epoch, accuracy = run_directory.best_epoch(path)
+        epoch, accuracy = history.best_epoch(path)
         figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
-        print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
     run_directory.write_metrics(path, explained(figures))
+
+
+def done_before(model, path):
+    """Whether model.keras is the trained model's already, and whether metrics.json is; ints."""
+    found = np.zeros(2, np.int32)
+    if replicas.is_chief(model.distribute_strategy):
+        is_saved = checkpoints.holds(path / "model.keras", model)
+        figures = run_directory.read_metrics(path) or {}
+        is_whole = figures.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
+        is_judged = is_whole and figures["steps"] == int(model.step.numpy())
+        found[:] = is_saved, is_saved and is_judged
+    (found,) = replicas.from_chief(model.distribute_strategy, [found])
+    return found.tolist()
+
+
+def show(path):
+    """Prints the figures of the run."""
+    figures = run_directory.read_metrics(path)
+    members = [f"{accuracy:.2%}" for accuracy in figures["member_accuracy"]]
+    print(f"On the {figures['split']} images of {FLAGS.dataset}:")
+    print(f"  ensemble accuracy  {figures['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
+    print(f"  members' accuracy  {', '.join(members)}")
+    if "ratio_error" in figures:
+        ratio = figures["ratio_error"]
+        shown = f"– ({WHY_UNDEFINED['ratio_error']})" if ratio is None else f"{ratio:.3f}"
+        print(f"  ratio-error        {shown}")
+    if "best" in figures:
+        epoch, accuracy = figures["best"]["epoch"], figures["best"]["val_accuracy"]
+        print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")
 
 
 def check_sizes(info, strategy):
@@ -253,6 +298,14 @@ def announce(model, examples, strategy, path):
         f"{FLAGS.precision}; XLA {xla}"
     )
     print(f"  output          {path}", flush=True)
+    is_done = int(model.step.numpy()) == FLAGS.epochs * steps
+    before, now = run_flags.threads_before(path), run_flags.threads()
+    if device == "CPU" and before not in (None, now) and not is_done:
+        print(
+            f"train.py: {path} was begun with {before} threads and goes on with {now}: the weights "
+            "will not be, bit for bit, those of a run that was never interrupted",
+            file=sys.stderr,
+        )
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
     if epochs_done or steps_done:
         what = "nothing is left to train" if epochs_done == FLAGS.epochs else "going on from there"

@@ -1,5 +1,6 @@
 """The flags of `train.py`, and the objects that they describe."""
 
+import copy
 import os
 import sys
 
@@ -10,6 +11,7 @@ import mixmo_tf
 from mixmo_tf import augmentation, data, masks, msda, networks
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.networks.precision import PRECISIONS
+from mixmo_tf.paths import expanded
 from mixmo_tf.training import strategies
 
 FLAGS = flags.FLAGS
@@ -109,6 +111,11 @@ flags.DEFINE_boolean(
 # Optimisation
 flags.DEFINE_integer("batch_size", 16, "n >= 1, distinct images per step; a step has n·b rows.")
 flags.DEFINE_integer("epochs", 20, "Epochs >= 1; each visits every image once.")
+flags.DEFINE_boolean(
+    "extend",
+    False,
+    "Lets the run that is there go on with other --epochs and --milestones than it had.",
+)
 flags.DEFINE_float("learning_rate", 0.05, "Learning rate > 0 after the warmup.")
 flags.DEFINE_integer("warmup_steps", 50, "Steps over which the learning rate rises.")
 flags.DEFINE_list("milestones", ["16", "19"], "Epochs, from 1, from which the rate is ×0.1 again.")
@@ -173,20 +180,35 @@ def dataset():
 
 
 def output_dir():
-    """Where the run writes."""
+    """Where the run writes, a pathlib.Path."""
     name = os.path.basename(dataset().split(":", 1)[-1])
-    return os.path.expanduser(FLAGS.output_dir or f"runs/{name}")
+    return expanded(FLAGS.output_dir or f"runs/{name}")
 
 
 def lines():
     """Every flag of the run, as the lines of a flagfile."""
+    return sorted(_line(flag) for flag in _of_run() if flag.value is not None)
+
+
+def default_values():
+    """What the lines say of each flag that is not given: str, or None, by names like "--alpha"."""
+    values = {}
+    for flag in map(copy.deepcopy, _of_run()):
+        flag.value = flag.default
+        is_set = flag.value is not None
+        values[f"--{flag.name}"] = _line(flag).partition("=")[2] if is_set else None
+    return values
+
+
+def _of_run():
+    """The flags that say what a run is; the others concern a single call of the script."""
     defined = FLAGS.get_flags_for_module(sys.modules[__name__])
-    return sorted(_line(flag) for flag in defined if flag.value is not None)
+    return [flag for flag in defined if flag.name != "extend"]
 
 
 def _line(flag):
     if flag.name == "dataset":
-        return f"--dataset={dataset()}"
+        return f"--dataset={data.full_name(flag.value)}"
     return f"--{flag.name}={str(flag.value).lower()}" if flag.boolean else flag.serialize()
 
 

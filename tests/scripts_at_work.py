@@ -45,12 +45,12 @@ def exit_messages(script, *calls):
     return call(script, *calls)[0]
 
 
-def call(script, *calls):
+def call(script, *calls, **options):
     """What each call of a script's `main` ends with, and what they print, in one process."""
     calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
     result = subprocess.run(
         [sys.executable, "-c", _MANY_CALLS, script, calls],
-        cwd=ROOT, capture_output=True, text=True,
+        cwd=ROOT, capture_output=True, text=True, **options,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1]), result.stdout
@@ -60,6 +60,15 @@ def assert_same_weights(file, other_file):
     models = map(keras.saving.load_model, (file, other_file))
     variables = [[*model.variables, *model.optimizer.variables] for model in models]
     assert all((ours.numpy() == theirs.numpy()).all() for ours, theirs in zip(*variables))
+
+
+def on_a_full_disk(script, size, *calls):
+    """What calls end with where every file ends at `size` bytes."""
+
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    return call(script, *calls, preexec_fn=limit_files)[0]
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from conftest import tiny_model
 
 from mixmo_tf import AnnealedProbability
 from mixmo_tf.data import Examples, Info
-from mixmo_tf.training import WarmupMultiStep, checkpoints, interruption, logs, loop, run_directory
+from mixmo_tf.training import WarmupMultiStep, checkpoints, history, interruption, logs, loop
 
 EPOCHS, STEPS = 3, 5  # 40 images, 8 per step
 
@@ -102,7 +102,9 @@ def test_killed_before_or_after_validation(tmp_path, monkeypatch, undisturbed, h
         patch.setattr(logs.TensorBoardLogs, hook, at(epoch, kill), raising=False)
         with pytest.raises(Killed):
             train(tmp_path)
-    assert len((tmp_path / "history.csv").read_text().splitlines()) in (0, epoch)
+    history_file = tmp_path / "history.csv"
+    lines = history_file.read_text().splitlines() if history_file.exists() else []
+    assert len(lines) in (0, epoch)
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 
@@ -142,12 +144,12 @@ def test_a_second_ctrl_c_does_not_wait():
 
 def test_history_that_is_lost_is_not_made_up(tmp_path):
     train(tmp_path)
-    history = tmp_path / "history.csv"
-    for content in (b"", b"garbage\n", history.read_bytes().splitlines(keepends=True)[0]):
-        history.write_bytes(content)
+    file = tmp_path / "history.csv"
+    for content in (b"", b"garbage\n", file.read_bytes().splitlines(keepends=True)[0]):
+        file.write_bytes(content)
         with pytest.raises(ValueError, match="history.csv lacks some of the 2 epochs"):
             train(tmp_path)
-        assert history.read_bytes() == content
+        assert file.read_bytes() == content
 
 
 def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undisturbed):
@@ -168,8 +170,8 @@ def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undi
 
 def test_a_line_cut_short_in_history_is_written_anew(tmp_path, undisturbed):
     train(tmp_path)
-    history = tmp_path / "history.csv"
-    history.write_bytes(history.read_bytes()[:-30])
+    file = tmp_path / "history.csv"
+    file.write_bytes(file.read_bytes()[:-30])
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 
@@ -188,7 +190,7 @@ def test_history_and_best_model(undisturbed):
     rates = [float(row["learning_rate"]) for row in rows]
     assert rates == pytest.approx([0.005, 0.005, 0.005])  # the second epoch begins the ×0.1
     accuracies = [float(row["val_accuracy"]) for row in rows]
-    epoch, accuracy = run_directory.best_epoch(path)
+    epoch, accuracy = history.best_epoch(path)
     assert accuracy == max(accuracies) and epoch == 1 + accuracies.index(accuracy)
     best = checkpoints.load_model(path / "best.keras")
     assert int(best.step.numpy()) == epoch * STEPS

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+import scripts_at_work
 from absl.testing import flagsaver
 from scripts_at_work import ROOT, command, exit_messages, run
 
@@ -32,6 +33,7 @@ def finish(output, config, seed, figures, more=(), **changes):
     flagfile = f"--flagfile={ROOT / 'configs' / config}.flags"
     lines = reproduce.all_flags([flagfile, *more, f"--seed={seed}", f"--output_dir={folder}"])
     (folder / "run.flags").write_text("\n".join(lines))
+    figures = {name: value for name, value in figures.items() if name != "epochs"}
     (folder / "metrics.json").write_text(json.dumps({**figures, **changes}))
     return folder
 
@@ -177,3 +179,27 @@ def test_deep_ensembles_are_judged_once(finished, processes, tmp_path):
     os.utime(folders[1] / "model.keras", (time.time() + 60,) * 2)
     with pytest.raises(ValueError, match="together is older than its runs; remove it"):
         reproduce.figures_of_ensemble("x", folders, together, processes)
+
+
+def test_a_run_that_is_done_can_be_extended(finished, processes, tmp_path, capsys):
+    """As long as it has fewer epochs than it is to have, it is not done."""
+    folder = shutil.copytree(finished[0], tmp_path / "digits_seed0")
+    small = [*scripts_at_work.SMALL]
+    longer = [*small, "--epochs=3"]
+    before = json.loads((folder / "metrics.json").read_text())
+    figures_of = lambda more: reproduce.figures_of("digits", [0], tmp_path, more, processes)  # noqa: E731
+    assert figures_of(small) == [before]
+    with pytest.raises(ValueError, match="epochs 2 there, 3 here.; add --extend to go on with"):
+        figures_of(longer)
+    reproduce.FLAGS.extend = True
+    lines = (folder / "run.flags").read_text()
+    (folder / "run.flags").write_text(
+        "# extended from 2 to 3 epochs at step 44\n" + lines.replace("--epochs=2", "--epochs=3")
+    )
+    (figures,) = figures_of(longer)  # was ended before it could train
+    assert figures["epochs"] == 3 and figures["steps"] == 66
+    assert "done before" in capsys.readouterr().out
+    (figures,) = figures_of([*small, "--epochs=4"])
+    assert figures["epochs"] == 4
+    reproduce.FLAGS.extend = False
+    assert figures_of([*small, "--epochs=4"]) == [figures]

@@ -2,7 +2,7 @@
 
 from mixmo_tf import arguments
 from mixmo_tf.deployment import litert, onnx, saved_model, signature
-from mixmo_tf.deployment.outputs import at_once, new_folder
+from mixmo_tf.outputs import at_once, new_folder
 
 FORMATS = ("saved_model", "onnx", "litert")
 

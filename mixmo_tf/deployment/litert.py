@@ -11,7 +11,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from mixmo_tf import arguments
 from mixmo_tf.deployment import saved_model
 from mixmo_tf.deployment.model_file import ModelFile, check_precision
-from mixmo_tf.deployment.outputs import at_once, new_file
+from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")
 

@@ -1,11 +1,10 @@
 """One call for every file that holds a trained model."""
 
-import pathlib
-
 from mixmo_tf.deployment.litert import LiteRTModel
 from mixmo_tf.deployment.onnx import OnnxModel
 from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
 from mixmo_tf.deployment.signature import DESCRIPTION
+from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
@@ -30,7 +29,7 @@ def load(path, trust=False):
         ImportError: if an .onnx file is read without the extra `onnx`.
         ValueError: if it cannot be read, this package has not written it, or it is refused.
     """
-    path = pathlib.Path(path).expanduser()
+    path = expanded(path)
     if path.suffix == ".onnx":
         return OnnxModel(path)
     if path.suffix == ".tflite":

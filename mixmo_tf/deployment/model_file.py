@@ -1,10 +1,9 @@
 """An exported model that is one file, whatever its format."""
 
-import pathlib
-
 import numpy as np
 
 from mixmo_tf.networks.precision import computes_in_float32
+from mixmo_tf.paths import expanded
 
 
 class ModelFile:
@@ -29,7 +28,7 @@ class ModelFile:
     kind = "model file"
 
     def __init__(self, file):
-        file = pathlib.Path(file).expanduser()
+        file = expanded(file)
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:

@@ -1,11 +1,10 @@
 """SavedModel: for TensorFlow alone, and for TensorFlow Serving."""
 
-import pathlib
-
 import tensorflow as tf
 
 from mixmo_tf.deployment import signature, trusted_operations
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.paths import expanded, without_pattern
 
 _MOST_MEMBERS = 1000  # each has metrics of its own
 
@@ -27,7 +26,7 @@ def write(model, folder, takes_none=True):
 
 def is_saved_model(path):
     """Whether `path` is a SavedModel's folder; one with a model.keras is a run's."""
-    path = pathlib.Path(path).expanduser()
+    path = expanded(path)
     return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()
 
 
@@ -48,7 +47,7 @@ class ExportedModel(Ensemble):
     counts_steps = False
 
     def __init__(self, path, trust=False):
-        path = pathlib.Path(path).expanduser()
+        path = expanded(path)
         if not is_saved_model(path):
             raise FileNotFoundError(f"there is no SavedModel at {path}")
         if not (path / signature.DESCRIPTION).is_file():
@@ -57,7 +56,8 @@ class ExportedModel(Ensemble):
             trusted_operations.check(path)
         try:
             description, class_names = signature.read_description(path)
-            module = tf.saved_model.load(path)
+            with without_pattern(path) as plain:
+                module = tf.saved_model.load(plain)
             function = module.signatures["serving_default"]
             images = function.structured_input_signature[1]["images"].shape
             _, num_members, num_classes = function.structured_outputs["member_logits"].shape

@@ -8,10 +8,10 @@ from mixmo_tf import arguments, networks
 from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
 from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
-from mixmo_tf.deployment.outputs import at_once, new_file
 from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.model import MixMo
 from mixmo_tf.networks import memory
+from mixmo_tf.outputs import at_once, new_file
 
 _OF_PLAIN = "conv1.weight", "fc.weight"
 _MOST_BLOCKS = 200  # of a group; a WRN-28 has 4
@@ -91,11 +91,8 @@ def save_torch_checkpoint(model, file):
         raise ValueError("the published code has no folded network with several heads")
     state = torch_state.torch_state(model.networks[0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    with at_once(path) as partial:
-        try:
-            torch.save({STATE: tensors}, partial)
-        except RuntimeError as error:  # PyTorch's, of a disk that is full
-            raise OSError(str(error).splitlines()[0]) from error
+    with at_once(path) as partial, open(partial, "wb") as opened:  # a name would hide why it fails
+        torch.save({STATE: tensors}, opened)
 
 
 def build_network(state, image_size=None):

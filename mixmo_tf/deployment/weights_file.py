@@ -6,7 +6,6 @@ it, such as the optimizer's state or figures of NumPy, is left out.
 """
 
 import mmap
-import pathlib
 import pickle
 import re
 import warnings
@@ -16,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf.deployment import extras, torch_state
+from mixmo_tf.paths import expanded
 
 STATE = "classifier_state_dict"
 _PREFIXES = re.compile(r"^(?:module\.|_orig_mod\.)+")  # of DataParallel and torch.compile
@@ -60,7 +60,7 @@ def read(file):
         ValueError: if it holds anything but weights, claims sizes that it does not have, or has
             none; the message names the file.
     """
-    file = pathlib.Path(file).expanduser()
+    file = expanded(file)
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {file}")
     found = _of_safetensors(file) if file.suffix == ".safetensors" else _of_torch(file)

@@ -1,43 +1,44 @@
 """Checkpoints: whole .keras models with their optimizer, each written at once."""
 
 import math
-import os
-import pathlib
+import re
 import warnings
+import zipfile
 
 import keras
 import numpy as np
 
+from mixmo_tf import outputs, paths
 from mixmo_tf.training import model_archive, replicas
 from mixmo_tf.training.interruption import Interrupted
 from mixmo_tf.training.replica_model import ReplicaModel
+
+_NAME = re.compile(r"step_(\d{8,})\.keras")
 
 
 class NotFiniteError(ArithmeticError):
     """The loss or a weight became NaN or infinite; the message says at which step."""
 
 
-def save_model(model, path):
+def save_model(model, path, replace=True):
     """Saves a .keras file at `path` at once: a reader sees the old file or the new one.
 
     With several workers all must call it at the same point; the chief writes.
 
+    Args:
+        model: ReplicaModel.
+        path: pathlib.Path.
+        replace: bool, whether a file that is there is replaced.
+
     Raises:
-        OSError: if it cannot be written; the old file is still there.
+        OSError: if it cannot be written, or is there and not to be replaced; what was there
+            stays.
     """
     if not replicas.is_chief(model.distribute_strategy):
         model.epoch_sums()  # which the chief can only read together with the others
         return
-    partial = path.with_name("partial-" + path.name)
-    try:
+    with outputs.at_once(path, replace) as partial:
         model.save(partial)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def load_model(file, compile=True):
@@ -52,13 +53,15 @@ def load_model(file, compile=True):
         ValueError: if it cannot be read, holds another kind of model, or claims sizes that it
             does not have.
     """
-    file = pathlib.Path(file).expanduser()
+    file = paths.expanded(file)
     if file.is_dir():
         file = file / "model.keras"
     if not file.is_file():
         raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
     if file.suffix != ".keras":
         raise ValueError(f"{file} is no readable .keras file: its name must end in .keras")
+    if not zipfile.is_zipfile(file):
+        raise ValueError(f"{file} is no readable .keras file: it is no zip archive, or cut short")
     try:
         with model_archive.within_its_size(file):
             model = keras.saving.load_model(file, compile=compile)
@@ -72,9 +75,25 @@ def load_model(file, compile=True):
     return model
 
 
+def holds(file, model):
+    """Whether there is a .keras file that can be read, with the step and weights of `model`."""
+    try:
+        saved = load_model(file, compile=False)
+    except (ValueError, FileNotFoundError):
+        return False
+    ours, theirs = (each.get_weights() for each in (model, saved))
+    return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
+
+
 def files(folder):
-    """The checkpoints in `folder`, the newest last."""
-    return sorted(folder.glob("step_*.keras"))
+    """The checkpoints in `folder`, the newest last; what else has such a name is none."""
+    named = [file for file in folder.glob("step_*.keras") if _NAME.fullmatch(file.name)]
+    return sorted((file for file in named if file.is_file()), key=step_of)
+
+
+def step_of(file):
+    """After how many steps a checkpoint was written, by its name."""
+    return int(_NAME.fullmatch(file.name)[1])
 
 
 def load_newest(folder):
@@ -149,7 +168,7 @@ class Checkpoints(keras.callbacks.Callback):
         save_model(self.model, newest)
         if not replicas.is_chief(self.model.distribute_strategy):
             return
-        up_to_now = [file for file in files(self.folder) if file <= newest]  # not a damaged one
+        up_to_now = [f for f in files(self.folder) if step_of(f) <= step]  # not a damaged one
         for old in up_to_now[: -self.keep]:
             old.unlink()
 

@@ -5,6 +5,8 @@ import time
 import keras
 import tensorflow as tf
 
+from mixmo_tf import outputs
+
 
 class TensorBoardLogs(keras.callbacks.Callback):
     """Writes what Keras logs, the learning rate, and the images/s.
@@ -24,6 +26,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
+        self.folder = folder
         self._train = tf.summary.create_file_writer(str(folder / "train"))
         self._validation = tf.summary.create_file_writer(str(folder / "validation"))
 
@@ -45,11 +48,18 @@ class TensorBoardLogs(keras.callbacks.Callback):
         values = {**logs, "learning_rate": float(self.model.optimizer.learning_rate)}
         if self._step > step:
             values["images_per_second"] = (self._step - step) * self.batch_size / (now - then)
-        _write(self._train, self._step, values)
+        self._write(self._train, values)
 
     def on_epoch_end(self, epoch, logs=None):
         values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        _write(self._validation, self._step, values)
+        self._write(self._validation, values)
+
+    def _write(self, writer, values):
+        with outputs.naming(self.folder):
+            with writer.as_default(self._step):
+                for name, value in values.items():
+                    tf.summary.scalar(name, value)
+            writer.flush()
 
 
 class LearningRateColumn(keras.callbacks.Callback):
@@ -57,10 +67,3 @@ class LearningRateColumn(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)
-
-
-def _write(writer, step, values):
-    with writer.as_default(step):
-        for name, value in values.items():
-            tf.summary.scalar(name, value)
-    writer.flush()

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 
 from mixmo_tf import data
-from mixmo_tf.training import replicas, run_directory
+from mixmo_tf.training import history, replicas
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.interruption import Request
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
@@ -58,11 +58,11 @@ def train(
     epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
     best = -np.inf
     if is_chief:
-        if epoch and not steps_done and not run_directory.history_has(path, epoch):
+        if epoch and not steps_done and not history.has(path, epoch):
             epoch, steps_done = epoch - 1, steps_per_epoch
-        run_directory.check_history(path, epoch)
-        run_directory.cut_history(path, epoch)
-        _, best = run_directory.best_epoch(path)
+        history.check(path, epoch)
+        history.cut(path, epoch)
+        _, best = history.best_epoch(path)
     known = replicas.from_chief(strategy, [np.array([epoch, steps_done]), np.array(best)])
     (epoch, steps_done), best = map(np.ndarray.tolist, map(np.asarray, known))
     validation_batches = replicas.distribute(
@@ -95,7 +95,7 @@ def train(
         if keep_best:
             callbacks.append(BestModel(path / "best.keras", best))
         if is_chief:
-            callbacks.append(keras.callbacks.CSVLogger(path / "history.csv", append=True))
+            callbacks.append(history.History(path))
         if steps_done == steps_per_epoch:
             _finish_epoch(model, validation_batches, epoch, callbacks)
             epoch += 1

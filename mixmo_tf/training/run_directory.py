@@ -11,37 +11,32 @@
 - run.lock: held while a process trains here
 """
 
-import csv
 import fcntl
 import json
-import math
-import os
 import platform
 
 import keras
 import tensorflow as tf
 
-from mixmo_tf import strict_json
+from mixmo_tf import outputs, strict_json
 from mixmo_tf.evaluation import metrics_json
+from mixmo_tf.training import history, run_flags
 
-CONTENTS = ("history.csv", "checkpoints", "best.keras", "model.keras", "metrics.json")
 RESULTS = ("best.keras", "model.keras", "metrics.json")
-MAY_DIFFER = (  # no effect, or one that the same command on other devices has too
-    "--data_dir",
-    "--output_dir",
-    "--memory_gib",
-    "--checkpoint_steps",
-    "--steps_per_execution",
-    "--strategy",
-)
+CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
+_WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metrics\.json"
+_CHECKPOINT = r"step_\d+\.keras"
 
 
-def start(path, flag_lines):
+def start(path, flag_lines, default_values, extend=False):
     """Starts a run in a directory, or takes up the one that is there.
 
     Args:
         path: pathlib.Path of the directory; created if need be.
         flag_lines: lines `--name=value`, every flag of the run.
+        default_values: dict of every flag's value by its name, see `run_flags.check`.
+        extend: bool, whether the run must be there, and may get other `run_flags.EXTENDED`;
+            they are noted by `run_flags.extend`.
 
     Returns:
         The lock of the directory, to be kept while the run goes on.
@@ -51,49 +46,26 @@ def start(path, flag_lines):
             message names them.
         BlockingIOError: if another process is training there.
     """
-    flags_file = path / "run.flags"
+    is_there = (path / run_flags.NAME).exists()
     strangers = [name for name in CONTENTS if (path / name).exists()]
-    if strangers and not flags_file.exists():
+    if strangers and not is_there:
         raise ValueError(
             f"{path} holds {', '.join(strangers)} but no run.flags; choose another --output_dir"
         )
+    if extend and not is_there:
+        raise ValueError(f"there is no run in {path} to extend")
     path.mkdir(parents=True, exist_ok=True)
-    lock = open(path / "run.lock", "w")
+    lock = open(path / "run.lock", "a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(f"another process is training in {path}") from None
-    _remove_partial_files(path)
-    if flags_file.exists():
-        check_flags(path, flag_lines)
+    _remove_partial_files(path, is_there)
+    if is_there:
+        run_flags.check(path, flag_lines, default_values, extend)
     else:
-        libraries = [f"# {name} {version}" for name, version in versions().items()]
-        _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
+        run_flags.write(path, versions(), flag_lines)
     return lock
-
-
-def read_flags(path):
-    """The flags in `path`/run.flags, values as text by names such as "--dataset"."""
-    return _parse((path / "run.flags").read_text().splitlines())
-
-
-def deciding(flag_lines):
-    """Those of the lines `--name=value` that a run's numbers depend on."""
-    return [line for line in flag_lines if line.partition("=")[0] not in MAY_DIFFER]
-
-
-def check_flags(path, flag_lines):
-    """Raises ValueError unless the run in `path` has the flags of `flag_lines`."""
-    old, new = read_flags(path), _parse(flag_lines)
-    names = sorted(name for name in old | new if old.get(name) != new.get(name))
-    names = [name for name in names if name not in MAY_DIFFER]
-    if names:
-        differences = ", ".join(
-            f"{name} {old.get(name)} there, {new.get(name)} here" for name in names
-        )
-        raise ValueError(
-            f"{path} holds a run with other flags ({differences}); choose another --output_dir"
-        )
 
 
 def check_dataset(path, examples):
@@ -114,10 +86,12 @@ def check_dataset(path, examples):
         now[f"{split} images"] = len(part)
         now[f"{split} names"] = part.fingerprint()
     if not file.exists():
-        _write_at_once(file, strict_json.dumps(now))
+        outputs.write(file, strict_json.dumps(now))
         return
     try:
-        then = json.loads(file.read_text())
+        then = json.loads(file.read_bytes())
+        if not isinstance(then, dict):
+            raise ValueError(f"it holds {json.dumps(then)[:20]}")
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
     for key in now:
@@ -131,7 +105,7 @@ def check_dataset(path, examples):
 def check_is_new(path):
     """Raises ValueError if there are results that training from the start would overwrite."""
     results = [name for name in RESULTS if (path / name).exists()]
-    results += ["history.csv"] if history_has(path, 1) else []
+    results += [] if history.is_new(path) else [history.NAME]
     if results:
         raise ValueError(
             f"{path} holds {', '.join(results)} but no checkpoint to go on from; "
@@ -139,38 +113,27 @@ def check_is_new(path):
         )
 
 
-def check_history(path, epochs):
-    """Raises ValueError unless history.csv has a line for each of `epochs` epochs."""
-    if epochs and not history_has(path, epochs):
-        raise ValueError(
-            f"{path / 'history.csv'} lacks some of the {epochs} epochs that are done; "
-            "put it back to go on"
-        )
-
-
-def history_has(path, epoch):
-    """Whether history.csv has a line for epoch `epoch` (from 1)."""
-    return len(_history_lines(path)) > epoch
-
-
-def cut_history(path, epochs):
-    """Drops the lines of history.csv after epoch `epochs` (from 1); they will be redone."""
-    lines = _history_lines(path)
-    if lines:
-        _write_at_once(path / "history.csv", b"".join(lines[: 1 + epochs]))
-
-
-def best_epoch(path):
-    """The first epoch (from 1) with the highest `val_accuracy`, and that; (0, -inf) if none."""
-    lines = [line.decode() for line in _history_lines(path)]
-    accuracies = [float(row["val_accuracy"]) for row in csv.DictReader(lines)]
-    best = max(accuracies, default=-math.inf)
-    return (accuracies.index(best) + 1 if accuracies else 0), best
+def read_metrics(path):
+    """The dict in metrics.json below `path`; None if there is none that can be read."""
+    try:
+        metrics = metrics_json.read_metrics(path / "metrics.json")
+    except (FileNotFoundError, ValueError):
+        return None
+    return metrics if isinstance(metrics, dict) else None
 
 
 def write_metrics(path, metrics):
     """Writes metrics.json below `path`; `evaluation.read_metrics` reads it."""
-    _write_at_once(path / "metrics.json", metrics_json.text(metrics))
+    outputs.write(path / "metrics.json", metrics_json.text(metrics), replace=True)
+
+
+def is_finished(path):
+    """Whether metrics.json is that of a run with all the epochs that run.flags says."""
+    metrics = read_metrics(path)
+    if metrics is None:
+        return False
+    first, now = run_flags.epochs(path)
+    return str(metrics.get("epochs", first)) == now
 
 
 def versions():
@@ -184,37 +147,23 @@ def versions():
 
 def _difference(there, here):
     """What differs between two values; of two lists, the first elements that do."""
-    if isinstance(there, list) and len(there) == len(here):
-        there, here = next((a, b) for a, b in zip(there, here) if a != b)
-    elif isinstance(there, list):
-        there, here = len(there), len(here)
+    if isinstance(there, list) and isinstance(here, list):
+        if len(there) == len(here):
+            there, here = next((a, b) for a, b in zip(there, here) if a != b)
+        else:
+            there, here = len(there), len(here)
     elif isinstance(there, str):
         return "not the same"  # hashes
     return f"{there} there, {here} here"
 
 
-def _remove_partial_files(path):
+def _remove_partial_files(path, run_is_there):
     """What a process that was killed while writing left; nothing that is not a run's own."""
-    own = ("run.flags", "dataset.json", *CONTENTS)
-    for partial in [path / f"partial-{name}" for name in own]:
-        partial.unlink(missing_ok=True)
-    for partial in path.glob("checkpoints/partial-step_*.keras"):
-        partial.unlink()
-
-
-def _history_lines(path):
-    """The complete lines of history.csv, the first with the names; none without the file."""
-    history = path / "history.csv"
-    lines = history.read_bytes().splitlines(keepends=True) if history.exists() else []
-    complete = [line for line in lines if line.endswith(b"\n")]
-    return complete if complete and complete[0].startswith(b"epoch,") else []
-
-
-def _parse(lines):
-    return dict(line.partition("=")[::2] for line in lines if line.startswith("--"))
-
-
-def _write_at_once(path, content):
-    partial = path.with_name("partial-" + path.name)
-    partial.write_bytes(content if isinstance(content, bytes) else content.encode())
-    os.replace(partial, path)
+    outputs.remove_partial(path, _WRITTEN)
+    outputs.remove_partial(path / "checkpoints", _CHECKPOINT)
+    if not run_is_there:
+        return
+    of_earlier_versions = [path / f"partial-{name}" for name in ("run.flags", *CONTENTS)]
+    for partial in [*of_earlier_versions, *path.glob("checkpoints/partial-step_*.keras")]:
+        if partial.is_file():
+            partial.unlink()

@@ -1,0 +1,155 @@
+"""Files and folders that appear at once: nothing is overwritten, nothing half written is left.
+
+Until it is whole, what is written has a name that no other process and no user's file has, in
+the same folder: `partial-NAME-…/NAME`.
+"""
+
+import contextlib
+import errno
+import os
+import pathlib
+import re
+import shutil
+import tempfile
+
+import tensorflow as tf
+
+from mixmo_tf.paths import expanded
+
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_LONGEST = 32  # characters of a name that stand in its temporary one
+
+
+def new_file(path):
+    """The path of a file to write.
+
+    Raises:
+        FileExistsError: if there is one.
+        FileNotFoundError: if there is no folder for it.
+    """
+    path = expanded(path)
+    if path.exists():
+        raise FileExistsError(f"{path} exists; choose another file")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"there is no folder {path.parent} for {path.name}")
+    return path
+
+
+def new_folder(path):
+    """The path of a folder to write, which must not exist, or be empty.
+
+    Raises:
+        FileExistsError: if there is anything.
+    """
+    path = expanded(path)
+    if path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise FileExistsError(f"{path} exists; choose another folder")
+    return path
+
+
+@contextlib.contextmanager
+def at_once(path, replace=False):
+    """Gives a path to write a file or folder at; when all is done it appears at `path`.
+
+    Args:
+        path: pathlib.Path; where it is a link, what it leads to is written.
+        replace: bool, whether a file takes the place of one that is there, as a run's own do.
+
+    Raises:
+        OSError: if it cannot be written, or, unless `replace`, something is there by then;
+            what was there stays, and nothing else is left.
+    """
+    target = path.resolve()
+    prefix = f"partial-{target.name[:_LONGEST]}-"
+    with (
+        naming(path),
+        tempfile.TemporaryDirectory(
+            prefix=prefix, dir=target.parent, ignore_cleanup_errors=True
+        ) as folder,
+    ):
+        partial = pathlib.Path(folder, target.name)
+        yield partial
+        for file in [partial, *partial.rglob("*")]:
+            if file.is_file():
+                _to_the_disk(file)
+        if replace:
+            partial.replace(target)
+        else:
+            _appear(partial, target)
+
+
+def write(path, content, replace=False):
+    """Writes str or bytes to the file `path` at once; the rest is as for `at_once`."""
+    with at_once(path, replace) as partial:
+        partial.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Makes an OSError that names `path` of whatever a library raises where it cannot write."""
+    try:
+        yield
+    except Exception as error:
+        of_disk = _of_disk(error)
+        if of_disk is None:
+            raise
+        raise OSError(f"cannot write {path}: {_reason(of_disk)}") from error
+
+
+def remove_partial(folder, names):
+    """Removes what a process that was killed while it wrote left; nothing that may be a user's.
+
+    Args:
+        folder: pathlib.Path; what is written there is known to be its owner's alone.
+        names: regular expression of the names of the files that may have been written.
+    """
+    for partial in folder.iterdir() if folder.is_dir() else ():
+        found = re.fullmatch(rf"partial-({names})-\w{{8}}", partial.name)
+        if not found or partial.is_symlink() or not partial.is_dir():
+            continue
+        if {file.name for file in partial.iterdir()} <= {found[1]}:
+            shutil.rmtree(partial)
+
+
+def _to_the_disk(file):
+    with open(file, "rb") as opened:
+        os.fsync(opened.fileno())
+
+
+def _appear(partial, target):
+    """Renames what is new, unless there is something by now."""
+    try:
+        if partial.is_dir():
+            partial.rename(target)  # takes the place of an empty folder at most
+            return
+        try:
+            os.link(partial, target)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            target.open("xb").close()
+            partial.replace(target)
+    except OSError as error:
+        if target.exists() and error.errno not in _OF_THE_DISK:
+            raise FileExistsError("another process has written it meanwhile") from None
+        raise
+
+
+def _of_disk(error):
+    """The error itself, or the one behind it, that says why a file cannot be written; or None."""
+    if isinstance(error, (OSError, tf.errors.OpError)):
+        return error
+    while error := error.__cause__ or error.__context__:
+        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
+            return error
+    return None
+
+
+def _reason(error):
+    if isinstance(error, tf.errors.OpError):
+        first_line = error.message.split("\n")[0]
+        return re.sub(r" ?\[Op:.*", "", first_line).rsplit("; ", 1)[-1]
+    reason = error.strerror or str(error)
+    if reason.startswith("cannot write"):  # a file of the folder, which said so
+        reason = reason.rsplit(": ", 1)[-1]
+    return reason

@@ -1,0 +1,169 @@
+"""run.flags: every flag of a run, and under which conditions the run may go on with others.
+
+It is a flagfile. Its comments say what else the numbers depend on: the versions of the
+libraries, the number of threads, and with how many epochs the run began, where these have
+changed.
+"""
+
+import os
+import re
+
+import tensorflow as tf
+
+from mixmo_tf import outputs
+
+NAME = "run.flags"
+MAY_DIFFER = (  # no effect, or one that the same command on other devices has too
+    "--data_dir",
+    "--output_dir",
+    "--memory_gib",
+    "--checkpoint_steps",
+    "--steps_per_execution",
+    "--strategy",
+)
+EXTENDED = ("--epochs", "--milestones")  # what may change when a run is extended
+
+
+def read(path):
+    """The flags in `path`/run.flags, values as text by names such as "--dataset".
+
+    Raises:
+        ValueError: if it is no text.
+    """
+    return _parse(_lines(path))
+
+
+def write(path, versions, flag_lines):
+    """Writes run.flags in `path`, where there is none; `versions` is a dict by names."""
+    comments = [f"# {name} {version}" for name, version in versions.items()]
+    comments.append(f"# threads {threads()}")
+    outputs.write(path / NAME, "\n".join([*comments, *flag_lines]) + "\n")
+
+
+def deciding(flag_lines):
+    """Those of the lines `--name=value` that a run's numbers depend on."""
+    return [line for line in flag_lines if line.partition("=")[0] not in MAY_DIFFER]
+
+
+def check(path, flag_lines, default_values, extend=False):
+    """Checks that the run in `path` has the flags of `flag_lines`.
+
+    Args:
+        path: pathlib.Path of the run's folder.
+        flag_lines: lines `--name=value`, every flag that is set.
+        default_values: dict of str, or None where it is not set, by the name of every flag:
+            what an earlier version, which had no such flag, is taken to have trained with.
+        extend: bool, whether `EXTENDED` may differ.
+
+    Returns:
+        bool, whether they do.
+
+    Raises:
+        ValueError: if other flags differ; the message says which.
+    """
+    old, new = read(path), _parse(flag_lines)
+    for name in sorted(old.keys() - default_values.keys() - set(MAY_DIFFER)):
+        raise ValueError(
+            f"{path / NAME} has {name}={old[name]}, a flag that this version does not know; "
+            "go on with the version that wrote it, or choose another --output_dir"
+        )
+    old = default_values | old
+    names = [name for name in sorted(default_values) if old[name] != new.get(name)]
+    names = [name for name in names if name not in MAY_DIFFER]
+    can_extend = set(names) <= set(EXTENDED)
+    if extend and can_extend:
+        return bool(names)
+    if names:
+        differences = ", ".join(
+            f"{name} {_said(old[name])} there, {_said(new.get(name))} here" for name in names
+        )
+        advice = "add --extend to go on with these, or choose" if can_extend else "choose"
+        raise ValueError(
+            f"{path} holds a run with other flags ({differences}); {advice} another --output_dir"
+        )
+    return False
+
+
+def extend(path, flag_lines, steps_done, steps_per_epoch):
+    """Notes in run.flags that the run has other epochs from now on.
+
+    Args:
+        path: pathlib.Path of the run's folder.
+        flag_lines: lines `--name=value`, `EXTENDED` among them.
+        steps_done: int, what the run has trained already.
+        steps_per_epoch: int.
+
+    Returns:
+        (int, int), the numbers of epochs before and from now on.
+
+    Raises:
+        ValueError: if more epochs than that are done; nothing has changed.
+    """
+    new = {name: value for name, value in _parse(flag_lines).items() if name in EXTENDED}
+    before, epochs = number(path, "--epochs"), int(new["--epochs"])
+    if steps_done > epochs * steps_per_epoch:
+        raise ValueError(
+            f"{path} has done {steps_done / steps_per_epoch:g} epochs, so epochs must be at "
+            f"least {-(-steps_done // steps_per_epoch)}, got {epochs}"
+        )
+    kept = [line for line in _lines(path) if line.partition("=")[0] not in EXTENDED]
+    if before != epochs:
+        kept.insert(0, f"# extended from {before} to {epochs} epochs at step {steps_done}")
+    lines = [*kept, *(f"{name}={value}" for name, value in new.items())]
+    outputs.write(path / NAME, "\n".join(lines) + "\n", replace=True)
+    return before, epochs
+
+
+def number(path, name):
+    """The value of a flag in `path`/run.flags, an int; 0 if it is not there.
+
+    Raises:
+        ValueError: if it is no number.
+    """
+    value = read(path).get(name, "0")
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError(f"{path / NAME} is damaged: {name} is {value!r}") from None
+
+
+def epochs(path):
+    """The numbers of epochs that the run in `path` had when it began, and that it has, str."""
+    now = read(path).get("--epochs", "")
+    extensions = [re.match(r"# extended from (\d+) to ", line) for line in _lines(path)]
+    of_extensions = [found[1] for found in extensions if found]  # the first comes last
+    return of_extensions[-1] if of_extensions else now, now
+
+
+def threads():
+    """How many threads TensorFlow computes an operation with, on a CPU."""
+    of_environment = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return (
+        tf.config.threading.get_intra_op_parallelism_threads()
+        or (int(of_environment) if of_environment.isdecimal() else 0)
+        or len(os.sched_getaffinity(0))
+    )
+
+
+def threads_before(path):
+    """How many the run in `path` began with; None if an earlier version did not note it."""
+    for line in _lines(path):
+        if found := re.fullmatch(r"# threads (\d+)", line):
+            return int(found[1])
+    return None
+
+
+def _lines(path):
+    file = path / NAME
+    try:
+        return file.read_text(encoding="utf-8").splitlines()
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); put it back to go on") from None
+
+
+def _parse(lines):
+    return dict(line.partition("=")[::2] for line in lines if line.startswith("--"))
+
+
+def _said(value):
+    return "not set" if value is None else value

@@ -1,0 +1,20 @@
+"""Files of the pictures that the scripts draw; the members' colours are in colours.py."""
+
+from mixmo_tf import outputs
+
+
+def check(file):
+    """Raises FileExistsError where there is a file that is no drawing by Matplotlib.
+
+    Args:
+        file: pathlib.Path.
+    """
+    if file.exists() and (file.is_dir() or b"matplotlib" not in file.read_bytes().lower()):
+        raise FileExistsError(f"{file} exists and is no picture that a script has drawn; move it")
+
+
+def save(figure, file):
+    """Saves a figure at once, in place of one that a script has drawn before."""
+    check(file)
+    with outputs.at_once(file, replace=True) as partial:
+        figure.savefig(partial)

@@ -1,0 +1,184 @@
+"""What a damaged run, or one of an earlier version, makes the scripts say: one line."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from scripts_at_work import DIGITS, ROOT, exit_messages, run
+from test_survival import first_epoch_of
+
+from mixmo_tf.training import checkpoints, history, run_flags
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """Makes a copy of the finished run, in which a file is changed by a function of its bytes."""
+
+    def make(name, file=None, change=None):
+        path = shutil.copytree(finished[0], tmp_path / name)
+        if file:
+            (path / file).write_bytes(change((path / file).read_bytes()))
+        return path
+
+    return make
+
+
+def without_column(name):
+    def change(content):
+        lines = [line.split(b",") for line in content.splitlines()]
+        column = lines[0].index(name)
+        kept = [cells[:column] + cells[column + 1 :] for cells in lines]
+        return b"".join(b",".join(cells) + b"\r\n" for cells in kept)
+
+    return change
+
+
+BINARY = bytes(range(128, 256))
+
+
+def test_what_is_damaged_is_named(copy):
+    cases = [
+        ("dataset.json", lambda _: b"[]", "is damaged (it holds [])"),
+        ("dataset.json", lambda _: BINARY, "is damaged ("),
+        ("dataset.json", lambda _: b'{"image_shape": 3, "class_names": 4}', "other images (image"),
+        ("history.csv", without_column(b"val_accuracy"), "is damaged (no column val_accuracy)"),
+        ("history.csv", lambda all: all.split(b"\n")[0] + b"\n" + BINARY + b"\n", "is damaged ("),
+        ("history.csv", lambda all: b"epoch," + BINARY + b"\n" + all, "is damaged ("),
+        ("history.csv", lambda _: BINARY, "lacks some of the 1 epochs"),
+        ("history.csv", lambda all: all.replace(b"\r\n1,", b"\r\none,"), "(epoch is 'one')"),
+        ("history.csv", lambda all: all.replace(b"\r\n1,", b"\r\n1,1,"), "has not 11 columns"),
+        ("run.flags", lambda _: BINARY, "is damaged ("),
+        ("run.flags", lambda all: all.replace(b"alpha=2.0", b"alpha=two"), "--alpha two there, 2"),
+        ("run.flags", lambda all: all + b"--gone=3\n", "has --gone=3, a flag that this version"),
+    ]
+    paths = [copy(f"{i}", file, change) for i, (file, change, _) in enumerate(cases)]
+    before = [sorted(path.rglob("*.*")) for path in paths]
+    endings = exit_messages("train", *([*DIGITS, f"--output_dir={path}"] for path in paths))
+    for ending, path, (file, _, message) in zip(endings, paths, cases, strict=True):
+        assert ending.startswith("train.py: ") and message in ending and "\n" not in ending, ending
+        assert str(path / file if "damaged" in message else path) in ending
+    assert [sorted(path.rglob("*.*")) for path in paths] == before
+
+
+def test_a_run_whose_flags_are_damaged_is_not_judged(copy):
+    bad = lambda all: all.replace(b"_examples=0", b"_examples=many")  # noqa: E731
+    run = copy("number", "run.flags", bad)
+    binary = copy("binary", "run.flags", lambda _: BINARY)
+    for script in ("evaluate", "export"):
+        endings = exit_messages(script, [f"--model={run}"], [f"--model={binary}"])
+        assert f"{run / 'run.flags'} is damaged: --validation_examples is 'many'" in endings[0]
+        assert f"{binary / 'run.flags'} is damaged" in endings[1]
+        assert all("\n" not in ending for ending in endings)
+
+
+@pytest.mark.parametrize("content", [b"", b"no model\n"])
+def test_what_is_no_keras_file_is_named(copy, content):
+    run = copy("run", "model.keras", lambda _: content)
+    file = run / "model.keras"
+    for script, flags in (
+        ("evaluate", [f"--model={run}"]),
+        ("export", [f"--model={file}"]),
+        ("show_encoders", [f"--model={run}"]),
+        ("train", [*DIGITS, f"--initialize_from={file}", f"--output_dir={run / 'new'}"]),
+    ):
+        (ending,) = exit_messages(script, flags)
+        assert f"{file} is no readable .keras file: it is no zip archive, or cut short" in ending
+        assert "\n" not in ending
+    for checkpoint in (run / "checkpoints").iterdir():
+        checkpoint.write_bytes(content)
+    (ending,) = exit_messages("train", [*DIGITS, f"--output_dir={run}"])
+    assert f"no checkpoint in {run / 'checkpoints'} can be read" in ending and "\n" not in ending
+
+
+def test_only_checkpoints_are_taken_for_checkpoints(finished, copy, tmp_path):
+    """A folder and a user's file with such a name stay, and the good ones beside are taken."""
+    path = first_epoch_of(finished, tmp_path / "run")
+    folder = path / "checkpoints"
+    (folder / "step_99999999.keras" / "mine").mkdir(parents=True)
+    mine = [folder / "step_best.keras", folder / "step_1.keras"]
+    for file in mine:
+        file.write_text("mine")
+    result = run("train.py", *DIGITS, f"--output_dir={path}", "--checkpoint_steps=5")
+    assert result.returncode == 0, result.stderr
+    assert "holds 1 of 2 epochs; going on from there" in result.stdout
+    assert all(file.read_text() == "mine" for file in mine)
+    assert (folder / "step_99999999.keras" / "mine").is_dir()
+    steps = [checkpoints.step_of(file) for file in checkpoints.files(folder)]
+    assert steps == [40, 44]
+
+
+def test_checkpoints_are_in_the_order_of_their_steps(tmp_path):
+    for step in (99_999_999, 100_000_000, 5):
+        (tmp_path / f"step_{step:08d}.keras").touch()
+    steps = [checkpoints.step_of(file) for file in checkpoints.files(tmp_path)]
+    assert steps == [5, 99_999_999, 100_000_000]
+
+
+def test_a_flag_that_is_new_has_its_default_in_old_runs(finished, copy):
+    """Runs whose run.flags lacks lines go on, if the flags have their defaults now."""
+
+    def without(*names):
+        lines = [f"--{name}=" for name in names]
+
+        def change(content):
+            kept = [line for line in content.decode().splitlines(keepends=True)
+                    if not line.startswith(tuple(lines))]  # fmt: skip
+            assert len(kept) + len(names) == len(content.splitlines())
+            return "".join(kept).encode()
+
+        return change
+
+    old = copy("old", "run.flags", without("augmix", "weight_root", "deterministic", "msda"))
+    other = copy("other", "run.flags", without("filters"))
+    calls = [
+        [*DIGITS, f"--output_dir={old}"],
+        [*DIGITS, f"--output_dir={old}", "--augmix"],
+        [*DIGITS, f"--output_dir={other}"],
+    ]
+    endings = exit_messages("train", *calls)
+    assert endings[0] is None
+    assert "other flags (--augmix false there, true here)" in endings[1]
+    assert "other flags (--filters 16 there, 4 here)" in endings[2]
+
+
+def test_a_column_more_makes_no_line_wrong(tmp_path):
+    """A later version may measure more than the one that began the run."""
+    lines = history.History(tmp_path)
+    lines.on_epoch_end(0, {"loss": 1.5, "val_accuracy": 0.5})
+    lines.on_epoch_end(1, {"loss": 1.0, "val_accuracy": 0.75, "brier": 0.25})
+    content = (tmp_path / "history.csv").read_text().split()
+    assert content == ["epoch,loss,val_accuracy,brier", "0,1.5,0.5,", "1,1.0,0.75,0.25"]
+    assert history.best_epoch(tmp_path) == (2, 0.75)
+
+
+def test_another_number_of_threads_is_told(finished, tmp_path):
+    path = first_epoch_of(finished, tmp_path / "run")
+    flags_file = path / "run.flags"
+    noted = f"# threads {run_flags.threads()}"
+    text = flags_file.read_text()
+    assert noted in text.splitlines()
+    flags_file.write_text(text.replace(noted, "# threads 99"))
+    result = run("train.py", *DIGITS, f"--output_dir={path}")
+    assert result.returncode == 0, result.stderr
+    assert f"train.py: {path} was begun with 99 threads and goes on with " in result.stderr
+    again = run("train.py", *DIGITS, f"--output_dir={path}")
+    assert again.returncode == 0 and "99 threads" not in again.stderr  # nothing is trained
+    silent = first_epoch_of(finished, tmp_path / "silent")
+    (silent / "run.flags").write_text(text.replace(noted + "\n", ""))
+    result = run("train.py", *DIGITS, f"--output_dir={silent}")
+    assert result.returncode == 0 and "threads" not in result.stderr
+
+
+def test_threads_are_those_of_tensorflow():
+    code = (
+        "import os, tensorflow as tf; from mixmo_tf.training import run_flags\n"
+        "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]); print(run_flags.threads())\n"
+        "os.environ['TF_NUM_INTRAOP_THREADS'] = '3'; print(run_flags.threads())\n"
+        "tf.config.threading.set_intra_op_parallelism_threads(5); print(run_flags.threads())\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ
+    )
+    assert result.stdout.split() == ["1", "3", "5"], result.stderr

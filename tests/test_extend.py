@@ -1,0 +1,68 @@
+"""train.py --extend: a run gets more epochs than it had, deliberately."""
+
+import csv
+import json
+import shutil
+import signal
+
+import pytest
+from scripts_at_work import DIGITS, assert_same_weights, exit_messages, run
+from test_survival import start, wait_for_checkpoints
+
+from mixmo_tf.training import checkpoints, run_directory, run_flags
+
+LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
+
+
+def test_a_finished_run_goes_on(finished, tmp_path):
+    """Killed in the middle, it ends as one left alone, and holds the old model till then."""
+    quiet, killed = (shutil.copytree(finished[0], tmp_path / name) for name in ("quiet", "killed"))
+    result = run("train.py", *LONGER, f"--output_dir={quiet}", "--extend")
+    assert result.returncode == 0, result.stderr
+    assert "From here on the run has 4 epochs, not 2: p(t) falls to 0 at their end" in result.stdout
+    assert "holds 2 of 4 epochs; going on from there" in result.stdout
+    model = checkpoints.load_model(quiet)
+    assert int(model.step.numpy()) == 4 * 22
+    assert model.mixing_probability.total_steps == 4 * 22
+    assert model.optimizer.get_config()["learning_rate"]["config"]["milestones"] == [4]
+    with open(quiet / "history.csv", newline="") as file:
+        rates = [float(row["learning_rate"]) for row in csv.DictReader(file)]
+    peak = model.optimizer.get_config()["learning_rate"]["config"]["learning_rate"]
+    assert rates[2:] == pytest.approx([0.1 * peak] * 2)  # of the next step, in epoch 4
+    old = (finished[0] / "history.csv").read_bytes()
+    assert (quiet / "history.csv").read_bytes().startswith(old)
+    assert json.loads((quiet / "metrics.json").read_text())["epochs"] == 4
+    lines = (quiet / "run.flags").read_text().splitlines()
+    assert lines[0] == "# extended from 2 to 4 epochs at step 44"
+    assert {"--epochs=4", "--milestones=4", "--filters=4"} <= set(lines)
+    assert "--epochs=2" not in lines
+
+    flags = [*LONGER, f"--output_dir={killed}", "--checkpoint_steps=3"]
+    process = start(*flags, "--extend")
+    wait_for_checkpoints(killed, 3, process)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert (killed / "model.keras").read_bytes() == (finished[0] / "model.keras").read_bytes()
+    assert not run_directory.is_finished(killed)
+    result = run("train.py", *flags)
+    assert result.returncode == 0, result.stderr
+    assert_same_weights(quiet / "model.keras", killed / "model.keras")
+    assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
+    assert run_directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")
+
+
+def test_never_by_accident(finished, tmp_path):
+    path = shutil.copytree(finished[0], tmp_path / "run")
+    here = f"--output_dir={path}"
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    cases = [
+        ([*LONGER, here], "--epochs 2 there, 4 here, --milestones 16,19 there, 4 here); add --ext"),
+        ([*DIGITS, "--epochs=1", "--extend", here], "done 2 epochs, so epochs must be at least 2"),
+        ([*LONGER, "--extend", "--alpha=1", here], "other flags (--alpha 2.0 there, 1.0 here, "),
+        ([*DIGITS, "--extend", f"--output_dir={tmp_path / 'none'}"], "there is no run in "),
+    ]
+    endings = exit_messages("train", *(flags for flags, _ in cases))
+    for ending, (_, message) in zip(endings, cases, strict=True):
+        assert ending.startswith("train.py: ") and message in ending and "\n" not in ending
+    after = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    assert after == before and not (tmp_path / "none").exists()

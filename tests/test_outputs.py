@@ -1,0 +1,276 @@
+"""Nothing of a user's is lost: what is written appears at once, and takes nothing's place."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+import tensorflow as tf
+from scripts_at_work import DIGITS, ROOT, call, command, exit_messages, full_disk, run
+from test_reproduce import CONFIGS, finish
+
+from mixmo_tf import outputs
+from mixmo_tf.deployment import save_torch_checkpoint
+from mixmo_tf.training import checkpoints
+
+
+def names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_the_loser_of_two_is_told(tmp_path, kind):
+    def fill(path, text):
+        if kind == "file":
+            path.write_text(text)
+        else:
+            path.mkdir()
+            (path / "text").write_text(text)
+
+    path = tmp_path / "x"
+    with pytest.raises(OSError, match=f"^cannot write {path}: another process has written it"):
+        with outputs.at_once(path) as first:
+            fill(first, "first")
+            with outputs.at_once(path) as second:
+                fill(second, "second")
+    assert (path if kind == "file" else path / "text").read_text() == "second"
+    assert names(tmp_path) == (["x"] if kind == "file" else ["x", "x/text"])
+
+
+def test_one_of_many_writers_wins(tmp_path):
+    ends = []
+
+    def write(number):
+        try:
+            outputs.write(tmp_path / "x", str(number) * 1000)
+            ends.append(number)
+        except OSError as error:
+            assert "another process has written it meanwhile" in str(error)
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(ends) == 1 and (tmp_path / "x").read_text() == str(ends[0]) * 1000
+    assert names(tmp_path) == ["x"]
+
+
+def test_where_there_are_no_links(tmp_path, monkeypatch):
+    """As on file systems of other systems, and some of networks."""
+
+    def link(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    outputs.write(tmp_path / "x", "mine")
+    with pytest.raises(OSError, match="another process has written it meanwhile"):
+        outputs.write(tmp_path / "x", "theirs")
+    assert (tmp_path / "x").read_text() == "mine" and names(tmp_path) == ["x"]
+
+
+def test_a_runs_own_file_is_replaced_and_a_link_is_followed(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "x")
+    outputs.write(tmp_path / "link", "one")
+    outputs.write(tmp_path / "link", b"two", replace=True)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "x").read_text() == "two"
+    with full_disk(2), pytest.raises(OSError, match=f"^cannot write {tmp_path}/x: File too large$"):
+        outputs.write(tmp_path / "x", "three", replace=True)
+    with pytest.raises(KeyboardInterrupt), outputs.at_once(tmp_path / "x", replace=True) as partial:
+        partial.write_text("half")
+        raise KeyboardInterrupt
+    assert (tmp_path / "x").read_text() == "two" and names(tmp_path) == ["link", "x"]
+
+
+def test_what_a_library_makes_of_a_full_disk_is_found(tmp_path):
+    """The reason is somewhere behind the exception, or is TensorFlow's."""
+    with full_disk(100), pytest.raises(OSError, match="^cannot write /x: File too large$"):
+        with outputs.naming("/x"):
+            try:
+                (tmp_path / "y").write_bytes(bytes(200))
+            except OSError:
+                raise RuntimeError("unexpected pos 62720") from None
+    with full_disk(100), pytest.raises(OSError, match="^cannot write /x: File too large$"):
+        with outputs.naming("/x"):
+            tf.io.write_file(str(tmp_path / "y"), "y" * 200)
+    with pytest.raises(ValueError, match="^of another kind$"), outputs.naming("/x"):
+        raise ValueError("of another kind")
+
+
+def test_only_what_a_killed_writer_left_is_removed(tmp_path):
+    code = (
+        "import os, pathlib, sys; from mixmo_tf import outputs\n"
+        "with outputs.at_once(pathlib.Path(sys.argv[1])) as partial:\n"
+        "    partial.write_text('half'); os.kill(os.getpid(), 9)"
+    )
+    for name in ("run.flags", "notes"):
+        subprocess.run([sys.executable, "-c", code, tmp_path / name], cwd=ROOT)
+    left = names(tmp_path)
+    assert len(left) == 4
+    mine = tmp_path / "partial-run.flags-abcdefgh"
+    mine.mkdir()
+    (mine / "diary").touch()
+    outputs.remove_partial(tmp_path, r"run\.flags|model\.keras")
+    kept = [name for name in left if name.startswith("partial-notes-")]
+    assert names(tmp_path) == [*kept, mine.name, f"{mine.name}/diary"]
+
+
+# What each command is told to write, in one folder.
+OUTPUTS = (
+    "results", "figures.json", "exported", "x.keras", "x.pt", "encoders.png", "cow.png",
+    "digits.md", "digits.png", "run", "model.keras", "run.flags",
+)  # fmt: skip
+
+
+def put_decoys(folder):
+    """Files and folders of a user with names like those that programs write under."""
+    for name in OUTPUTS:
+        for i, start in enumerate(("partial-", ".partial-", "tmp-", ".tmp-")):
+            decoy = folder / f"{start}{name}"
+            if (i + len(name)) % 2:
+                decoy.write_text(f"mine: {name}")
+            else:
+                decoy.mkdir()
+                (decoy / "notes").write_text(f"mine: {name}")
+
+
+def contents(folder):
+    """The decoys' hashes."""
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    return {
+        file.relative_to(folder): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in files
+        if any("partial-" in part or "tmp-" in part for part in file.relative_to(folder).parts)
+    }
+
+
+def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_path):
+    path, flags, _ = finished
+    work = tmp_path / "work"
+    work.mkdir()
+    put_decoys(work)
+    (work / "new").mkdir()
+    put_decoys(work / "new")
+    before = contents(tmp_path)
+    model = f"--model={path}"
+    torch = tmp_path / "from.pt"
+    save_torch_checkpoint(checkpoints.load_model(path), torch)
+    for config in CONFIGS:
+        finish(work, config, 0, {"accuracy": 0.5, "member_accuracy": [0.5], "nll": 1.0})
+    calls = {
+        "train": [[*flags, "--epochs=1", f"--output_dir={work / n}"] for n in ("run", "new")],
+        "evaluate": [
+            [model, f"--json={work / 'figures.json'}", f"--output_dir={work / 'results'}"]
+        ],
+        "export": [[model, "--check_images=0", f"--output_dir={work / 'exported'}"]],
+        "convert_checkpoint": [
+            [f"--input={torch}", f"--output={work / 'x.keras'}"],
+            [f"--input={path}", f"--output={work / 'x.pt'}"],
+        ],
+        "show_encoders": [[model, f"--output={work / 'encoders.png'}"]],
+        "show_masks": [["--mixing=cow", "--rows=1", f"--output_dir={work}"]],
+        "reproduce": [["--suite=digits", "--seeds=0", f"--output_dir={work}"]],
+    }
+    for script, of_script in calls.items():
+        assert exit_messages(script, *of_script) == [None] * len(of_script), script
+        assert contents(tmp_path) == before, script
+    assert all((work / name).exists() for name in OUTPUTS[:10])
+
+
+def test_two_commands_with_one_output(finished, tmp_path):
+    """One wins; the other says so, and nothing of it is in the result."""
+    path, _, _ = finished
+    both = [path, shutil.copytree(path, tmp_path / "twin")]
+    flags = f"--output_dir={tmp_path / 'results'}"
+    processes = [
+        subprocess.Popen(
+            command("evaluate.py", f"--model={model}", flags),
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        for model in both
+    ]
+    ends = [process.communicate() for process in processes]
+    codes = [process.returncode for process in processes]
+    assert sorted(codes) == [0, 1]
+    winner, loser = codes.index(0), codes.index(1)
+    said = ends[loser][1].splitlines()[-1]
+    assert said.startswith("evaluate.py: ") and "written it meanwhile" in said or "exists" in said
+    results = tmp_path / "results"
+    assert {file.name for file in results.iterdir()} == {
+        "run.flags", "predictions.npz", "metrics.json", "model.keras",
+    }  # fmt: skip
+    assert str(both[winner]) in (results / "metrics.json").read_text()
+    assert (results / "run.flags").read_text().startswith(f"# of {both[winner]}\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["results", "twin"]
+
+
+def test_what_is_no_output_of_ours_is_refused(finished, tmp_path):
+    """--json and pictures take the place of their own kind alone."""
+    path, _, _ = finished
+    run_folder = shutil.copytree(path, tmp_path / "run")
+    files = {name: tmp_path / name for name in ("notes.txt", "x.json", "cow.png", "a.png", "d.md")}
+    for file in files.values():
+        file.write_text('{"mine": 1}')
+    shutil.copy(files["d.md"], tmp_path / "digits.md")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    model = f"--model={run_folder}"
+    cases = {
+        "evaluate": [
+            [model, f"--json={run_folder / 'model.keras'}"],
+            [model, f"--json={run_folder / 'dataset.json'}"],
+            [model, f"--json={files['notes.txt']}"],
+            [model, f"--json={files['x.json']}"],
+        ],
+        "show_encoders": [[model, f"--output={files['a.png']}"]],
+        "show_masks": [[f"--output_dir={tmp_path}", "--mixing=linear,cow"]],
+        "reproduce": [[f"--output_dir={tmp_path}"]],
+    }
+    for script, calls in cases.items():
+        for ending in exit_messages(script, *calls):
+            assert ending.startswith(f"{script}.py: ") and "\n" not in ending
+            assert f"{tmp_path}" in ending and "exists and " in ending
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+def test_figures_and_pictures_are_made_anew(finished, tmp_path):
+    path, _, _ = finished
+    flags = [f"--model={path}", f"--json={tmp_path / 'x.json'}"]
+    (tmp_path / "x.json").touch()
+    endings, printed = call("evaluate", flags, flags, [*flags[:1], "--json=/dev/stdout"])
+    assert endings == [None] * 3 and '"temperature_fitted_on"' in printed
+    flags = [f"--model={path}", f"--output={tmp_path / 'x.svg'}"]
+    assert exit_messages("show_encoders", flags, flags) == [None, None]
+    assert names(tmp_path) == ["x.json", "x.svg"]
+
+
+def test_a_finished_run_that_is_repeated_stays_as_it_was(finished, tmp_path):
+    """To the last byte; what is missing is made again, and what is another model's."""
+    path = shutil.copytree(finished[0], tmp_path / "run")
+    flags = [*DIGITS, f"--output_dir={path}"]
+
+    def files():
+        found = [file for file in path.rglob("*") if file.is_file()]
+        return {
+            file: (file.stat().st_mtime_ns, file.read_bytes())
+            for file in found
+            if "tensorboard" not in str(file)
+        }
+
+    before = files()
+    result = run("train.py", *flags)
+    assert result.returncode == 0, result.stderr
+    assert files() == before
+    assert "ensemble accuracy  " in result.stdout
+    assert result.stdout.splitlines()[-1].startswith(f"The model is {path / 'model.keras'}")
+    (path / "metrics.json").unlink()
+    model = checkpoints.load_model(path)
+    assert exit_messages("train", flags) == [None]
+    after = files()
+    model_file, metrics = path / "model.keras", path / "metrics.json"
+    assert after[model_file] == before[model_file] and after[metrics][1] == before[metrics][1]
+    shutil.copy(path / "checkpoints" / "step_00000022.keras", model_file)
+    assert exit_messages("train", flags) == [None]
+    assert checkpoints.holds(model_file, model)
