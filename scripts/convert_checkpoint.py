@@ -17,8 +17,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from absl import app, flags
 
 from mixmo_tf.deployment import torch_checkpoint
-from mixmo_tf.outputs import new_file
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.outputs import new_file
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS

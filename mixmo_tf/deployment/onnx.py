@@ -4,8 +4,8 @@ import warnings
 
 from mixmo_tf.deployment import extras
 from mixmo_tf.deployment.model_file import ModelFile, check_precision
-from mixmo_tf.outputs import at_once, new_file
 from mixmo_tf.deployment.signature import Served
+from mixmo_tf.outputs import at_once, new_file
 
 
 def check(model):
