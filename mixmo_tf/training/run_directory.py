@@ -91,7 +91,7 @@ def check_dataset(path, examples):
     try:
         then = json.loads(file.read_bytes())
         if not isinstance(then, dict):
-            raise ValueError(f"it holds {json.dumps(then)[:20]}")
+            raise ValueError(f"it holds {then!r:.20}")
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
     for key in now:
