@@ -12,13 +12,17 @@ import os
 import pathlib
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
 import keras
 import matplotlib
 import numpy as np
-from absl import app, flags, logging
+from absl import flags, logging
 
 from mixmo_tf import evaluation
 from mixmo_tf.training import checkpoints
@@ -100,4 +104,4 @@ def draw(norms, summary, output):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

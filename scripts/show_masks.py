@@ -11,13 +11,17 @@ import os
 import pathlib
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
 import matplotlib
 import numpy as np
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf import data, masks, ratios, seeds
@@ -133,4 +137,4 @@ def write_numbers(axes, row, *values):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

@@ -11,6 +11,7 @@
 - run.lock: held while a process trains here
 """
 
+import contextlib
 import csv
 import fcntl
 import json
@@ -41,7 +42,7 @@ def start(path, flag_lines):
         flag_lines: lines `--name=value`, every flag of the run.
 
     Returns:
-        The lock of the directory, to be kept while the run goes on.
+        The lock of the directory, a context manager, to be held while the run goes on.
 
     Raises:
         ValueError: if a run with other flags is there, or files of something else; the
@@ -55,18 +56,30 @@ def start(path, flag_lines):
             f"{path} holds {', '.join(strangers)} but no run.flags; choose another --output_dir"
         )
     path.mkdir(parents=True, exist_ok=True)
-    lock = open(path / "run.lock", "w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(f"another process is training in {path}") from None
-    _remove_partial_files(path)
-    if flags_file.exists():
-        check_flags(path, flag_lines)
-    else:
-        libraries = [f"# {name} {version}" for name, version in versions().items()]
-        _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
+    with contextlib.ExitStack() as held:
+        lock = held.enter_context(_lock(path))
+        _remove_partial_files(path)
+        if flags_file.exists():
+            check_flags(path, flag_lines)
+        else:
+            libraries = [f"# {name} {version}" for name, version in versions().items()]
+            _write_at_once(flags_file, "\n".join([*libraries, *flag_lines]) + "\n")
+        held.pop_all()
     return lock
+
+
+def trainer(path):
+    """Who is training in `path`: "pid 4711 on node-3", "another process", or None."""
+    try:
+        lock = open(path / "run.lock")
+    except FileNotFoundError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read() or "another process"
+    return None
 
 
 def read_flags(path):
@@ -197,6 +210,23 @@ def _remove_partial_files(path):
         partial.unlink(missing_ok=True)
     for partial in path.glob("checkpoints/partial-step_*.keras"):
         partial.unlink()
+
+
+def _lock(path):
+    """The lock of `path`, held, in which stands who holds it."""
+    with contextlib.ExitStack() as opened:
+        lock = opened.enter_context(open(path / "run.lock", "a+"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            who = f" ({holder})" if (holder := lock.read()) else ""
+            raise BlockingIOError(f"another process is training in {path}{who}") from None
+        lock.truncate(0)
+        with contextlib.suppress(OSError):  # a full disk; it is for people to read
+            os.write(lock.fileno(), f"pid {os.getpid()} on {platform.node()}".encode())
+        opened.pop_all()
+    return lock
 
 
 def _history_lines(path):
