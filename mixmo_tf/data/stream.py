@@ -8,7 +8,7 @@ import tensorflow as tf
 from mixmo_tf import seeds
 
 _READS = 8  # batches that are read at once, from files
-_HOST = -1  # the replica in the seeds of what is drawn here: none
+_HOST, _ORDER = -1, -2  # replicas in the seeds of what is drawn here: none
 
 
 class Shares(NamedTuple):
@@ -80,27 +80,51 @@ def training_batches(
     steps_per_epoch = num_examples // batch_size
     size = batch_size // shares.count
 
-    def batch(element):
-        steps, rows = shares.rows(element, size)
-        step = start_step + steps
-        position = (step - epoch_start) % steps_per_epoch
-        indices = position * batch_size + rows
-        if shuffle:
-            indices = tf.random.experimental.index_shuffle(
-                indices, tf.stack([seed, step - position]), num_examples - 1
-            )
+    def batch(step, indices, rows):
+        """The content of the batch of a step, its rows (size,) of examples `indices`."""
         content = tuple(tf.gather(array, indices) for array in arrays)
         if row_seeds:
             of_batch = seeds.split_rows(seeds.step_seed(seed, step, _HOST), batch_size)
             content += (tf.gather(of_batch, rows),)
         return content
 
-    batches = tf.data.Dataset.counter().map(batch)
+    def epoch(number):
+        """The batches of an epoch; of that in which the stream starts, those that are left."""
+        first_step = epoch_start + number * steps_per_epoch
+        order = tf.range(num_examples, dtype=tf.int64)
+        if shuffle:
+            order = permutation(num_examples, seeds.step_seed(seed, first_step, _ORDER))
+
+        def of_epoch(element):
+            position, rows = shares.rows(element, size)
+            return batch(first_step + position, tf.gather(order, position * batch_size + rows), rows)
+
+        start = tf.maximum(start_step - first_step, 0) * shares.held
+        return tf.data.Dataset.range(start, steps_per_epoch * shares.held).map(of_epoch)
+
+    first_epoch = (start_step - epoch_start) // steps_per_epoch
+    batches = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64)).flat_map(epoch)
     if read:
         batches = batches.map(read, num_parallel_calls=_READS)
     if decode:
         batches = _decoded(batches, decode).batch(size, drop_remainder=True)
     return batches.prefetch(2).with_options(without_autotune())
+
+
+def permutation(count, seed):
+    """A uniform permutation: the ranks of random 64-bit keys, of which hardly two are alike.
+
+    `tf.random.experimental.index_shuffle` would need no memory, but favours some orders.
+
+    Args:
+        count: int >= 1.
+        seed: int32 (2,).
+
+    Returns:
+        int64 (count,), 0 … count - 1 in their order.
+    """
+    keys = seeds.bits([count], seed)
+    return tf.cast(tf.argsort(keys, direction="DESCENDING", stable=True), tf.int64)
 
 
 def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE):
