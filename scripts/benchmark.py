@@ -18,10 +18,14 @@ import sys
 import tempfile
 import time
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 from inference_loops import cost, inference_models, prediction_loop
 from loops import (
     folder_loop,
@@ -226,4 +230,4 @@ def mask_loop(name, num_draws):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

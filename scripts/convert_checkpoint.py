@@ -12,9 +12,13 @@ extra torch. A file with anything but weights in it is refused, and nothing of i
 import os
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from absl import app, flags
+from absl import flags
 
 from mixmo_tf.deployment import torch_checkpoint
 from mixmo_tf.evaluation.predictions import ENSEMBLES
@@ -54,8 +58,6 @@ def main(arguments):
         model = from_torch(output) if output.suffix == ".keras" else to_torch(output)
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"convert_checkpoint.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("convert_checkpoint.py: ended by SIGINT")
     print(described(model, output))
 
 
@@ -124,4 +126,4 @@ def numbers(values):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

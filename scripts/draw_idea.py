@@ -6,6 +6,10 @@ python scripts/draw_idea.py --output=docs/idea.png
 import os
 import pathlib
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
@@ -13,7 +17,7 @@ import matplotlib
 import numpy as np
 import pictures
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 from matplotlib import patches
 
 from mixmo_tf import data, masks, ratios
@@ -95,4 +99,4 @@ def arrow(axes, x, y, to_x, to_y, colour):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

@@ -14,6 +14,10 @@ several --model, each in a folder of its own, 0, 1, ….
 import os
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import judged_data
@@ -21,7 +25,7 @@ import judgements
 import model_flags
 import tables
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
 from mixmo_tf.paths import expanded
 
@@ -52,8 +56,6 @@ def main(arguments):
             print(f"Saved the figures in {output}.")
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("evaluate.py: ended by SIGINT")
 
 
 def check_outputs():
@@ -71,4 +73,4 @@ def check_outputs():
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

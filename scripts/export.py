@@ -15,13 +15,17 @@ images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
 import os
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import export_check
 import judged_data
 import model_flags
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
 from mixmo_tf import DeepEnsemble, deployment
 from mixmo_tf.deployment import litert
@@ -58,8 +62,6 @@ def main(arguments):
         export()
     except (ValueError, OSError, ImportError) as error:
         sys.exit(f"export.py: {error}")
-    except KeyboardInterrupt:
-        sys.exit("export.py: ended by SIGINT")
 
 
 def export():
@@ -119,4 +121,4 @@ def needs_images():
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

@@ -17,13 +17,17 @@ import subprocess
 import sys
 import time
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import matplotlib
 import pictures
 import suites
 import train_flags
-from absl import app, flags
+from absl import flags
 from absl.testing import flagsaver
 
 from mixmo_tf import evaluation, outputs
@@ -58,6 +62,9 @@ def main(arguments):
         compare(expanded(FLAGS.output_dir or "runs"), seeds_of_runs())
     except (ValueError, OSError) as error:
         sys.exit(f"reproduce.py: {error}")
+    except interruption.Interrupted as end:
+        print(f"reproduce.py: ended by {end}; the same command goes on from there", file=sys.stderr)
+        sys.exit(interruption.EXIT_CODE)
 
 
 def seeds_of_runs():
@@ -81,46 +88,59 @@ def compare(output, seeds):
         for flag in FLAGS.get_flags_for_module(train_flags)
         if flag.present and flag.name not in OF_REPRODUCE
     ]
-    report_file, picture = (output / f"{FLAGS.suite}.{ending}" for ending in ("md", "png"))
+    report_file, picture = (output / f"{FLAGS.suite}.{suffix}" for suffix in ("md", "png"))
     check_table(report_file)
     pictures.check(picture)
     configs = suites.configs(FLAGS.suite)
     runs = {title: [] for title in configs}
-    processes = Processes()
     for title, config in configs.items():
-        runs[title] = figures_of(config, seeds, output, more, processes)
+        runs[title] = figures_of(config, seeds, output, more)
         outputs.write(report_file, table(runs), replace=True)
         plot(runs, picture)
     print(table(runs))
     print(f"Wrote {report_file} and {picture}.")
 
 
-def figures_of(config, seeds, output, more, processes):
+def figures_of(config, seeds, output, more):
     """The metrics.json of every run of a config, a list of dicts; trains what is missing."""
     flagfile = ROOT / "configs" / f"{config}.flags"
     lines = flagfile.read_text(encoding="utf-8").splitlines()
     models = [line.partition("=")[2] for line in lines if line.startswith("--model=")]
     if models:
         folders = [output / pathlib.Path(name).name for name in models[0].split(",")]
-        return figures_of_ensemble(config, folders, output / config, processes)
+        return figures_of_ensemble(config, folders, output / config)
     figures = []
     for seed in seeds:
         folder = output / f"{config}_seed{seed}"
         of_run = [f"--flagfile={flagfile}", *more, f"--seed={seed}", f"--output_dir={folder}"]
-        is_extended = False
-        if (folder / run_flags.NAME).exists():
-            defaults = train_flags.default_values()
-            is_extended = run_flags.check(folder, all_flags(of_run), defaults, FLAGS.extend)
-            if not is_extended and run_directory.is_finished(folder):
-                figures.append(report(folder, "done before"))
-                continue
-        figures.append(
-            processes.run("train.py", folder, [*of_run, *(["--extend"] if is_extended else [])])
-        )
+        figures.append(figures_of_run(folder, of_run))
     return figures
 
 
-def figures_of_ensemble(config, folders, folder, processes):
+def figures_of_run(folder, of_run):
+    """The metrics.json of a run, a dict; trains it unless that is done, or being done."""
+    remark, defaults = "done before", train_flags.default_values()
+    while True:
+        is_extended = False
+        if (folder / run_flags.NAME).exists():
+            is_extended = run_flags.check(folder, all_flags(of_run), defaults, FLAGS.extend)
+            if not is_extended and run_directory.is_finished(folder):
+                return report(folder, remark)
+        if trainer := run_directory.trainer(folder):
+            print(f"{folder.name}: waiting for {trainer}, which trains it", flush=True)
+            while run_directory.trainer(folder):
+                time.sleep(1)
+            remark = "done by another process"
+            continue
+        try:
+            extends = ["--extend"] if is_extended else []
+            return run_script("train.py", folder, [*of_run, *extends])
+        except ValueError:
+            if not run_directory.trainer(folder):
+                raise
+
+
+def figures_of_ensemble(config, folders, folder):
     """The metrics.json of a deep ensemble, in a list; empty as long as it lacks runs."""
     missing = [str(run) for run in folders if not run_directory.is_finished(run)]
     if missing:
@@ -130,7 +150,11 @@ def figures_of_ensemble(config, folders, folder, processes):
     if not figures.exists():
         of_run = [f"--model={','.join(map(str, folders))}", f"--output_dir={folder}"]
         of_run += [f"--data_dir={FLAGS.data_dir}"] if FLAGS.data_dir else []
-        return [processes.run("evaluate.py", folder, of_run)]
+        try:
+            return [run_script("evaluate.py", folder, of_run)]
+        except ValueError:
+            if not figures.exists():  # else another process was faster
+                raise
     if any((run / "model.keras").stat().st_mtime > figures.stat().st_mtime for run in folders):
         raise ValueError(f"{folder} is older than its runs; remove it to have it judged again")
     return [report(folder, "done before")]
@@ -145,40 +169,38 @@ def all_flags(of_run):
         return train_flags.lines()
 
 
-class Processes:
-    """Runs scripts one by one; SIGINT and SIGTERM go to the one that runs, and end all."""
+def run_script(script, folder, script_flags):
+    """Runs a script that writes `folder`, its log beside it; returns its figures.
 
-    def __init__(self):
-        self.process = None
-        self.stopped = None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
-
-    def run(self, script, folder, script_flags):
-        """Runs a script that writes `folder`, its log beside it; returns its figures."""
-        log = folder.with_name(f"{folder.name}.log")
-        command = [sys.executable, str(ROOT / "scripts" / script), *script_flags]
-        start = time.perf_counter()
-        with open(log, "a") as file:
-            self.process = subprocess.Popen(
+    A signal goes on to it; it saves itself, and both end.
+    """
+    log = folder.with_name(f"{folder.name}.log")
+    command = [sys.executable, str(ROOT / "scripts" / script), *script_flags]
+    start = time.perf_counter()
+    process = None
+    with (
+        open(log, "a") as file,
+        interruption.Request(lambda number: process and process.send_signal(number)) as request,
+    ):
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ending.SIGNALS)  # until it can answer
+        try:
+            process = subprocess.Popen(
                 command, stdout=file, stderr=subprocess.STDOUT, start_new_session=True
             )
-            if self.stopped:  # between two runs
-                self.process.send_signal(self.stopped)
-            print(f"{folder.name} …  (log: {log})", flush=True)
-            exit_code = self.process.wait()
-        self.process = None
-        if exit_code == interruption.EXIT_CODE:
-            sys.exit(exit_code)
-        if exit_code:
-            said = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-            raise ValueError(f"{folder.name}: {said[-1]}")
-        return report(folder, f"{time.perf_counter() - start:.0f} s")
-
-    def _stop(self, number, frame):
-        self.stopped = number
-        if self.process:
-            self.process.send_signal(number)  # it saves itself and ends
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        if request.signal:  # before there was a process
+            process.send_signal(signal.Signals[request.signal])
+        print(f"{folder.name} …  (log: {log})", flush=True)
+        exit_code = process.wait()
+    said = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+    if request.signal and exit_code in (0, interruption.EXIT_CODE):
+        raise interruption.Interrupted(request.signal)
+    if exit_code == interruption.EXIT_CODE:
+        raise interruption.Interrupted(f"{folder.name}, which says: {said[-1]}")
+    if exit_code:
+        raise ValueError(f"{folder.name}: {said[-1]}")
+    return report(folder, f"{time.perf_counter() - start:.0f} s")
 
 
 def report(folder, remark):
@@ -251,4 +273,4 @@ def plot(runs, path):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

@@ -11,6 +11,10 @@ shared alike, 1 if each belongs to one member.
 import os
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
@@ -18,7 +22,7 @@ import keras
 import matplotlib
 import numpy as np
 import pictures
-from absl import app, flags, logging
+from absl import flags, logging
 
 from mixmo_tf import evaluation
 from mixmo_tf.paths import expanded
@@ -102,4 +106,4 @@ def draw(norms, summary, output):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

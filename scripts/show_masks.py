@@ -10,6 +10,10 @@ ratios κ that were drawn, the realised ratios, and the weights of the members' 
 import os
 import sys
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import colours
@@ -17,7 +21,7 @@ import matplotlib
 import numpy as np
 import pictures
 import tensorflow as tf
-from absl import app, flags, logging
+from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf import data, masks, ratios, seeds
@@ -136,4 +140,4 @@ def write_numbers(axes, row, *values):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main)

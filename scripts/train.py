@@ -8,18 +8,23 @@ and end the run with exit code 75. What a run leaves in --output_dir:
 mixmo_tf/training/run_directory.py.
 """
 
+import contextlib
 import math
 import os
 import sys
 import time
 
+import ending
+
+if __name__ == "__main__":
+    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
 import tensorflow as tf
 import train_flags
-from absl import app, flags, logging
+from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf import evaluation
@@ -45,7 +50,6 @@ def main(arguments):
         sys.exit(f"train.py: unknown argument {arguments[1]}; flags start with --")
     logging.set_verbosity(logging.WARNING)
     tf.get_logger().setLevel("ERROR")
-    interruption.exit_at_once()
     try:
         run()
     except (ValueError, OSError, checkpoints.NotFiniteError) as error:
@@ -58,8 +62,6 @@ def main(arguments):
     except tf.errors.OpError as error:
         reason = error.message.split("\n")[0]
         interruption.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
-    except KeyboardInterrupt:  # the second Ctrl-C
-        sys.exit(interruption.EXIT_CODE)
 
 
 def run():
@@ -68,8 +70,7 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    with interruption.deadly():  # it may wait for other workers
-        strategy = strategies.choose(FLAGS.strategy)
+    strategy = strategies.choose(FLAGS.strategy)
     with replicas.watch(strategy):
         lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
@@ -81,46 +82,49 @@ def run():
         with strategy.scope():
             model = train_flags.build_model(examples["train"].info)
         path = train_flags.output_dir()
-        lock = start(path, model, examples, strategy)
-        start_time = time.perf_counter()
-        train(model, examples, path)
-        seconds = time.perf_counter() - start_time
-        replicas.check_same(strategy, "weights", model.state())
-        is_saved, is_judged = done_before(model, path)
-        if not is_saved:
-            checkpoints.save_model(model, path / "model.keras")
-        if not is_judged:
-            judge(model, examples, path)
-    if lock:
+        with started(path, model, examples, strategy):
+            start_time = time.perf_counter()
+            train(model, examples, path)
+            seconds = time.perf_counter() - start_time
+            replicas.check_same(strategy, "weights", model.state())
+            is_saved, is_judged = done_before(model, path)
+            if not is_saved:
+                checkpoints.save_model(model, path / "model.keras")
+            if not is_judged:
+                judge(model, examples, path)
+    if replicas.is_chief(strategy):
         show(path)
-        lock.close()
         print(f"Trained for {seconds:.0f} s.")
         saved = "The model is" if is_saved and is_judged else "Saved the model as"
         print(f"{saved} {path / 'model.keras'}, the figures {path / 'metrics.json'}.")
 
 
-def start(path, model, examples, strategy):
-    """Starts the run in `path` or takes it up; gives the lock to the chief, None to others."""
-    lock = None
+@contextlib.contextmanager
+def started(path, model, examples, strategy):
+    """Starts the run in `path` or takes it up; under it, the chief holds the directory's lock."""
     is_chief = replicas.is_chief(strategy)
     if is_chief and FLAGS.initialize_from and not checkpoints.files(path / "checkpoints"):
         initialize(model, FLAGS.initialize_from)
     state = model.state()
-    if is_chief:
-        flag_lines, defaults = train_flags.lines(), train_flags.default_values()
-        lock = run_directory.start(path, flag_lines, defaults, FLAGS.extend)
-        run_directory.check_dataset(path, examples)
-        trained = newest(path, model)
-        if trained:
-            state = trained.state()
-        if FLAGS.extend:
-            extend(path, flag_lines, trained, len(examples["train"]) // FLAGS.batch_size)
-    else:
-        print(f"Training with the chief, which writes {path} on its machine.", flush=True)
-    model.set_state(replicas.from_chief(strategy, state))
-    if is_chief:
-        announce(model, examples["train"], strategy, path)
-    return lock
+    lines, defaults = train_flags.lines(), train_flags.default_values()
+    with (
+        run_directory.start(path, lines, defaults, FLAGS.extend)
+        if is_chief
+        else contextlib.nullcontext()
+    ):
+        if is_chief:
+            run_directory.check_dataset(path, examples)
+            trained = newest(path, model)
+            if trained:
+                state = trained.state()
+            if FLAGS.extend:
+                extend(path, lines, trained, len(examples["train"]) // FLAGS.batch_size)
+        else:
+            print(f"Training with the chief, which writes {path} on its machine.", flush=True)
+        model.set_state(replicas.from_chief(strategy, state))
+        if is_chief:
+            announce(model, examples["train"], strategy, path)
+        yield
 
 
 def newest(path, model):
@@ -321,4 +325,4 @@ def count_parameters(model):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    ending.run(main, clears_up=False)

@@ -4,6 +4,7 @@ import csv
 import itertools
 import os
 import signal
+import threading
 
 import keras
 import numpy as np
@@ -131,6 +132,32 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path, monkeypa
             train(tmp_path, checkpoint_steps=None)
     assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step_00000005.keras"]
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+def test_a_signal_after_the_last_step_is_not_lost(tmp_path, monkeypatch, undisturbed):
+    with monkeypatch.context() as patch:
+        send = at(EPOCHS, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        patch.setattr(logs.TensorBoardLogs, "on_epoch_end", send, raising=False)
+        with pytest.raises(interruption.Interrupted, match="SIGTERM"):
+            train(tmp_path)
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+
+
+def test_training_in_another_thread_leaves_the_signals_alone(tmp_path):
+    """Python lets the main thread alone answer signals, and raises in others."""
+    handlers, failed = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)], []
+
+    def train_there():
+        try:
+            train(tmp_path, keep_best=False)
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=train_there)
+    thread.start()
+    thread.join()
+    assert not failed and len((tmp_path / "history.csv").read_text().splitlines()) == 1 + EPOCHS
+    assert handlers == [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
 
 
 def test_a_second_ctrl_c_does_not_wait():

@@ -110,6 +110,7 @@ def test_keras_calls_what_replica_model_overrides(pixels_and_labels, monkeypatch
         monkeypatch.setattr(ReplicaModel, name, noted)
     model = tiny_model()
     assert model._loss_tracker.name == "loss"
+    assert [metric.name for metric in model._compile_metrics.metrics] == ["accuracy"]
     model.fit(*pixels_and_labels, batch_size=20, verbose=0)
     model.predict(pixels_and_labels[0], verbose=0)
     assert len(called) == 3, f"keras {keras.__version__} calls {sorted(called)} alone"

@@ -129,17 +129,73 @@ def test_what_is_wrong_is_named(reported, tmp_path):
         assert ending.startswith("reproduce.py: ") and message in ending and "\n" not in ending
 
 
-def test_a_signal_reaches_the_run(tmp_path):
-    flags = f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1"
-    process = subprocess.Popen(command("reproduce.py", *flags), cwd=ROOT)
-    checkpoints = tmp_path / "digits_plain_seed0" / "checkpoints"
+def start(*flags):
+    """reproduce.py in the background, once its first run has been started."""
+    process = subprocess.Popen(
+        command("reproduce.py", *flags), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1
+    )
+    while "(log: " not in process.stdout.readline():
+        assert process.poll() is None, process.stderr.read()
+    return process
+
+
+def wait_for_checkpoint(folder):
     until = time.monotonic() + 120
-    while not list(checkpoints.glob("step_*.keras")) and time.monotonic() < until:
+    while not list(folder.glob("checkpoints/step_*.keras")) and time.monotonic() < until:
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("delay", [0, 0.05, 1])
+def test_a_signal_right_after_a_runs_start(tmp_path, number, delay):
+    process = start(f"--output_dir={tmp_path}", "--filters=2")
+    time.sleep(delay)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 75, errors
+    assert errors.splitlines()[-1] == (
+        f"reproduce.py: ended by {number.name}; the same command goes on from there"
+    )
+    log = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
+    assert log[-1] == f"train.py: ended by {number.name}; give the command again"
+    assert "Traceback" not in errors + "".join(log)
+
+
+def test_a_signal_reaches_the_run(tmp_path):
+    process = start(f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1")
+    wait_for_checkpoint(tmp_path / "digits_plain_seed0")
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
     log = (tmp_path / "digits_plain_seed0.log").read_text()
     assert "ended by SIGTERM; the same command goes on from there" in log
+
+
+def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):
+    """SIGKILL ends reproduce.py alone; given again, it takes up what its run goes on to do."""
+    figures = json.loads((finished[0] / "metrics.json").read_text())
+    for config in CONFIGS[1:]:
+        finish(tmp_path, config, 0, figures, SMALL)
+    flags = "--seeds=0", f"--output_dir={tmp_path}", *SMALL
+    process = start(*flags)
+    folder = tmp_path / "digits_plain_seed0"
+    wait_for_checkpoint(folder)
+    holder = (folder / "run.lock").read_text()
+    trainer = int(holder.split()[1])
+    os.kill(trainer, signal.SIGSTOP)
+    process.kill()
+    process.wait()
+    assert not (folder / "metrics.json").exists()
+    again = subprocess.Popen(
+        command("reproduce.py", *flags), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1
+    )
+    assert again.stdout.readline() == f"{folder.name}: waiting for {holder}, which trains it\n"
+    os.kill(trainer, signal.SIGCONT)
+    output, errors = again.communicate(timeout=120)
+    assert again.returncode == 0, errors
+    assert f"{folder.name} …" not in output  # it was not started again
+    assert "  (done by another process)" in output
+    trained = (tmp_path / "digits_plain_seed0.log").read_text()
+    assert trained.count("Trained for") == 1
 
 
 def test_deep_ensembles_wait_for_their_runs(reported, tmp_path):
@@ -155,39 +211,34 @@ def test_deep_ensembles_wait_for_their_runs(reported, tmp_path):
 
 
 @pytest.fixture
-def processes():
-    """`reproduce.Processes`, and the tests' own handlers of signals afterwards."""
-    numbers = signal.SIGINT, signal.SIGTERM
-    handlers = [signal.getsignal(number) for number in numbers]
+def flags_parsed():
     with flagsaver.flagsaver():
         reproduce.FLAGS.mark_as_parsed()
-        yield reproduce.Processes()
-    for number, handler in zip(numbers, handlers):
-        signal.signal(number, handler)
+        yield
 
 
-def test_deep_ensembles_are_judged_once(finished, processes, tmp_path):
+def test_deep_ensembles_are_judged_once(finished, flags_parsed, tmp_path):
     path, _, _ = finished
     folders = [tmp_path / f"run_{i}" for i in range(2)]
     for folder in folders:
         shutil.copytree(path, folder)
     together = tmp_path / "together"
-    (figures,) = reproduce.figures_of_ensemble("x", folders, together, processes)
+    (figures,) = reproduce.figures_of_ensemble("x", folders, together)
     alone = json.loads((path / "metrics.json").read_text())
     assert figures["accuracy"] == pytest.approx(alone["accuracy"])
-    assert reproduce.figures_of_ensemble("x", folders, together, processes) == [figures]
+    assert reproduce.figures_of_ensemble("x", folders, together) == [figures]
     os.utime(folders[1] / "model.keras", (time.time() + 60,) * 2)
     with pytest.raises(ValueError, match="together is older than its runs; remove it"):
-        reproduce.figures_of_ensemble("x", folders, together, processes)
+        reproduce.figures_of_ensemble("x", folders, together)
 
 
-def test_a_run_that_is_done_can_be_extended(finished, processes, tmp_path, capsys):
+def test_a_run_that_is_done_can_be_extended(finished, flags_parsed, tmp_path, capsys):
     """As long as it has fewer epochs than it is to have, it is not done."""
     folder = shutil.copytree(finished[0], tmp_path / "digits_seed0")
     small = [*scripts_at_work.SMALL]
     longer = [*small, "--epochs=3"]
     before = json.loads((folder / "metrics.json").read_text())
-    figures_of = lambda more: reproduce.figures_of("digits", [0], tmp_path, more, processes)  # noqa: E731
+    figures_of = lambda more: reproduce.figures_of("digits", [0], tmp_path, more)  # noqa: E731
     assert figures_of(small) == [before]
     with pytest.raises(ValueError, match="epochs 2 there, 3 here.; add --extend to go on with"):
         figures_of(longer)

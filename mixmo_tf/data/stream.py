@@ -3,6 +3,7 @@
 import os
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import seeds
@@ -48,7 +49,8 @@ def training_batches(
         arrays: tuple of arrays (N, ...), such as uint8 images and integer labels.
         batch_size: int n <= N.
         seed: int in [0, 2^31).
-        start_step: int, the step of the first batch; the stream of a run that continues.
+        start_step: int, or int64 (), the step of the first batch; the stream of a run that
+            continues.
         epoch_start: int <= start_step, a step at which an epoch began; the next ones begin
             every ⌊N/n⌋ steps from there.
         shuffle: bool; False keeps the order of the arrays.
@@ -68,15 +70,8 @@ def training_batches(
     Raises:
         ValueError: if the arrays differ in length, N < n, or n cannot be shared alike.
     """
-    num_examples = len(arrays[0])
-    if any(len(array) != num_examples for array in arrays):
-        raise ValueError(f"arrays must be of one length, got {[len(a) for a in arrays]}")
-    if not 1 <= batch_size <= num_examples:
-        raise ValueError(
-            f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
-        )
-    check_shares(batch_size, shares.count)
-    arrays = _on_cpu(arrays)
+    _check(arrays, batch_size, shares)
+    arrays, num_examples = _on_cpu(arrays), len(arrays[0])
     steps_per_epoch = num_examples // batch_size
     size = batch_size // shares.count
 
@@ -103,12 +98,35 @@ def training_batches(
         return tf.data.Dataset.range(start, steps_per_epoch * shares.held).map(of_epoch)
 
     first_epoch = (start_step - epoch_start) // steps_per_epoch
-    batches = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64)).flat_map(epoch)
+    batches = tf.data.Dataset.counter(tf.cast(first_epoch, tf.int64)).flat_map(epoch)
     if read:
         batches = batches.map(read, num_parallel_calls=_READS)
     if decode:
         batches = _decoded(batches, decode).batch(size, drop_remainder=True)
     return batches.prefetch(2).with_options(without_autotune())
+
+
+def training_batches_from(read_step, arrays, batch_size, seed, shuffle=True, shares=WHOLE):
+    """`training_batches` that start, with an epoch, at the step that is when they are asked for.
+
+    Callbacks of `fit` may load a model, and with it another step, when `fit` has its data.
+
+    Args:
+        read_step: function that gives the step, an int; called once by each iterator.
+        arrays, batch_size, seed, shuffle, shares: as in `training_batches`.
+    """
+    _check(arrays, batch_size, shares)
+    arrays = _on_cpu(arrays)  # here, or they would become constants of the functions below
+
+    def step(_):
+        value = tf.numpy_function(lambda: np.int64(read_step()), [], tf.int64)
+        return tf.ensure_shape(value, [])
+
+    def batches_from(step):
+        return training_batches(arrays, batch_size, seed, step, step, shuffle, shares=shares)
+
+    batches = tf.data.Dataset.from_tensors(0).map(step).flat_map(batches_from)
+    return batches.with_options(without_autotune())
 
 
 def permutation(count, seed):
@@ -222,6 +240,17 @@ def check_shares(batch_size, replicas):
         raise ValueError(
             f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}"
         )
+
+
+def _check(arrays, batch_size, shares):
+    num_examples = len(arrays[0])
+    if any(len(array) != num_examples for array in arrays):
+        raise ValueError(f"arrays must be of one length, got {[len(a) for a in arrays]}")
+    if not 1 <= batch_size <= num_examples:
+        raise ValueError(
+            f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
+        )
+    check_shares(batch_size, shares.count)
 
 
 def _on_cpu(arrays):

@@ -1,7 +1,7 @@
 """SIGTERM and Ctrl-C: training ends between two steps, with a checkpoint.
 
 A scheduler that takes a machine back sends SIGTERM; the exit code tells it that the same
-command would go on.
+command would go on. Whatever answered the signals before does so again afterwards.
 """
 
 import contextlib
@@ -18,42 +18,18 @@ class Interrupted(Exception):
     """Training was asked to end, and has saved what it had done."""
 
 
-def exit_at_once():
-    """Lets the signals end the process on the spot, where there is nothing to save.
-
-    An exception would do less: it could come up inside a library that takes it for an error
-    of its own.
-    """
-
-    def stop(number, frame):
-        os.write(2, f"ended by {signal.Signals(number).name}; give the command again\n".encode())
-        os._exit(EXIT_CODE)
-
-    for number in _SIGNALS:
-        signal.signal(number, stop)
-    signals, wakeup = os.pipe()
-    os.set_blocking(wakeup, False)
-    signal.set_wakeup_fd(wakeup)
-
-    def watch():
-        """Python calls a handler only when it is back from TensorFlow: this does not wait."""
-        while number := os.read(signals, 1):
-            if signal.getsignal(number[0]) is stop:
-                stop(number[0], None)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 @contextlib.contextmanager
 def deadly():
     """Lets Ctrl-C kill the process, where TensorFlow lets no Python run.
 
     TensorFlow takes SIGTERM for itself when it connects workers; afterwards it is ours again.
     """
-    handlers = [signal.signal(number, signal.SIG_DFL) for number in _SIGNALS]
-    yield
-    for number, handler in zip(_SIGNALS, handlers):
-        signal.signal(number, handler)
+    before = _handlers()
+    _answer_with(dict.fromkeys(before, signal.SIG_DFL))
+    try:
+        yield
+    finally:
+        _answer_with(before)
 
 
 def exit_now(message, exit_code=EXIT_CODE):
@@ -66,20 +42,40 @@ def exit_now(message, exit_code=EXIT_CODE):
 class Request:
     """Within `with Request() as request:` a signal only leaves its name in `request.signal`.
 
-    A second Ctrl-C does not wait any longer.
+    A second Ctrl-C does not wait any longer: it does what it did before. Outside the main
+    thread, which alone may answer signals, there is never a request.
+
+    Args:
+        tell: None, or a function of the signal's number that is called too.
     """
 
     signal = None
 
+    def __init__(self, tell=None):
+        self._tell = tell
+
     def __enter__(self):
-        self._handlers = [signal.signal(number, self._note) for number in _SIGNALS]
+        self._before = _handlers()
+        _answer_with(dict.fromkeys(self._before, self._note))
         return self
 
     def __exit__(self, *error):
-        for number, handler in zip(_SIGNALS, self._handlers):
-            signal.signal(number, handler)
+        _answer_with(self._before)
 
     def _note(self, number, frame):
-        if self.signal and number == signal.SIGINT:
-            raise KeyboardInterrupt
         self.signal = signal.Signals(number).name
+        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
+        if self._tell:
+            self._tell(number)
+
+
+def _handlers():
+    """What answers the signals, a handler by number; none outside the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {number: signal.getsignal(number) or signal.SIG_DFL for number in _SIGNALS}
+
+
+def _answer_with(handlers):
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -6,7 +6,7 @@ import numpy as np
 from mixmo_tf import data
 from mixmo_tf.training import history, replicas
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
-from mixmo_tf.training.interruption import Request
+from mixmo_tf.training.interruption import Interrupted, Request
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
 
 EVALUATION_BATCH_SIZE = 500
@@ -104,6 +104,8 @@ def train(
             epoch += 1
         if epoch < epochs:
             fit(epochs, steps_per_epoch)
+        if request.signal:  # after the last step that could tell the other workers
+            raise Interrupted(request.signal)
 
 
 class ContinueEpoch(keras.callbacks.Callback):

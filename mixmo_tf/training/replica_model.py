@@ -15,7 +15,7 @@ from mixmo_tf import arguments
 from mixmo_tf.data import arrays, stream
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
-from mixmo_tf.training import executions, replicas
+from mixmo_tf.training import executions, metric_checks, replicas
 
 
 class ReplicaModel(keras.Model):
@@ -40,7 +40,8 @@ class ReplicaModel(keras.Model):
                 aggregation="only_first_replica",
                 name="step",
             )
-        self._epochs_of_steps = 0, None  # the step at which they began, and steps per epoch
+        self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
+        self._expects_data = False
         self._share_that_asks = 0.0
 
     @property
@@ -62,7 +63,8 @@ class ReplicaModel(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
                 LossScaleOptimizer.
-            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`.
+            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`, by
+                integer labels (n,) and probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
             run_eagerly: bool, for debugging.
             steps_per_execution: int >= 1, steps that run before callbacks and progress hear
@@ -71,8 +73,8 @@ class ReplicaModel(keras.Model):
                 takes minutes) and batch norm is not synchronized.
 
         Raises:
-            ValueError: if an argument is out of range, or XLA is to compile synchronized
-                batch norm.
+            ValueError: if an argument is out of range, a metric does not take what the model
+                gives it, or XLA is to compile synchronized batch norm.
         """
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
         arguments.whole("steps_per_execution", steps_per_execution)
@@ -92,6 +94,7 @@ class ReplicaModel(keras.Model):
                 steps_per_execution=steps_per_execution,
                 jit_compile=False,
             )
+            self._check_metrics()
             example = keras.KerasTensor((1, *self.image_shape)), keras.KerasTensor((1,), "int32")
             self._symbolic_build(data_batch=example)
         if self.counts_steps:
@@ -106,6 +109,18 @@ class ReplicaModel(keras.Model):
                 self.loss_and_gradients, jit_compile=True
             )
 
+    def _check_metrics(self):
+        metrics = self._compile_metrics
+        if metrics is None:
+            return
+        try:
+            example = keras.KerasTensor((1,), "int32"), keras.KerasTensor((1, self.num_classes))
+            metrics.build(*example)
+            metric_checks.check(metrics.metrics, self.num_classes)
+        except ValueError:
+            self._compile_metrics = None  # Keras would keep them for the next `compile`
+            raise
+
     def get_compile_config(self):
         config = super().get_compile_config()
         if not config:
@@ -114,7 +129,12 @@ class ReplicaModel(keras.Model):
         return {**config, "jit_compile": self.jit_compile_argument}
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        try:
+            self.compile(**config)
+        except metric_checks.UnusableMetricError as error:  # of a file from before the check
+            warnings.warn(f"{error}; the model is loaded without its compiled metrics")
+            self.compile(**{**config, "metrics": None, "weighted_metrics": None})
 
     def save_own_variables(self, store):
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
@@ -185,9 +205,13 @@ class ReplicaModel(keras.Model):
     ):
         """`keras.Model.fit`, on full batches only.
 
-        Arrays are served in an order that is a pure function of (seed, step). The last batch
-        of an epoch is dropped where it is incomplete, for arrays and for a tf.data.Dataset.
-        Each replica gets the same share of a batch.
+        Arrays are served in an order that is a pure function of (seed, step), of the step that
+        callbacks such as BackupAndRestore have brought back. The last batch of an epoch is
+        dropped where it is incomplete, for arrays and for a tf.data.Dataset. Each replica gets
+        the same share of a batch.
+
+        Raises:
+            ValueError: if no batch is left.
         """
         strategy = self.distribute_strategy
         ends_with_the_data = steps_per_epoch is None
@@ -201,11 +225,10 @@ class ReplicaModel(keras.Model):
             content = arrays.weighted(x, y, self.num_classes, sample_weight, class_weight)
             if validation_split and validation_data is None:
                 content, validation_data = arrays.split(content, validation_split)
-            step = int(self.step.numpy())
             x = replicas.distribute(
                 strategy,
-                lambda shares: stream.training_batches(
-                    content, batch_size, self.seed, step, step, shuffle, shares=shares
+                lambda shares: stream.training_batches_from(
+                    self.step.numpy, content, batch_size, self.seed, shuffle, shares
                 ),
             )
             steps_per_epoch = steps_per_epoch or len(content[0]) // batch_size
@@ -213,7 +236,8 @@ class ReplicaModel(keras.Model):
             y = batch_size = sample_weight = class_weight = None
             validation_split, shuffle = 0.0, False
         shuffle = shuffle and not isinstance(x, tf.distribute.DistributedDataset)
-        self._epochs_of_steps = int(self.step.numpy()), steps_per_epoch
+        self._epochs_of_steps = None, steps_per_epoch
+        self._expects_data = True
         if isinstance(validation_data, (tuple, list)) and arrays.are_arrays(validation_data[:1]):
             images, labels, *weights = validation_data
             size = options.pop("validation_batch_size", None) or batch_size or 32
@@ -249,6 +273,7 @@ class ReplicaModel(keras.Model):
             y = batch_size = sample_weight = None
         if isinstance(x, tf.data.Dataset):
             x = replicas.split(self.distribute_strategy, x)
+        self._expects_data = True
         return super().evaluate(
             x,
             y,
@@ -288,6 +313,7 @@ class ReplicaModel(keras.Model):
         mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function)
         step = self._autoconvert_optionals(lambda data_asked: mean_logs.run(*data_asked))
         run_execution = executions.make(step, self.steps_per_execution, self.run_eagerly)
+        run_execution = self._expecting_data(run_execution, step_function)
 
         def run(iterator):
             asked = tf.constant(float(self.asks_to_stop()))
@@ -305,13 +331,32 @@ class ReplicaModel(keras.Model):
         """Whether a worker was asked to, when the last step began; the same on all workers."""
         return float(self._share_that_asks) > 0
 
+    def _expecting_data(self, run_execution, step_function):
+        """`run_execution` that tells data that never begins from data that has ended."""
+        what = "to train on (drop_remainder?)" if step_function == self.train_step else "to judge"
+
+        def run(*arguments):
+            try:
+                values = run_execution(*arguments)
+            except StopIteration:
+                if self._expects_data:
+                    raise ValueError(f"the dataset gave no batch {what}") from None
+                raise
+            self._expects_data = False
+            return values
+
+        return run
+
     def _steps_left(self, step_function):
         """Steps of the next execution; int64, or it would be a constant to trace anew."""
         first_step, steps_per_epoch = self._epochs_of_steps
         steps = self.steps_per_execution
         if step_function == self.train_step and steps > 1 and steps_per_epoch:
-            steps_done = (int(self.step.numpy()) - first_step) % steps_per_epoch
-            steps = min(steps, steps_per_epoch - steps_done)
+            step = int(self.step.numpy())
+            if first_step is None:  # callbacks have set it by now
+                self._epochs_of_steps = step, steps_per_epoch
+                first_step = step
+            steps = min(steps, steps_per_epoch - (step - first_step) % steps_per_epoch)
         return tf.constant(steps, tf.int64)
 
     def make_predict_function(self, force=False):

@@ -11,8 +11,10 @@
 - run.lock: held while a process trains here
 """
 
+import contextlib
 import fcntl
 import json
+import os
 import platform
 
 import keras
@@ -39,7 +41,7 @@ def start(path, flag_lines, default_values, extend=False):
             they are noted by `run_flags.extend`.
 
     Returns:
-        The lock of the directory, to be kept while the run goes on.
+        The lock of the directory, a context manager, to be held while the run goes on.
 
     Raises:
         ValueError: if a run with other flags is there, or files of something else; the
@@ -55,17 +57,29 @@ def start(path, flag_lines, default_values, extend=False):
     if extend and not is_there:
         raise ValueError(f"there is no run in {path} to extend")
     path.mkdir(parents=True, exist_ok=True)
-    lock = open(path / "run.lock", "a")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise BlockingIOError(f"another process is training in {path}") from None
-    _remove_partial_files(path, is_there)
-    if is_there:
-        run_flags.check(path, flag_lines, default_values, extend)
-    else:
-        run_flags.write(path, versions(), flag_lines)
+    with contextlib.ExitStack() as held:
+        lock = held.enter_context(_lock(path))
+        _remove_partial_files(path, is_there)
+        if is_there:
+            run_flags.check(path, flag_lines, default_values, extend)
+        else:
+            run_flags.write(path, versions(), flag_lines)
+        held.pop_all()
     return lock
+
+
+def trainer(path):
+    """Who is training in `path`: "pid 4711 on node-3", "another process", or None."""
+    try:
+        lock = open(path / "run.lock")
+    except FileNotFoundError:
+        return None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return lock.read() or "another process"
+    return None
 
 
 def check_dataset(path, examples):
@@ -167,3 +181,20 @@ def _remove_partial_files(path, run_is_there):
     for partial in [*of_earlier_versions, *path.glob("checkpoints/partial-step_*.keras")]:
         if partial.is_file():
             partial.unlink()
+
+
+def _lock(path):
+    """The lock of `path`, held, in which stands who holds it."""
+    with contextlib.ExitStack() as opened:
+        lock = opened.enter_context(open(path / "run.lock", "a+"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            who = f" ({holder})" if (holder := lock.read()) else ""
+            raise BlockingIOError(f"another process is training in {path}{who}") from None
+        lock.truncate(0)
+        with contextlib.suppress(OSError):  # a full disk; it is for people to read
+            os.write(lock.fileno(), f"pid {os.getpid()} on {platform.node()}".encode())
+        opened.pop_all()
+    return lock

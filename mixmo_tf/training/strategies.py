@@ -6,6 +6,7 @@ import os
 import tensorflow as tf
 
 from mixmo_tf import arguments
+from mixmo_tf.training import interruption
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
@@ -47,7 +48,8 @@ def choose(name="auto"):
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
     print("Waiting until all workers of TF_CONFIG are there", flush=True)
-    return tf.distribute.MultiWorkerMirroredStrategy()
+    with interruption.deadly():
+        return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def slurm_config():

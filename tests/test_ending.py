@@ -1,0 +1,163 @@
+"""SIGTERM and Ctrl-C at any moment of any script: one line, exit code 75, nothing left behind."""
+
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from scripts_at_work import DIGITS, ROOT, command
+
+SCRIPTS = (
+    "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
+    "show_encoders", "draw_idea",
+)  # fmt: skip
+PIPES = {"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+
+def start(script):
+    """A script in the background, as soon as it answers SIGTERM; TensorFlow is not there yet."""
+    process = subprocess.Popen(command(script, "--model=x"), **PIPES)
+    status = pathlib.Path(f"/proc/{process.pid}/status")
+    if not status.exists():
+        pytest.skip("the system does not show which signals a process answers")
+    caught = 0
+    while not caught >> signal.SIGTERM - 1 & 1:
+        lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        assert "SigCgt" in lines and process.poll() is None, process.communicate()
+        caught = int(lines["SigCgt"], 16)
+    assert "tensorflow" not in status.with_name("maps").read_text()
+    return process
+
+
+def one_line(process, errors):
+    """The line of a script that ended as it should."""
+    assert process.returncode == 75, errors
+    assert "Traceback" not in errors
+    (line,) = [line for line in errors.splitlines() if ".py: " in line]
+    return line
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("delay", [0, 0.3, 1])
+def test_a_signal_while_tensorflow_is_imported(script, delay):
+    number = signal.SIGINT if delay else signal.SIGTERM
+    process = start(f"{script}.py")
+    time.sleep(delay)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    expected = f"{script}.py: ended by {number.name}; give the command again"
+    assert one_line(process, errors) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_what_was_half_written_goes(finished, tmp_path, number):
+    exported = tmp_path / "exported"
+    flags = f"--model={finished[0]}", f"--output_dir={exported}", "--format=saved_model,litert"
+    process = subprocess.Popen(command("export.py", *flags), **PIPES)
+    while not list(tmp_path.iterdir()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert one_line(process, errors).startswith(f"export.py: ended by {number.name}; ")
+    assert not list(tmp_path.iterdir())
+
+
+def script(tmp_path, body):
+    """A script of these lines, in the background, that has said that it is ready."""
+    file = tmp_path / "script.py"
+    file.write_text(
+        f"import sys, time; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import ending\n{body}"
+    )
+    process = subprocess.Popen([sys.executable, file], **PIPES)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_a_signal_before_training_ends_the_process_at_once(tmp_path):
+    process = script(
+        tmp_path,
+        "ending.exit_at_once()\n"
+        "print('ready', flush=True)\n"
+        "try: import time; time.sleep(60)\n"
+        "except BaseException: print('caught')\n",
+    )
+    process.send_signal(signal.SIGTERM)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (75, "")
+    assert errors.endswith("ended by SIGTERM; give the command again\n")
+
+
+SWALLOWS = """
+def main(_):
+    while True:
+        try: print("ready", flush=True); time.sleep(60)
+        except KeyboardInterrupt: pass
+ending.exit_at_once()
+ending._PATIENCE = {patience}
+ending.run(main)
+"""
+
+
+def test_a_signal_that_a_library_swallows_ends_the_process_in_the_end(tmp_path):
+    process = script(tmp_path, SWALLOWS.format(patience=1))
+    process.send_signal(signal.SIGTERM)
+    assert process.stdout.readline() == "ready\n"  # swallowed
+    _, errors = process.communicate(timeout=10)
+    assert one_line(process, errors) == "script.py: ended by SIGTERM; give the command again"
+
+
+def test_a_second_signal_does_not_wait(tmp_path):
+    process = script(tmp_path, SWALLOWS.format(patience=60))
+    process.send_signal(signal.SIGINT)
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=10)
+    assert one_line(process, errors) == "script.py: ended by SIGINT; give the command again"
+
+
+def test_a_signal_after_the_last_line_changes_nothing(tmp_path):
+    process = script(
+        tmp_path,
+        "import atexit; atexit.register(lambda: (print('ready', flush=True), time.sleep(1)))\n"
+        "ending.exit_at_once()\nending.run(lambda _: None)\n",
+    )
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=10) == ("", "")
+    assert process.returncode == 0
+
+
+RUNS_THAT_FAIL = """
+import fcntl, pathlib, signal, sys, threading
+sys.path.insert(0, "scripts")
+import train
+
+path, *flags = sys.argv[1:]
+train.FLAGS(["train.py", *flags, f"--output_dir={path}"])
+numbers = signal.SIGTERM, signal.SIGINT
+state = lambda: [*map(signal.getsignal, numbers), threading.enumerate(), signal.set_wakeup_fd(-1)]
+before, kept = state(), []
+for learning_rate in (1e30, 1e30, 0.1):  # the last meets a run with other flags
+    train.FLAGS.learning_rate = learning_rate
+    try:
+        train.main(["train.py"])
+    except SystemExit as error:  # kept, with all frames of its traceback, as notebooks do
+        kept.append(error)
+    assert state() == before, state()
+    with open(pathlib.Path(path) / "run.lock") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print(*kept, sep="\\n")
+"""
+
+
+def test_a_run_that_failed_leaves_nothing_behind(tmp_path):
+    result = subprocess.run(
+        [sys.executable, "-c", RUNS_THAT_FAIL, tmp_path, *DIGITS],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    first, second, third = result.stdout.splitlines()[-3:]
+    assert first == second and "the loss became NaN or infinite at step 2" in first
+    assert "holds a run with other flags (--learning_rate 1e+30 there, 0.1 here)" in third

@@ -1,0 +1,100 @@
+"""`fit`: data that gives nothing, and callbacks that bring another step."""
+
+import contextlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model, two_replicas
+
+
+def batches(images, labels, size, drop_remainder):
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels))
+    return dataset.batch(size, drop_remainder=drop_remainder)
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+def test_data_without_a_batch_is_an_error(pixels_and_labels, steps_per_execution):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    model.compile("sgd", metrics=["accuracy"], steps_per_execution=steps_per_execution)
+    weights = model.get_weights()
+    none, dropped = batches(images[:0], labels[:0], 8, False), batches(images, labels, 64, True)
+    shapes = tf.TensorSpec((None, 16, 16, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
+    unknown = tf.data.Dataset.from_generator(lambda: iter(()), output_signature=shapes)
+    for data in (none, dropped, unknown, dropped.filter(lambda *_: True)):
+        for options in ({}, {"steps_per_epoch": 2}):
+            with pytest.raises(ValueError, match=r"^the dataset gave no batch to train on \(drop"):
+                model.fit(data, epochs=2, verbose=0, **options)
+        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+            model.evaluate(data, verbose=0)
+        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+            model.fit(images, labels, batch_size=8, validation_data=data, verbose=0)
+        model.set_weights(weights)
+    with pytest.raises(ValueError, match=r"^batch_size must be in \[1, 40\], the number of .* 64$"):
+        model.fit(images, labels, batch_size=64, verbose=0)
+    with pytest.raises(ValueError, match=r"^batch_size must be in \[1, 20\], the number of .* 32$"):
+        model.fit(images, labels, validation_split=0.5, verbose=0)
+
+
+def test_data_that_ends_after_a_batch_is_none(pixels_and_labels):
+    """The last epoch of two has half as many steps; all that is there is trained on."""
+    once = iter([pixels_and_labels])
+    shapes = tf.TensorSpec((None, 16, 16, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
+    model = tiny_model()
+    dataset = tf.data.Dataset.from_generator(lambda: once, output_signature=shapes)
+    model.fit(dataset, epochs=2, verbose=0)
+    assert int(model.step.numpy()) == 1
+
+
+class Fail(keras.callbacks.Callback):
+    """Ends training as a crash does."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            raise RuntimeError
+
+
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_what_backup_and_restore_brings_back_goes_on(
+    pixels_and_labels, tmp_path, replicas, steps_per_execution
+):
+    """Two epochs, a crash, and two more are four epochs, bit for bit; of five steps each."""
+    strategy = two_replicas() if replicas > 1 else None
+
+    def fit(*callbacks):
+        with strategy.scope() if strategy else contextlib.nullcontext():
+            model = tiny_model(seed=3)
+            optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
+            model.compile(optimizer, steps_per_execution=steps_per_execution)
+        return model, model.fit(
+            *pixels_and_labels, batch_size=8, epochs=4, verbose=0, callbacks=list(callbacks)
+        )
+
+    def backup():
+        return keras.callbacks.BackupAndRestore(tmp_path / "backup")
+
+    quiet, history = fit()
+    with pytest.raises(RuntimeError):
+        fit(backup(), Fail())
+    restored, rest = fit(backup())
+    assert rest.epoch == [2, 3] and int(restored.step.numpy()) == 20
+    assert rest.history["loss"] == history.history["loss"][2:]
+    for ours, theirs in zip(quiet.get_weights(), restored.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_that_a_callback_loads_bring_their_order(pixels_and_labels, tmp_path):
+    """In the middle of an epoch too: `fit` begins an epoch at that step."""
+    trained = tiny_model(seed=3)
+    trained.fit(*pixels_and_labels, batch_size=8, steps_per_epoch=3, verbose=0)
+    trained.save_weights(tmp_path / "step_3.weights.h5")
+    trained.fit(*pixels_and_labels, batch_size=8, verbose=0)
+    model = tiny_model(seed=3)
+    load = lambda logs: model.load_weights(tmp_path / "step_3.weights.h5")  # noqa: E731
+    loads = keras.callbacks.LambdaCallback(on_train_begin=load)
+    model.fit(*pixels_and_labels, batch_size=8, verbose=0, callbacks=[loads])
+    for ours, theirs in zip(trained.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
