@@ -3,6 +3,8 @@
 import math
 import numbers
 
+MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
+
 
 def one_of(name, value, choices):
     """Raises ValueError unless `value` is one of `choices`."""
@@ -27,8 +29,21 @@ def above(name, value, low):
 def whole(name, value):
     """Raises ValueError unless `value` is a whole number."""
     _number(name, value)
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):
         raise ValueError(f"{name} must be a whole number, got {value}")
+
+
+def finite(name, value):
+    """Raises ValueError unless `value` is a finite number."""
+    _number(name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+
+
+def count(name, value, low, high=MOST):
+    """Raises ValueError unless `value` is a whole number, `low` <= `value` <= `high`."""
+    within(name, value, low, high)
+    whole(name, value)
 
 
 def within(name, value, low, high):
@@ -39,5 +54,5 @@ def within(name, value, low, high):
 
 
 def _number(name, value):
-    if not isinstance(value, numbers.Real):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise ValueError(f"{name} must be a number, got {value!r}")

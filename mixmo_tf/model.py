@@ -8,10 +8,10 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import check_has_partners, check_images, check_labels
+from mixmo_tf.data.checks import check_has_partners, check_images, check_labels, look_scaled
 from mixmo_tf.ensemble import Ensemble
-from mixmo_tf.networks.precision import uses_float16
 from mixmo_tf.training import replicas
+from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -115,7 +115,10 @@ class MixMo(Ensemble):
     # Training ----------------------------------------------------------------------------
 
     def train_step(self, data):
-        """One step of one replica; what XLA compiles is `loss_and_gradients`."""
+        """One step of one replica; what XLA compiles is `loss_and_gradients`.
+
+        A step that is not finite, on any replica, changes nothing; `fit` ends there.
+        """
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
         labels = check_labels(labels, self.num_classes)
@@ -123,21 +126,34 @@ class MixMo(Ensemble):
             check_has_partners(images)
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
+        statistics = [v for v in self.network.non_trainable_variables if "float" in v.dtype]
+        before = [tf.identity(variable) for variable in statistics]  # the forward pass sets them
 
         loss, correct, binary, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, seed, self._mixing_probability()
         )
-        if uses_float16(self.network):
+        to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             gradients = replicas.finite_on_all(gradients, self.trainable_variables)
-        with tf.control_dependencies([loss]):  # nothing counts where the data has ended
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-            replicas.average(self.network.non_trainable_variables)
-            self.step.assign_add(1)
+        else:  # a scaled loss may overflow; its optimizer leaves that step out
+            to_be_finite += gradients
+        finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
 
-        values = [loss, *tf.unstack(correct, axis=1), binary]
-        for tracker, value in zip(self.training_trackers, values):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self.training_trackers}
+        def count(loss, correct, binary, gradients, before):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+            replicas.average(statistics)
+            self.step.assign_add(1)
+            values = [loss, *tf.unstack(correct, axis=1), binary]
+            for tracker, value in zip(self.training_trackers, values):
+                tracker.update_state(value)
+
+        def undo(loss, correct, binary, gradients, before):
+            for variable, value in zip(statistics, before):
+                variable.assign(value)
+
+        replicas.either(finite, count, undo, (loss, correct, binary, gradients, before))
+        logs = {tracker.name: tracker.result() for tracker in self.training_trackers}
+        return {**logs, FINITE: finite, LOOK_SCALED: look_scaled(images)}
 
     training_only = ("binary_share",)  # `evaluate` leaves it out
 

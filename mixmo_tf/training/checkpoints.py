@@ -9,12 +9,9 @@ import keras
 import numpy as np
 
 from mixmo_tf.training import replicas
+from mixmo_tf.training.executions import NotFiniteError
 from mixmo_tf.training.interruption import Interrupted
 from mixmo_tf.training.replica_model import ReplicaModel
-
-
-class NotFiniteError(ArithmeticError):
-    """The loss or a weight became NaN or infinite; the message says at which step."""
 
 
 def save_model(model, path):

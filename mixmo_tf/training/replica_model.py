@@ -9,14 +9,18 @@ What is here mends all three; no other file of the package touches Keras' intern
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import arrays, stream
+from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
-from mixmo_tf.training import executions, replicas
+from mixmo_tf.training import executions, fit_arguments, replicas
 
+# Logs of a step that are for the model itself, and shown to nobody.
+FINITE = "_finite"  # 0 where the step was not finite, and so not done
+LOOK_SCALED = "_look_scaled"  # 1 where the pixels look as if they were divided by 255
 
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
@@ -42,6 +46,7 @@ class ReplicaModel(keras.Model):
             )
         self._epochs_of_steps = 0, None  # the step at which they began, and steps per epoch
         self._share_that_asks = 0.0
+        self._has_warned = False
 
     @property
     def loss_tracker(self):
@@ -189,6 +194,13 @@ class ReplicaModel(keras.Model):
         of an epoch is dropped where it is incomplete, for arrays and for a tf.data.Dataset.
         Each replica gets the same share of a batch.
         """
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_validation_data(validation_data)
+        fit_arguments.check_counts(0, epochs=epochs, initial_epoch=initial_epoch)
+        fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
+        fit_arguments.check_callbacks(callbacks)
+        if class_weight is not None:
+            checks.check_class_weight(class_weight, self.num_classes)
         strategy = self.distribute_strategy
         ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
@@ -197,8 +209,11 @@ class ReplicaModel(keras.Model):
                 x = replicas.split(strategy, x)
         elif arrays.are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
+            arguments.whole("batch_size", batch_size)
             stream.check_shares(batch_size, strategy.num_replicas_in_sync)
-            content = arrays.weighted(x, y, self.num_classes, sample_weight, class_weight)
+            content = arrays.weighted(
+                x, y, self.image_shape, self.num_classes, sample_weight, class_weight
+            )
             if validation_split and validation_data is None:
                 content, validation_data = arrays.split(content, validation_split)
             step = int(self.step.numpy())
@@ -244,7 +259,10 @@ class ReplicaModel(keras.Model):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options
     ):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
-        if y is not None and arrays.are_arrays([x]):
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        fit_arguments.check_callbacks(options.get("callbacks"))
+        if arrays.are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
         if isinstance(x, tf.data.Dataset):
@@ -259,8 +277,14 @@ class ReplicaModel(keras.Model):
         )
 
     def predict(self, x, batch_size=None, verbose="auto", **options):
-        """`keras.Model.predict`."""
+        """`keras.Model.predict`; of no images the empty answer (0, C)."""
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
+            checks.check_pixels(x, self.image_shape)
+            if not len(x):
+                return np.zeros((0, self.num_classes), np.float32)
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
         strategy = self.distribute_strategy
         if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
@@ -274,7 +298,9 @@ class ReplicaModel(keras.Model):
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
-        content = arrays.weighted(images, labels, self.num_classes, sample_weight)
+        content = arrays.weighted(
+            images, labels, self.image_shape, self.num_classes, sample_weight
+        )
         return replicas.distribute(
             self.distribute_strategy,
             lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),
@@ -285,7 +311,7 @@ class ReplicaModel(keras.Model):
 
         An execution is up to `steps_per_execution` steps; none goes beyond the epoch's last.
         """
-        mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function)
+        mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function, FINITE)
         step = self._autoconvert_optionals(lambda data_asked: mean_logs.run(*data_asked))
         run_execution = executions.make(step, self.steps_per_execution, self.run_eagerly)
 
@@ -293,9 +319,23 @@ class ReplicaModel(keras.Model):
             asked = tf.constant(float(self.asks_to_stop()))
             values = run_execution(iterator, self._steps_left(step_function), asked)
             logs, self._share_that_asks = mean_logs.unpack(values)
+            finite, look_scaled = logs.pop(FINITE, 1), logs.pop(LOOK_SCALED, 0)
+            if finite < 1:
+                step = int(self.step.numpy()) + 1
+                raise executions.NotFiniteError(
+                    f"the loss or a gradient became NaN or infinite at step {step}"
+                )
+            if look_scaled == 1:
+                self._warn_of_scaled_pixels()
             return logs
 
         return run
+
+    def _warn_of_scaled_pixels(self):
+        """Says once what `checks.check_pixels` says of arrays."""
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"a batch of images {checks.SCALED}", stacklevel=2)
 
     def asks_to_stop(self):
         """Whether this worker is asked to stop; a callback may put its own function here."""
