@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments
+from mixmo_tf import arguments, class_labels
 from mixmo_tf.data.checks import check_labels
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
@@ -34,12 +34,8 @@ class Ensemble(ReplicaModel):
         self.num_classes = num_classes
         self.image_shape = tuple(image_shape)
         self.ensemble = ensemble
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = class_labels.check(class_names, num_classes)
         arguments.one_of("ensemble", ensemble, ENSEMBLES)
-        if self.class_names and len(self.class_names) != num_classes:
-            raise ValueError(
-                f"class_names must be the {num_classes} of the network, got {len(self.class_names)}"
-            )
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
         ]
@@ -94,5 +90,6 @@ class Ensemble(ReplicaModel):
 
         del verbose  # Keras' argument; there is nothing to tell
         writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}
+        arguments.path("filepath", filepath)
         arguments.one_of("format", format, writers)
         writers[format](self, filepath)

@@ -7,11 +7,21 @@ Each draw is a few lines in the file named after it.
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import check_has_partners, check_images, check_labels, look_scaled
+from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios, seeds
+from mixmo_tf.data.checks import (
+    check_has_partners,
+    check_images,
+    check_labels,
+    check_mean_and_std,
+    look_scaled,
+)
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.networks.members import check_has_members
 from mixmo_tf.training import replicas
 from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
+
+
+MOST_REPETITIONS = 10_000
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -71,6 +81,7 @@ class MixMo(Ensemble):
         class_names=None,
         **kwargs,
     ):
+        check_has_members(network)
         num_members, num_classes = network.output.shape[1:]
         image_shape = network.input["image_0"].shape[1:]
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
@@ -84,8 +95,7 @@ class MixMo(Ensemble):
         self.msda = msda
         self.l2 = l2
         self.augmentation = augmentation
-        self.mean = tuple(mean)
-        self.std = tuple(std)
+        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
         self.seed = seed
         self._check_arguments()
         self.binary_share = keras.metrics.Mean(name="binary_share")
@@ -277,6 +287,7 @@ class MixMo(Ensemble):
     def from_config(cls, config):
         for name in ("network", "mixing_probability"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
+        config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
 
     def _check_arguments(self):
@@ -288,8 +299,7 @@ class MixMo(Ensemble):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
-        arguments.at_least("batch_repetitions", self.batch_repetitions, 1)
-        arguments.whole("batch_repetitions", self.batch_repetitions)
+        arguments.count("batch_repetitions", self.batch_repetitions, 1, MOST_REPETITIONS)
         arguments.within("input_repetition", self.input_repetition, 0, 1)
         if self.msda is not None:
             arguments.one_of("msda", self.msda, msda.NAMES)
@@ -297,9 +307,3 @@ class MixMo(Ensemble):
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
         arguments.within("seed", self.seed, 0, 2**31 - 1)
         arguments.whole("seed", self.seed)
-        channels = self.image_shape[2]
-        if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
-            raise ValueError(
-                f"mean and std must have {channels} values and std be > 0, "
-                f"got {self.mean} and {self.std}"
-            )

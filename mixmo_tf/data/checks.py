@@ -60,6 +60,28 @@ def look_scaled(images):
     return tf.cast((low >= -1) & (low < high) & (high <= 1), tf.float32)
 
 
+def check_mean_and_std(mean, std, channels):
+    """Returns both as tuples.
+
+    Raises:
+        ValueError: unless each is a finite number per channel, and `std` > 0.
+    """
+    for name, value in (("mean", mean), ("std", std)):
+        try:
+            arguments.values(name, value, channels)
+        except ValueError as error:
+            came = str(error).split(", got ")[-1]
+            raise ValueError(
+                f"mean and std must have {channels} values, finite numbers, and std be > 0, "
+                f"got {came} as {name}"
+            ) from None
+    if not min(std) > 0:
+        raise ValueError(
+            f"mean and std must have {channels} values and std be > 0, got {mean} and {std}"
+        )
+    return tuple(mean), tuple(std)
+
+
 def check_weights(weights, num_examples):
     """Checks weights of examples; returns them as float32 (n,).
 

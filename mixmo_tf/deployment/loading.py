@@ -2,6 +2,7 @@
 
 import pathlib
 
+from mixmo_tf import arguments
 from mixmo_tf.deployment.litert import LiteRTModel
 from mixmo_tf.deployment.onnx import OnnxModel
 from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
@@ -26,6 +27,7 @@ def load(path):
         ImportError: if an .onnx file is read without the extra `onnx`.
         ValueError: if it cannot be read, or this package has not written it.
     """
+    arguments.path("path", path)
     path = pathlib.Path(path).expanduser()
     if path.suffix == ".onnx":
         return OnnxModel(path)

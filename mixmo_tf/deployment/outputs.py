@@ -7,6 +7,8 @@ import tempfile
 
 import tensorflow as tf
 
+from mixmo_tf import arguments
+
 
 def new_file(path):
     """The path of a file to write.
@@ -15,6 +17,7 @@ def new_file(path):
         FileExistsError: if there is one.
         FileNotFoundError: if there is no folder for it.
     """
+    arguments.path("file", path)
     path = pathlib.Path(path).expanduser()
     if path.exists():
         raise FileExistsError(f"{path} exists; choose another file")
@@ -29,6 +32,7 @@ def new_folder(path):
     Raises:
         FileExistsError: if there is anything.
     """
+    arguments.path("path", path)
     path = pathlib.Path(path).expanduser()
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{path} exists; choose another folder")

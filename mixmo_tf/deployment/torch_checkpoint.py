@@ -17,6 +17,7 @@ from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
 from mixmo_tf.deployment.outputs import at_once, new_file
 from mixmo_tf.model import MixMo
+from mixmo_tf.networks.members import LARGEST_SIDE
 
 STATE = "classifier_state_dict"
 _OF_PLAIN = "conv1.weight", "fc.weight"
@@ -46,7 +47,7 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
             or the weights are no published network's; the message lists their names.
     """
     if image_size is not None:
-        arguments.at_least("image_size", image_size, 1)
+        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
     state = read(file)
     try:
         network = build_network(state, image_size)
@@ -81,6 +82,8 @@ def save_torch_checkpoint(model, file):
     """
     torch = _torch()
     path = new_file(file)
+    if not getattr(model, "networks", ()):
+        raise ValueError(f"model must be a MixMo, got a {type(model).__name__}")
     if len(model.networks) != 1:
         raise ValueError(f"a checkpoint holds one network, a {type(model).__name__} has several")
     if isinstance(model, FoldedModel) and model.num_members > 1:
@@ -101,6 +104,7 @@ def read(file):
         ImportError, FileNotFoundError, ValueError: see `load_torch_checkpoint`.
     """
     torch = _torch()
+    arguments.path("file", file)
     file = pathlib.Path(file).expanduser()
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {file}")

@@ -49,7 +49,12 @@ def synchronize_batch_norm(network):
 
     Args:
         network: keras.Model, as `mixmo_tf.networks` build it.
+
+    Raises:
+        ValueError: if it is none.
     """
+    if not isinstance(network, keras.Model):
+        raise ValueError(f"network must be a keras.Model, got a {type(network).__name__}")
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True

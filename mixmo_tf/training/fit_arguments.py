@@ -1,7 +1,5 @@
 """Checks of what `fit`, `evaluate` and `predict` are given, before Keras stumbles over it."""
 
-import numbers
-
 import keras
 
 from mixmo_tf import arguments
@@ -10,7 +8,9 @@ from mixmo_tf.data import arrays
 
 def check_data(name, data):
     """Raises ValueError where `data` cannot be images, or batches of them."""
-    if data is None or isinstance(data, (str, bytes, numbers.Number, list, tuple, dict, set)):
+    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
+    if no_batches or not getattr(data, "ndim", 1):
         came = "None" if data is None else f"a {type(data).__name__}"
         raise ValueError(
             f"{name} must be an array of images (n, height, width, channels), or a "
@@ -18,12 +18,17 @@ def check_data(name, data):
         )
 
 
-def check_counts(low=1, **counts):
-    """Raises ValueError unless each is None or a whole number >= `low`."""
+def check_epochs(epochs, initial_epoch):
+    """Raises ValueError unless both are whole numbers >= 0."""
+    arguments.count("epochs", epochs, 0)
+    arguments.count("initial_epoch", initial_epoch, 0)
+
+
+def check_counts(**counts):
+    """Raises ValueError unless each is None or a whole number >= 1."""
     for name, value in counts.items():
         if value is not None:
-            arguments.whole(name, value)
-            arguments.at_least(name, value, low)
+            arguments.count(name, value, 1)
 
 
 def check_callbacks(callbacks):
@@ -41,7 +46,7 @@ def check_validation_data(data):
         return
     if not isinstance(data, (tuple, list)):
         check_data("validation_data", data)
-    elif len(data) not in (2, 3) or not arrays.are_arrays(data[:1]):
+    elif len(data) not in (2, 3) or not arrays.are_arrays(data[:1]) or not data[0].ndim:
         raise ValueError(
             "validation_data must be (images, labels) or (images, labels, sample_weight), arrays, "
             f"or a tf.data.Dataset, got a {type(data).__name__} of {len(data)}"

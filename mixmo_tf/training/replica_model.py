@@ -56,6 +56,8 @@ class ReplicaModel(keras.Model):
     def compile(
         self,
         optimizer="sgd",
+        loss=None,
+        *,
         metrics=None,
         weighted_metrics=None,
         run_eagerly=False,
@@ -67,6 +69,7 @@ class ReplicaModel(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
                 LossScaleOptimizer.
+            loss: None; it stands where Keras has it, so that what is put there can be answered.
             metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`.
             weighted_metrics: the same, weighted by the sample weights.
             run_eagerly: bool, for debugging.
@@ -76,12 +79,28 @@ class ReplicaModel(keras.Model):
                 takes minutes) and batch norm is not synchronized.
 
         Raises:
-            ValueError: if an argument is out of range, or XLA is to compile synchronized
-                batch norm.
+            ValueError: if an argument is out of range, a loss is given, or XLA is to compile
+                synchronized batch norm.
         """
+        if loss is not None:
+            raise ValueError(
+                f"loss must be left out: the loss is the {type(self).__name__}'s own; all after "
+                f"the optimizer, such as metrics, goes by keyword; got {loss!r:.60}"
+            )
+        if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
+            raise ValueError(
+                f"optimizer must be a Keras optimizer or its name, got {optimizer!r:.60}"
+            )
+        for name, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
+            if value is not None and not all(
+                isinstance(each, str) or callable(each) for each in keras.tree.flatten(value)
+            ):
+                raise ValueError(
+                    f"{name} must be a list of Keras metrics or names, got {value!r:.60}"
+                )
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
-        arguments.whole("steps_per_execution", steps_per_execution)
-        arguments.at_least("steps_per_execution", steps_per_execution, 1)
+        arguments.one_of("run_eagerly", run_eagerly, (True, False))
+        arguments.count("steps_per_execution", steps_per_execution, 1)
         synchronized = any(map(is_synchronized, self.networks))
         if synchronized and jit_compile is True:
             raise ValueError("jit_compile must be False with synchronized batch norm, got True")
@@ -196,7 +215,7 @@ class ReplicaModel(keras.Model):
         """
         fit_arguments.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
-        fit_arguments.check_counts(0, epochs=epochs, initial_epoch=initial_epoch)
+        fit_arguments.check_epochs(epochs, initial_epoch)
         fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
         fit_arguments.check_callbacks(callbacks)
         if class_weight is not None:
