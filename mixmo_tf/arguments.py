@@ -7,7 +7,6 @@ import os
 import tensorflow as tf
 
 MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
-LARGEST = 2**63 - 1  # the largest int64, of steps
 
 
 def one_of(name, value, choices):

@@ -70,9 +70,9 @@ class DeepEnsemble(Ensemble):
         )
         self.models = list(models)
 
-    def member_logits(self, images):
-        """Each model's ensemble logits: pixels (n, H, W, channels) -> float32 (n, M, C)."""
-        return tf.stack([m.ensemble_logits(m.member_logits(images)) for m in self.models], axis=1)
+    def logits_of_some(self, images):
+        """Each model's ensemble logits: pixels (n, H, W, channels), n >= 1 -> (n, M, C)."""
+        return tf.stack([m.ensemble_logits(m.logits_of_some(images)) for m in self.models], axis=1)
 
     @property
     def networks(self):

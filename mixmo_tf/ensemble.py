@@ -6,17 +6,17 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments, class_labels
-from mixmo_tf.data.checks import check_labels
+from mixmo_tf.data.checks import check_images, check_labels, look_scaled
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.training.replica_model import ReplicaModel
+from mixmo_tf.training.replica_model import LOOK_SCALED, ReplicaModel
 
 
 class Ensemble(ReplicaModel):
     """A model whose members' predictions are averaged.
 
-    A subclass writes `member_logits`: pixels (n, H, W, channels) -> float32 (n, M, C); and
-    `networks`, the list of keras.Model that it computes them with.
+    A subclass writes `logits_of_some`: pixels (n, H, W, channels), n >= 1 -> float32
+    (n, M, C); and `networks`, the list of keras.Model that it computes them with.
 
     Args:
         num_members: int M.
@@ -44,6 +44,18 @@ class Ensemble(ReplicaModel):
         )
         self.built = True
 
+    def member_logits(self, images):
+        """Every member's logits on the same images.
+
+        Args:
+            images: (n, H, W, channels), pixels 0–255; n may be 0.
+
+        Returns:
+            float32 (n, M, C).
+        """
+        images = check_images(images, self.image_shape)
+        return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
+
     def call(self, images):
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
@@ -62,6 +74,7 @@ class Ensemble(ReplicaModel):
     def test_step(self, data):
         """Judges the ensemble and each member on ordinary images."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = check_images(images, self.image_shape)
         labels = check_labels(labels, self.num_classes)
         member_logits = self.member_logits(images)  # (n, M, C)
         ensemble = self.ensemble_logits(member_logits)  # (n, C)
@@ -73,7 +86,8 @@ class Ensemble(ReplicaModel):
         if self.ratio_error:
             self.ratio_error.update_state(labels, predicted, sample_weight)
         results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
-        return {name: results[name] for name in results if name not in self.training_only}
+        shown = {name: results[name] for name in results if name not in self.training_only}
+        return {**shown, LOOK_SCALED: look_scaled(images)}
 
     def export(self, filepath, format="tf_saved_model", verbose=None):
         """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
@@ -93,3 +107,16 @@ class Ensemble(ReplicaModel):
         arguments.path("filepath", filepath)
         arguments.one_of("format", format, writers)
         writers[format](self, filepath)
+
+
+def _at_least_one(images):
+    """Appends a black image to an empty batch.
+
+    No convolution may get one: oneDNN's, on processors with AVX-512, give it the channels of
+    their input.
+    """
+    num_images = images.shape[0]
+    if num_images:
+        return images
+    missing = tf.maximum(1 - tf.shape(images)[0], 0)
+    return tf.concat([images, tf.zeros([missing, *images.shape[1:]], images.dtype)], axis=0)

@@ -13,13 +13,13 @@ from mixmo_tf.data.checks import (
     check_images,
     check_labels,
     check_mean_and_std,
+    check_not_empty,
     look_scaled,
 )
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.networks.members import check_has_members
 from mixmo_tf.training import replicas
 from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
-
 
 MOST_REPETITIONS = 10_000
 
@@ -106,21 +106,12 @@ class MixMo(Ensemble):
 
     # Inference ---------------------------------------------------------------------------
 
-    def member_logits(self, images):
-        """Every member's logits on the same images, without mixing.
-
-        Args:
-            images: (n, H, W, channels), pixels 0–255.
-
-        Returns:
-            float32 (n, M, C).
-        """
-        images = check_images(images, self.image_shape)
-        num_images = tf.shape(images)[0]
-        images = augmentation.normalise(replicas.at_least_one(images), self.mean, self.std)
+    def logits_of_some(self, images):
+        """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
         several = self.num_members > 1
         masks = draws.even_masks(self, tf.shape(images)[0]) if several else None
-        return self._forward([images] * self.num_members, masks, training=False)[:num_images]
+        return self._forward([images] * self.num_members, masks, training=False)
 
     # Training ----------------------------------------------------------------------------
 
@@ -131,6 +122,7 @@ class MixMo(Ensemble):
         """
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
+        check_not_empty(images)
         labels = check_labels(labels, self.num_classes)
         if self.msda:
             check_has_partners(images)

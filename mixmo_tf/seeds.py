@@ -65,6 +65,11 @@ def integers(shape, seed, high):
     return tf.random.stateless_uniform(shape, _seed(seed), 0, high, tf.int32, alg=_ALGORITHM)
 
 
+def bits(shape, seed):
+    """int64 draws, all 64 bits at random."""
+    return tf.random.stateless_uniform(shape, _seed(seed), None, None, tf.int64, alg=_ALGORITHM)
+
+
 def normal(shape, seed):
     """float32 draws from N(0, 1), by the inverse of its distribution function."""
     return math.sqrt(2) * tf.math.erfinv(2 * uniform(shape, seed) - 1)

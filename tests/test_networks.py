@@ -60,13 +60,34 @@ def test_logits_are_float32_in_mixed_precision():
     assert logits.dtype == "float32"
 
 
-def test_initial_kernels():
-    network = preact_resnet18(1, num_classes=1000)
-    kernel = network.get_layer("group_4_block_1_conv_2").kernel
-    assert np.std(kernel) == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.02)
-    assert np.std(network.get_layer("head_1").kernel) == pytest.approx(0.01, rel=0.02)
-    network = wide_resnet(10, 10, num_classes=100)
-    assert np.std(network.get_layer("head_1").kernel) == pytest.approx((2 / 640) ** 0.5, rel=0.02)
+HE_TRUNCATED = 0.8796  # √(1 − 4φ(2) / (2Φ(2) − 1)): what cutting at ± 2 leaves of N(0, 1)
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: wide_resnet(10, 10, num_classes=100),
+        lambda: preact_resnet18(1, num_classes=1000),
+        lambda: resnet18(image_shape=(32, 32, 3)),
+        lambda: resnet50(image_shape=(32, 32, 3)),
+    ],
+)
+def test_initial_kernels_are_he_truncated(build):
+    """N(0, 2 / fan_in) cut at ± 2 of its standard deviations, not widened for it."""
+    network = build()
+    kernels = [layer.kernel.numpy() for layer in network.layers if hasattr(layer, "kernel")]
+    if not network.name.startswith("wide_resnet"):  # its heads are drawn so too
+        kernels = [kernel for kernel in kernels if kernel.ndim == 4]
+    for kernel in kernels:
+        scale = (2 / np.prod(kernel.shape[:-1])) ** 0.5
+        assert np.abs(kernel).max() <= 2.001 * scale
+        assert np.std(kernel) == pytest.approx(HE_TRUNCATED * scale, rel=4 / kernel.size**0.5)
+
+
+def test_heads_of_resnets_start_small():
+    for network in (preact_resnet18(1, num_classes=1000), resnet18(image_shape=(32, 32, 3))):
+        kernel = network.get_layer("head_1").kernel
+        assert np.std(kernel) == pytest.approx(0.01, rel=0.02)
 
 
 @pytest.mark.parametrize("build", [lambda: wide_resnet(10, 1, 3), lambda: preact_resnet18(1, 3)])

@@ -130,6 +130,20 @@ def check_labels(labels, num_classes):
     return labels
 
 
+def check_not_empty(images):
+    """Checks that a step has an image (n, …): training on none has no mean.
+
+    Raises:
+        ValueError: if n is known to be 0.
+        tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 0.
+    """
+    message = "a batch to train on must have images, got none"
+    if images.shape[0] == 0:
+        raise ValueError(message)
+    if images.shape[0] is None:
+        tf.debugging.Assert(tf.shape(images)[0] > 0, [message])
+
+
 def check_has_partners(images):
     """Checks that a step's images (n, …) can be mixed with each other.
 

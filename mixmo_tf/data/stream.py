@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from mixmo_tf import seeds
+from mixmo_tf import arguments, seeds
 
 _READS = 8  # batches that are read at once, from files
-_HOST = -1  # the replica in the seeds of what is drawn here: none
+_HOST, _ORDER = -1, -2  # replicas in the seeds of what is drawn here: none
 
 
 class Shares(NamedTuple):
@@ -68,9 +68,9 @@ def training_batches(
     Raises:
         ValueError: if the arrays differ in length, N < n, or n cannot be shared alike.
     """
-    num_examples = len(arrays[0])
-    if any(len(array) != num_examples for array in arrays):
-        raise ValueError(f"arrays must be of one length, got {[len(a) for a in arrays]}")
+    num_examples = _length(arrays)
+    arguments.whole("batch_size", batch_size)
+    arguments.within("seed", seed, 0, arguments.MOST)
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
@@ -80,27 +80,51 @@ def training_batches(
     steps_per_epoch = num_examples // batch_size
     size = batch_size // shares.count
 
-    def batch(element):
-        steps, rows = shares.rows(element, size)
-        step = start_step + steps
-        position = (step - epoch_start) % steps_per_epoch
-        indices = position * batch_size + rows
-        if shuffle:
-            indices = tf.random.experimental.index_shuffle(
-                indices, tf.stack([seed, step - position]), num_examples - 1
-            )
+    def batch(step, indices, rows):
+        """The content of the batch of a step, its rows (size,) of examples `indices`."""
         content = tuple(tf.gather(array, indices) for array in arrays)
         if row_seeds:
             of_batch = seeds.split_rows(seeds.step_seed(seed, step, _HOST), batch_size)
             content += (tf.gather(of_batch, rows),)
         return content
 
-    batches = tf.data.Dataset.counter().map(batch)
+    def epoch(number):
+        """The batches of an epoch; of that in which the stream starts, those that are left."""
+        first_step = epoch_start + number * steps_per_epoch
+        order = tf.range(num_examples, dtype=tf.int64)
+        if shuffle:
+            order = permutation(num_examples, seeds.step_seed(seed, first_step, _ORDER))
+
+        def of_epoch(element):
+            position, rows = shares.rows(element, size)
+            return batch(first_step + position, tf.gather(order, position * batch_size + rows), rows)
+
+        start = tf.maximum(start_step - first_step, 0) * shares.held
+        return tf.data.Dataset.range(start, steps_per_epoch * shares.held).map(of_epoch)
+
+    first_epoch = (start_step - epoch_start) // steps_per_epoch
+    batches = tf.data.Dataset.counter(tf.constant(first_epoch, tf.int64)).flat_map(epoch)
     if read:
         batches = batches.map(read, num_parallel_calls=_READS)
     if decode:
         batches = _decoded(batches, decode).batch(size, drop_remainder=True)
     return batches.prefetch(2).with_options(without_autotune())
+
+
+def permutation(count, seed):
+    """A uniform permutation: the ranks of random 64-bit keys, of which hardly two are alike.
+
+    `tf.random.experimental.index_shuffle` would need no memory, but favours some orders.
+
+    Args:
+        count: int >= 1.
+        seed: int32 (2,).
+
+    Returns:
+        int64 (count,), 0 … count - 1 in their order.
+    """
+    keys = seeds.bits([count], seed)
+    return tf.cast(tf.argsort(keys, direction="DESCENDING", stable=True), tf.int64)
 
 
 def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE):
@@ -116,7 +140,8 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
     Returns:
         tf.data.Dataset of tuples (<= n, ...).
     """
-    num_examples = len(arrays[0])
+    num_examples = _length(arrays)
+    arguments.count("batch_size", batch_size, 1)
     arrays = _on_cpu(arrays)
     size = -(-batch_size // shares.count)
     num_elements = -(-num_examples // batch_size) * shares.held
@@ -142,7 +167,7 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
 
 
 def full_batches(dataset, replicas=1):
-    """Drops batches that are smaller than the first, as a dataset's last one may be.
+    """Drops batches that are empty, or smaller than the first, as a dataset's last one may be.
 
     An incomplete batch would make XLA compile anew, and leave a replica without images.
 
@@ -157,6 +182,8 @@ def full_batches(dataset, replicas=1):
         ValueError: if the size of the batches is fixed, and no multiple of `replicas`.
         tf.errors.InvalidArgumentError: the same, where the size shows in the data only.
     """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise ValueError(f"dataset must be a tf.data.Dataset, got a {type(dataset).__name__}")
     images = tf.nest.flatten(dataset.element_spec)[0]
     if images.shape.rank is None:
         return dataset
@@ -166,10 +193,10 @@ def full_batches(dataset, replicas=1):
 
     def compare_with_first(first_size, batch):
         size = tf.shape(batch[0], tf.int64)[0]
-        first_size = tf.where(first_size == 0, size, first_size)
+        first_size = tf.where(first_size == 0, size, first_size)  # empty ones do not count
         message = f"batch_size must be a multiple of the {replicas} replicas"
         tf.debugging.Assert(first_size % replicas == 0, [message])
-        return first_size, (size == first_size, batch)
+        return first_size, ((size > 0) & (size == first_size), batch)
 
     def is_full(full, batch):
         return full
@@ -198,6 +225,23 @@ def check_shares(batch_size, replicas):
         raise ValueError(
             f"batch_size must be a multiple of the {replicas} replicas, got {batch_size}"
         )
+
+
+def _length(arrays):
+    """How many examples there are.
+
+    Raises:
+        ValueError: unless `arrays` is a tuple or list of arrays of one length.
+    """
+    try:
+        lengths = [len(array) for array in arrays]
+    except TypeError:
+        lengths = []
+    if not lengths or isinstance(arrays, (str, dict)):
+        raise ValueError(f"arrays must be a tuple of arrays, got a {type(arrays).__name__}")
+    if len(set(lengths)) > 1:
+        raise ValueError(f"arrays must be of one length, got {lengths}")
+    return lengths[0]
 
 
 def _on_cpu(arrays):

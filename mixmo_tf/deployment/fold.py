@@ -7,14 +7,12 @@ the mean of kernels and biases, do the same: the core stays as it is.
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from mixmo_tf import augmentation, class_labels
-from mixmo_tf.data.checks import check_images, check_mean_and_std
+from mixmo_tf.data.checks import check_mean_and_std
 from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.networks.members import check_has_members
-from mixmo_tf.training import replicas
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
 _PLACES = (
@@ -97,12 +95,10 @@ class FoldedModel(Ensemble):
     def networks(self):
         return [self.network]
 
-    def member_logits(self, images):
-        """Pixels (n, H, W, channels) -> float32 (n, M, C)."""
-        images = check_images(images, self.image_shape)
-        num_images = tf.shape(images)[0]
-        images = augmentation.normalise(replicas.at_least_one(images), self.mean, self.std)
-        return self.network({"image_0": images}, training=False)[:num_images]
+    def logits_of_some(self, images):
+        """Pixels (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
+        return self.network({"image_0": images}, training=False)
 
     def fit(self, *args, **kwargs):
         """A folded model is not trained: the MixMo that it is from was."""

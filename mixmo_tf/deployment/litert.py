@@ -49,7 +49,7 @@ def write(model, file, dtype="float32", calibration_images=None):
     """
     check(model, [dtype], calibration_images)
     with at_once(new_file(file)) as path, tempfile.TemporaryDirectory() as folder:
-        saved_model.write(model, folder)
+        saved_model.write(model, folder, takes_none=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if dtype != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -78,7 +78,9 @@ class LiteRTModel(ModelFile):
             interpreter = tf.lite.Interpreter(model_content=content)
         names = interpreter.get_signature_list()["serving_default"]
         self._answer = interpreter.get_signature_runner("serving_default")
-        return names["inputs"], names["outputs"], interpreter.get_input_details()[0]["shape"][1:]
+        num_classes = self._answer.get_output_details()["probabilities"]["shape"][1]
+        shape = interpreter.get_input_details()[0]["shape"][1:]
+        return names["inputs"], names["outputs"], shape, num_classes
 
     def _run(self, images):
         return self._answer(images=images)["probabilities"]

@@ -4,17 +4,20 @@ import pathlib
 
 import numpy as np
 
+from mixmo_tf import arguments
+from mixmo_tf.data.checks import check_pixels
 from mixmo_tf.networks.precision import computes_in_float32
 
 
 class ModelFile:
     """A file that `MixMo.export` wrote, opened for predictions.
 
-    A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, and
-    the shape of an image; and `_run`, one batch -> probabilities.
+    A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, the
+    shape of an image, and the number of classes; and `_run`, one batch -> probabilities.
 
     Attributes:
         image_shape: (H, W, channels).
+        num_classes: int C.
 
     Args:
         file: its path; ~ is the home folder.
@@ -32,7 +35,7 @@ class ModelFile:
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:
-            inputs, outputs, shape = self._open(str(file))
+            inputs, outputs, shape, num_classes = self._open(str(file))
         except ImportError:
             raise
         except Exception as error:  # each library raises its own
@@ -44,25 +47,28 @@ class ModelFile:
                 f"{', '.join(outputs)}"
             )
         self.image_shape = tuple(shape)
+        self.num_classes = int(num_classes)
 
     def predict(self, images, batch_size=None, verbose=0):
         """The ensemble's probabilities.
 
         Args:
-            images: pixels 0–255 (N, H, W, channels), N >= 1, rounded to uint8.
+            images: pixels 0–255 (N, H, W, channels), rounded to uint8; N may be 0.
             batch_size: int, images at a time; 32 if None.
             verbose: as Keras' models take; there is nothing to tell.
 
         Returns:
             float32 (N, C).
+
+        Raises:
+            ValueError: if an argument is wrong; see `data.checks.check_pixels`.
         """
         del verbose
-        images = np.asarray(images)
-        if images.shape[1:] != self.image_shape or not len(images):
-            raise ValueError(
-                f"images must have the shape (n, {', '.join(map(str, self.image_shape))}), "
-                f"n >= 1, got {images.shape}"
-            )
+        images = np.asarray(check_pixels(images, self.image_shape))
+        if batch_size is not None:
+            arguments.count("batch_size", batch_size, 1)
+        if not len(images):  # which the file itself may not take
+            return np.zeros((0, self.num_classes), np.float32)
         if images.dtype != np.uint8:
             images = np.clip(np.round(images), 0, 255).astype(np.uint8)
         size = batch_size or 32

@@ -28,7 +28,7 @@ def write(model, file):
         ValueError: if a network computes in 16 bits.
     """
     check(model)
-    served = Served(model)
+    served = Served(model, takes_none=False)
     with at_once(new_file(file)) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
         served.export(
@@ -48,7 +48,8 @@ class OnnxModel(ModelFile):
         self._session = onnxruntime.InferenceSession(path)
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         names = ([tensor.name for tensor in each] for each in (inputs, outputs))
-        return *names, inputs[0].shape[1:]
+        (probabilities,) = (o for o in outputs if o.name == "probabilities")
+        return *names, inputs[0].shape[1:], probabilities.shape[1]
 
     def _run(self, images):
         return self._session.run(["probabilities"], {"images": images})[0]

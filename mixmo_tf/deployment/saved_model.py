@@ -4,19 +4,19 @@ import pathlib
 
 import tensorflow as tf
 
-from mixmo_tf.data.checks import check_images
 from mixmo_tf.deployment import signature
 from mixmo_tf.ensemble import Ensemble
 
 
-def write(model, folder):
+def write(model, folder, takes_none=True):
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
         model: Ensemble.
         folder: pathlib.Path; created if need be.
+        takes_none: bool, see `signature.Served`.
     """
-    served = signature.Served(model)
+    served = signature.Served(model, takes_none)
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
     module.weights = [v.value for network in model.networks for v in network.variables]
     function = tf.function(served.call, input_signature=served.input_signature)
@@ -60,9 +60,8 @@ class ExportedModel(Ensemble):
         super().__init__(num_members, num_classes, shape, ensemble, class_names)
         self._module, self._function = module, function
 
-    def member_logits(self, images):
+    def logits_of_some(self, images):
         """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C)."""
-        images = check_images(images, self.image_shape)
         if images.dtype != tf.uint8:
             images = tf.saturate_cast(tf.round(images), tf.uint8)
         return self._function(images=images)["member_logits"]

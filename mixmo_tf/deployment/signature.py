@@ -18,15 +18,17 @@ class Served(keras.Model):
 
     Args:
         model: Ensemble, that is a MixMo, FoldedModel or DeepEnsemble.
+        takes_none: bool, whether n may be 0; LiteRT and ONNX cannot express what that needs.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, takes_none=True):
         super().__init__()
         self.model = model
+        self.member_logits = model.member_logits if takes_none else model.logits_of_some
         self.built = True
 
     def call(self, images):
-        member_logits = self.model.member_logits(images)
+        member_logits = self.member_logits(images)
         return {
             "probabilities": tf.nn.softmax(self.model.ensemble_logits(member_logits)),
             "member_probabilities": tf.nn.softmax(member_logits),

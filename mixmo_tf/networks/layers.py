@@ -4,6 +4,19 @@ import keras
 
 from mixmo_tf.networks.batch_norm import BatchNormalization
 
+_STD_OF_TRUNCATED = 0.87962566103423978  # of N(0, 1) cut at ± 2; Keras divides by it
+
+
+def he_truncated():
+    """He et al.'s (2015) initializer as the paper's networks have it, without a correction.
+
+    The normal distribution of standard deviation √(2 / fan_in) is cut at ± 2 of its own, and
+    not widened for it, so 0.88 of that deviation is left; Keras' `he_normal` widens it.
+    """
+    return keras.initializers.VarianceScaling(
+        scale=2 * _STD_OF_TRUNCATED**2, mode="fan_in", distribution="truncated_normal"
+    )
+
 
 def conv(filters, size, stride=1, padding="same", name=None):
     """A convolution without bias, He-initialised.
@@ -26,7 +39,7 @@ def conv(filters, size, stride=1, padding="same", name=None):
         strides=stride,
         padding="valid" if symmetric else "same",
         use_bias=False,
-        kernel_initializer="he_normal",
+        kernel_initializer=he_truncated(),
         name=name,
     )
     if not symmetric:

@@ -4,8 +4,7 @@ import keras
 
 from mixmo_tf import arguments
 from mixmo_tf.networks import members, size
-from mixmo_tf.networks.layers import conv, norm_relu
-
+from mixmo_tf.networks.layers import conv, he_truncated, norm_relu
 
 DEEPEST = 1204  # about as deep as ResNet-1202, the deepest published
 
@@ -49,7 +48,7 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
         num_members,
         num_classes,
         image_shape,
-        head_initializer="he_normal",
+        head_initializer=he_truncated(),
     )
 
 

@@ -262,17 +262,6 @@ class MeanLogs:
         return _flat([tf.cast(number, tf.float32) for number in numbers])
 
 
-def at_least_one(images):
-    """Appends a black image to an empty batch, which an uneven batch leaves to a replica.
-
-    TensorFlow's convolutions for CPUs give an empty batch the wrong number of channels.
-    """
-    if images.shape[0] is not None or tf.distribute.get_strategy().num_replicas_in_sync == 1:
-        return images
-    missing = tf.maximum(1 - tf.shape(images)[0], 0)
-    return tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
-
-
 def _flat(tensors):
     """Tensors of one dtype as one vector: one exchange costs less than many."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
