@@ -54,7 +54,7 @@ def look_scaled(images):
 
     Integers cost nothing.
     """
-    if not images.dtype.is_floating:
+    if not tf.is_tensor(images) or not images.dtype.is_floating:
         return tf.constant(0.0)
     low, high = tf.reduce_min(images), tf.reduce_max(images)
     return tf.cast((low >= -1) & (low < high) & (high <= 1), tf.float32)

@@ -382,14 +382,28 @@ class ReplicaModel(keras.Model):
             return
         strategy = self.distribute_strategy
 
-        def predict(batches):
-            outputs = []
-            for batch in batches:
-                output = strategy.run(self._autoconvert_optionals(self.predict_step), (batch,))
-                outputs += strategy.experimental_local_results(output)
-            return tf.concat(outputs, axis=0)
+        def step(data):
+            images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+            return self.predict_step(data), checks.look_scaled(images)
 
-        self.predict_function = predict if self.run_eagerly else tf.function(predict)
+        def predict(batches):
+            outputs, look_scaled = [], []
+            for batch in batches:
+                results = strategy.run(self._autoconvert_optionals(step), (batch,))
+                of_replicas = map(strategy.experimental_local_results, results)
+                for found, of_each in zip((outputs, look_scaled), of_replicas):
+                    found += of_each
+            return tf.concat(outputs, axis=0), tf.reduce_min(look_scaled)
+
+        compiled = predict if self.run_eagerly else tf.function(predict)
+
+        def predict_and_warn(batches):
+            outputs, look_scaled = compiled(batches)
+            if look_scaled == 1:
+                self._warn_of_scaled_pixels()
+            return outputs
+
+        self.predict_function = predict_and_warn
 
     def _get_metrics_result_or_logs(self, logs):
         """The metrics that a step reports, summed up over all replicas.
