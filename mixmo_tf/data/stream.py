@@ -71,6 +71,7 @@ def training_batches(
     num_examples = _length(arrays)
     arguments.whole("batch_size", batch_size)
     arguments.within("seed", seed, 0, arguments.MOST)
+    arguments.whole("seed", seed)
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"

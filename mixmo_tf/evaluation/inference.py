@@ -30,4 +30,6 @@ def predict(model, batches):
             logits.append(compute(images).numpy())
             labels.append(of_images.numpy())
             progress.update(len(labels[-1]))
+    if not logits:
+        raise ValueError("batches must have an image or more, got none")
     return np.concatenate(logits), np.concatenate(labels)

@@ -58,11 +58,9 @@ def wide_resnet_kernels(depth, width, num_members, num_classes, image_shape):
     Raises:
         ValueError: if an argument is out of range.
     """
-    arguments.at_least("depth", depth, 10)
-    if depth % 6 != 4 or depth > DEEPEST:
-        raise ValueError(
-            f"depth of a wide_resnet must be 10, 16, 22, 28, …, {DEEPEST}, got {depth}"
-        )
+    arguments.count("depth", depth, 10, DEEPEST)
+    if depth % 6 != 4:
+        raise ValueError(f"depth of a wide_resnet must be 10, 16, 22, 28, …, got {depth}")
     arguments.count("width", width, 1)
     members.check(num_members, num_classes, image_shape)
     height, across, channels = image_shape
