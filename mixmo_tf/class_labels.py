@@ -17,7 +17,7 @@ def check(class_names, num_classes):
     if len(names) != num_classes:
         raise ValueError(f"class_names must be the {num_classes} of the network, got {len(names)}")
     for name in names:
-        if not isinstance(name, str) or not name.strip() or len(name.splitlines()) != 1:
+        if not isinstance(name, str) or not name.strip() or name.splitlines() != [name]:
             raise ValueError(f"class_names must be text of one line each, got {name!r:.60}")
     return tuple(map(str, names))
 

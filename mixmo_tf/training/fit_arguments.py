@@ -1,9 +1,34 @@
-"""Checks of what `fit`, `evaluate` and `predict` are given, before Keras stumbles over it."""
+"""Checks of what `compile`, `fit`, `evaluate` and `predict` get, before Keras stumbles over it."""
 
 import keras
 
 from mixmo_tf import arguments
 from mixmo_tf.data import arrays
+
+
+def check_loss(loss, whose):
+    """Raises ValueError unless it is None; `whose` is the kind of model that has its own."""
+    if loss is not None:
+        raise ValueError(
+            f"loss must be left out: the loss is the {whose}'s own; all after the optimizer, such "
+            f"as metrics, goes by keyword; got {loss!r:.60}"
+        )
+
+
+def check_optimizer(optimizer):
+    """Raises ValueError unless it is a Keras optimizer or may be the name of one."""
+    if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
+        raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r:.60}")
+
+
+def check_metrics(**metrics):
+    """Raises ValueError unless each is None, or has Keras metrics, functions and names alone."""
+    for name, value in metrics.items():
+        for each in [] if value is None else keras.tree.flatten(value):
+            if not isinstance(each, str) and not callable(each):
+                raise ValueError(
+                    f"{name} must be a list of Keras metrics or names, got {value!r:.60}"
+                )
 
 
 def check_data(name, data):

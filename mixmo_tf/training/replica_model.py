@@ -82,22 +82,9 @@ class ReplicaModel(keras.Model):
             ValueError: if an argument is out of range, a loss is given, or XLA is to compile
                 synchronized batch norm.
         """
-        if loss is not None:
-            raise ValueError(
-                f"loss must be left out: the loss is the {type(self).__name__}'s own; all after "
-                f"the optimizer, such as metrics, goes by keyword; got {loss!r:.60}"
-            )
-        if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
-            raise ValueError(
-                f"optimizer must be a Keras optimizer or its name, got {optimizer!r:.60}"
-            )
-        for name, value in (("metrics", metrics), ("weighted_metrics", weighted_metrics)):
-            if value is not None and not all(
-                isinstance(each, str) or callable(each) for each in keras.tree.flatten(value)
-            ):
-                raise ValueError(
-                    f"{name} must be a list of Keras metrics or names, got {value!r:.60}"
-                )
+        fit_arguments.check_loss(loss, type(self).__name__)
+        fit_arguments.check_optimizer(optimizer)
+        fit_arguments.check_metrics(metrics=metrics, weighted_metrics=weighted_metrics)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
         arguments.one_of("run_eagerly", run_eagerly, (True, False))
         arguments.count("steps_per_execution", steps_per_execution, 1)
