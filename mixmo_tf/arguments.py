@@ -2,12 +2,19 @@
 
 import math
 import numbers
+import os
+
+import tensorflow as tf
+
+MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
 
 
 def one_of(name, value, choices):
     """Raises ValueError unless `value` is one of `choices`."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")
+    # `in` would take 1 for True, and stumble over an array
+    if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
+        shown = repr(value) if isinstance(value, str) else _brief(value)
+        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {shown}")
 
 
 def at_least(name, value, low):
@@ -27,8 +34,23 @@ def above(name, value, low):
 def whole(name, value):
     """Raises ValueError unless `value` is a whole number."""
     _number(name, value)
-    if value != int(value):
+    if not math.isfinite(value) or value != int(value):
         raise ValueError(f"{name} must be a whole number, got {value}")
+
+
+def finite(name, value):
+    """Raises ValueError unless `value` is a finite number."""
+    _number(name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, got {value}")
+
+
+def count(name, value, low, high=MOST):
+    """Raises ValueError unless `value` is a whole number, `low` <= `value` <= `high`."""
+    at_least(name, value, low)
+    if value > high:
+        raise ValueError(f"{name} must be <= {high}, got {value}")
+    whole(name, value)
 
 
 def within(name, value, low, high):
@@ -38,6 +60,83 @@ def within(name, value, low, high):
         raise ValueError(f"{name} must be in [{low}, {high}], got {value}")
 
 
+def text(name, value):
+    """Raises ValueError unless `value` is a str."""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, got {_brief(value)}")
+
+
+def path(name, value):
+    """Raises ValueError unless `value` is a str or an os.PathLike."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise ValueError(f"{name} must be a path, got {_brief(value)}")
+
+
+def values(name, value, length=None):
+    """Returns `value`, a sequence of finite numbers, as a tuple.
+
+    Raises:
+        ValueError: if it is something else, or of another length than `length`, if that is given.
+    """
+    try:
+        found = tuple(value)
+        fits = length in (None, len(found)) and not isinstance(value, (str, dict))
+        for each in found:
+            finite(name, each)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        how_many = "" if length is None else f"{length} "
+        raise ValueError(f"{name} must be {how_many}finite numbers, got {_brief(value)}")
+    return found
+
+
+def size(name, value):
+    """Raises ValueError unless `value` is (height, width), whole numbers >= 1."""
+    for side in values(name, value, 2):
+        count(name, side, 1)
+
+
+def number_of_rows(name, value):
+    """Raises ValueError unless `value` is a whole number >= 0, or an integer tensor ()."""
+    if tf.is_tensor(value):
+        tensor(name, value, "int ()", ())
+    else:
+        count(name, value, 0)
+
+
+def tensor(name, value, what, shape):
+    """Returns `value` as a tensor of numbers.
+
+    Args:
+        name: str.
+        value: whatever came.
+        what: what it must be, for the message, such as "float (B, M)"; it begins with the kind.
+        shape: tuple of sizes, None for any.
+
+    Raises:
+        ValueError: if it is of another kind or shape.
+    """
+    try:
+        tensor = tf.convert_to_tensor(value)
+        is_kind = tensor.dtype.is_integer if what.startswith("int") else tensor.dtype.is_floating
+        fits = is_kind and tensor.shape.is_compatible_with(shape)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{name} must be {what}, got {_brief(value)}")
+    return tensor
+
+
+def _brief(value):
+    """What came, in one line."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if shape is not None and dtype is not None:
+        return f"{getattr(dtype, 'name', dtype)} {tuple(shape)}"
+    shown = " ".join(repr(value).split())
+    return shown if len(shown) <= 60 else f"{shown[:60]}…"
+
+
 def _number(name, value):
-    if not isinstance(value, numbers.Real):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise ValueError(f"{name} must be a number, got {_brief(value)}")

@@ -36,9 +36,10 @@ def draw(name, shape, seed):
         flips: bool (B, M), whether the crop is mirrored left to right.
 
     Raises:
-        ValueError: if `name` is unknown.
+        ValueError: if `name` is unknown, or `shape` is not (B, M).
     """
     arguments.one_of("augmentation", name, NAMES)
+    _check_shape(shape)
     offset_seed, flip_seed = seeds.split(seed, 2)
     offsets = tf.fill([*shape, 2], PADDING)
     flips = tf.fill(shape, False)
@@ -77,3 +78,11 @@ def normalise(images, mean, std):
     scale = tf.constant([1 / (255 * s) for s in std], tf.float32)
     shift = tf.constant([-m / s for m, s in zip(mean, std)], tf.float32)
     return tf.cast(images, tf.float32) * scale + shift
+
+
+def _check_shape(shape):
+    """Raises ValueError unless it is (B, M), each a whole number or a tensor."""
+    if not isinstance(shape, (list, tuple, tf.TensorShape)) or len(shape) != 2:
+        raise ValueError(f"shape must be (B, M), got {shape!r}")
+    for each in shape:
+        arguments.number_of_rows("shape", each)

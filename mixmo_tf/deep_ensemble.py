@@ -3,7 +3,9 @@
 import keras
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training import checkpoints
 
 
@@ -54,6 +56,8 @@ class DeepEnsemble(Ensemble):
         networks = [network for model in models for network in model.networks]
         if len(set(map(id, networks))) < len(networks):
             raise ValueError("models must be different, got the same network twice")
+        if ensemble is not None:
+            arguments.one_of("ensemble", ensemble, ENSEMBLES)
         check_alike(models, ensemble)
         first = models[0]
         super().__init__(

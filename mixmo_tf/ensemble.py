@@ -5,11 +5,11 @@ import math
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments
-from mixmo_tf.data.checks import check_images, check_labels
+from mixmo_tf import arguments, class_labels
+from mixmo_tf.data.checks import check_images, check_labels, look_scaled
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.training.replica_model import ReplicaModel
+from mixmo_tf.training.replica_model import LOOK_SCALED, ReplicaModel
 
 
 class Ensemble(ReplicaModel):
@@ -34,12 +34,8 @@ class Ensemble(ReplicaModel):
         self.num_classes = num_classes
         self.image_shape = tuple(image_shape)
         self.ensemble = ensemble
-        self.class_names = None if class_names is None else tuple(class_names)
+        self.class_names = class_labels.check(class_names, num_classes)
         arguments.one_of("ensemble", ensemble, ENSEMBLES)
-        if self.class_names and len(self.class_names) != num_classes:
-            raise ValueError(
-                f"class_names must be the {num_classes} of the network, got {len(self.class_names)}"
-            )
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
         ]
@@ -78,6 +74,7 @@ class Ensemble(ReplicaModel):
     def test_step(self, data):
         """Judges the ensemble and each member on ordinary images."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = check_images(images, self.image_shape)
         labels = check_labels(labels, self.num_classes)
         member_logits = self.member_logits(images)  # (n, M, C)
         ensemble = self.ensemble_logits(member_logits)  # (n, C)
@@ -89,7 +86,8 @@ class Ensemble(ReplicaModel):
         if self.ratio_error:
             self.ratio_error.update_state(labels, predicted, sample_weight)
         results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
-        return {name: results[name] for name in results if name not in self.training_only}
+        shown = {name: results[name] for name in results if name not in self.training_only}
+        return {**shown, LOOK_SCALED: look_scaled(images)}
 
     def export(self, filepath, format="tf_saved_model", verbose=None):
         """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
@@ -106,6 +104,7 @@ class Ensemble(ReplicaModel):
 
         del verbose  # Keras' argument; there is nothing to tell
         writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}
+        arguments.path("filepath", filepath)
         arguments.one_of("format", format, writers)
         writers[format](self, filepath)
 

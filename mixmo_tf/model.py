@@ -7,11 +7,21 @@ Each draw is a few lines in the file named after it.
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import check_has_partners, check_images, check_labels, check_not_empty
+from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios, seeds
+from mixmo_tf.data.checks import (
+    check_has_partners,
+    check_images,
+    check_labels,
+    check_mean_and_std,
+    check_not_empty,
+    look_scaled,
+)
 from mixmo_tf.ensemble import Ensemble
-from mixmo_tf.networks.precision import uses_float16
+from mixmo_tf.networks.members import check_has_members
 from mixmo_tf.training import replicas
+from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
+
+MOST_REPETITIONS = 10_000
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -71,6 +81,7 @@ class MixMo(Ensemble):
         class_names=None,
         **kwargs,
     ):
+        check_has_members(network)
         num_members, num_classes = network.output.shape[1:]
         image_shape = network.input["image_0"].shape[1:]
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
@@ -84,8 +95,7 @@ class MixMo(Ensemble):
         self.msda = msda
         self.l2 = l2
         self.augmentation = augmentation
-        self.mean = tuple(mean)
-        self.std = tuple(std)
+        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
         self.seed = seed
         self._check_arguments()
         self.binary_share = keras.metrics.Mean(name="binary_share")
@@ -106,7 +116,10 @@ class MixMo(Ensemble):
     # Training ----------------------------------------------------------------------------
 
     def train_step(self, data):
-        """One step of one replica; what XLA compiles is `loss_and_gradients`."""
+        """One step of one replica; what XLA compiles is `loss_and_gradients`.
+
+        A step that is not finite, on any replica, changes nothing; `fit` ends there.
+        """
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = check_images(images, self.image_shape)
         check_not_empty(images)
@@ -115,21 +128,34 @@ class MixMo(Ensemble):
             check_has_partners(images)
         replica = tf.distribute.get_replica_context()
         seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
+        statistics = [v for v in self.network.non_trainable_variables if "float" in v.dtype]
+        before = [tf.identity(variable) for variable in statistics]  # the forward pass sets them
 
         loss, correct, binary, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, seed, self._mixing_probability()
         )
-        if uses_float16(self.network):
+        to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             gradients = replicas.finite_on_all(gradients, self.trainable_variables)
-        with tf.control_dependencies([loss]):  # nothing counts where the data has ended
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
-            replicas.average(self.network.non_trainable_variables)
-            self.step.assign_add(1)
+        else:  # a scaled loss may overflow; its optimizer leaves that step out
+            to_be_finite += gradients
+        finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
 
-        values = [loss, *tf.unstack(correct, axis=1), binary]
-        for tracker, value in zip(self.training_trackers, values):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self.training_trackers}
+        def count(loss, correct, binary, gradients, before):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+            replicas.average(statistics)
+            self.step.assign_add(1)
+            values = [loss, *tf.unstack(correct, axis=1), binary]
+            for tracker, value in zip(self.training_trackers, values):
+                tracker.update_state(value)
+
+        def undo(loss, correct, binary, gradients, before):
+            for variable, value in zip(statistics, before):
+                variable.assign(value)
+
+        replicas.either(finite, count, undo, (loss, correct, binary, gradients, before))
+        logs = {tracker.name: tracker.result() for tracker in self.training_trackers}
+        return {**logs, FINITE: finite, LOOK_SCALED: look_scaled(images)}
 
     training_only = ("binary_share",)  # `evaluate` leaves it out
 
@@ -253,6 +279,7 @@ class MixMo(Ensemble):
     def from_config(cls, config):
         for name in ("network", "mixing_probability"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
+        config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
 
     def _check_arguments(self):
@@ -264,8 +291,7 @@ class MixMo(Ensemble):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
-        arguments.at_least("batch_repetitions", self.batch_repetitions, 1)
-        arguments.whole("batch_repetitions", self.batch_repetitions)
+        arguments.count("batch_repetitions", self.batch_repetitions, 1, MOST_REPETITIONS)
         arguments.within("input_repetition", self.input_repetition, 0, 1)
         if self.msda is not None:
             arguments.one_of("msda", self.msda, msda.NAMES)
@@ -273,9 +299,3 @@ class MixMo(Ensemble):
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
         arguments.within("seed", self.seed, 0, 2**31 - 1)
         arguments.whole("seed", self.seed)
-        channels = self.image_shape[2]
-        if not len(self.mean) == len(self.std) == channels or not min(self.std) > 0:
-            raise ValueError(
-                f"mean and std must have {channels} values and std be > 0, "
-                f"got {self.mean} and {self.std}"
-            )

@@ -40,9 +40,12 @@ def draw(name, rows, num_images, image_size, augmentation_name, seed):
         Partners; none is the image itself.
 
     Raises:
-        ValueError: if `name` is unknown.
+        ValueError: if `name` is unknown, or an argument is of another kind or shape.
     """
     arguments.one_of("msda", name, NAMES)
+    rows = arguments.tensor("rows", rows, "int (B, M)", (None, None))
+    arguments.number_of_rows("num_images", num_images)
+    arguments.size("image_size", image_size)
     shape = [tf.shape(rows)[0], rows.shape[1]]  # (B, M)
     row_seed, augmentation_seed, ratio_seed, mask_seed, choice_seed = seeds.split(seed, 5)
     distance = 1 + seeds.integers(shape, row_seed, tf.maximum(num_images - 1, 1))

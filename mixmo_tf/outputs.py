@@ -14,6 +14,7 @@ import tempfile
 
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.paths import expanded
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -27,6 +28,7 @@ def new_file(path):
         FileExistsError: if there is one.
         FileNotFoundError: if there is no folder for it.
     """
+    arguments.path("file", path)
     path = expanded(path)
     if path.exists():
         raise FileExistsError(f"{path} exists; choose another file")
@@ -41,6 +43,7 @@ def new_folder(path):
     Raises:
         FileExistsError: if there is anything.
     """
+    arguments.path("path", path)
     path = expanded(path)
     if path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise FileExistsError(f"{path} exists; choose another folder")

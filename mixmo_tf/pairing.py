@@ -6,7 +6,7 @@ the rows in an order of its own, so every member sees every image exactly b time
 
 import tensorflow as tf
 
-from mixmo_tf import seeds
+from mixmo_tf import arguments, seeds
 
 
 def draw(num_images, num_members, batch_repetitions, input_repetition, seed):
@@ -22,7 +22,14 @@ def draw(num_images, num_members, batch_repetitions, input_repetition, seed):
 
     Returns:
         int32 (B, M), indices of images, 0 … n - 1.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
+    arguments.number_of_rows("num_images", num_images)
+    arguments.count("num_members", num_members, 1)
+    arguments.count("batch_repetitions", batch_repetitions, 1)
+    arguments.within("input_repetition", input_repetition, 0, 1)
     num_rows = num_images * batch_repetitions
     base_seed, member_seed = seeds.split(seed, 2)
     base = tf.argsort(seeds.uniform([num_rows], base_seed), stable=True)  # (B,)

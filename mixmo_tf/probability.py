@@ -24,6 +24,7 @@ class AnnealedProbability(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, probability, total_steps):
         arguments.within("mixing_probability", probability, 0, 1)
         arguments.at_least("total_steps", total_steps, 1)
+        arguments.whole("total_steps", total_steps)
         self.probability = float(probability)
         self.total_steps = int(total_steps)
 

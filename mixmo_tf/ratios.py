@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 
+_SMALLEST, _LARGEST = 1e-30, 1e15  # beyond, κ is one-hot or even in float32, and overflows
 _PROPOSALS = 8  # each is accepted with probability > 0.95, so all fail once in 10^10 draws
 
 
@@ -24,13 +25,15 @@ def draw(batch_size, num_members, alpha, seed):
         float32 (B, M), each row summing to 1.
 
     Raises:
-        ValueError: if `alpha` is negative or `num_members` is below 1.
+        ValueError: if an argument is out of range.
     """
+    arguments.number_of_rows("batch_size", batch_size)
     arguments.at_least("alpha", alpha, 0)
-    arguments.at_least("num_members", num_members, 1)
+    arguments.count("num_members", num_members, 1)
     if alpha == 0:
         return tf.fill([batch_size, num_members], 1.0 / num_members)
-    return tf.nn.softmax(_log_gamma(batch_size, num_members, float(alpha), seed))
+    alpha = min(max(float(alpha), _SMALLEST), _LARGEST)
+    return tf.nn.softmax(_log_gamma(batch_size, num_members, alpha, seed))
 
 
 def loss_weights(ratios, root):
@@ -44,10 +47,10 @@ def loss_weights(ratios, root):
         float (B, M), averaging to 1 over the members.
 
     Raises:
-        ValueError: if `root` is not positive.
+        ValueError: if `root` is not positive, or `ratios` are of another shape.
     """
     arguments.above("weight_root", root, 0)
-    ratios = tf.convert_to_tensor(ratios)
+    ratios = arguments.tensor("ratios", ratios, "float (B, M)", (None, None))
     rooted = ratios ** (1.0 / root)
     return ratios.shape[-1] * rooted / tf.reduce_sum(rooted, axis=-1, keepdims=True)
 

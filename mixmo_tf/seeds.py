@@ -11,6 +11,8 @@ import math
 
 import tensorflow as tf
 
+from mixmo_tf import arguments
+
 _ALGORITHM = "philox"
 
 
@@ -25,6 +27,7 @@ def step_seed(run_seed, step, replica=0):
     Returns:
         int32 (2,).
     """
+    run_seed = arguments.tensor("run_seed", run_seed, "int ()", ())
     run_seed = tf.stack([tf.cast(run_seed, tf.int32), 0])
     return fold_in(fold_in(run_seed, step), replica)
 
@@ -35,7 +38,8 @@ def fold_in(seed, number):
     All 64 bits are hashed: `tf.random.fold_in` keeps 32, with which a long run would meet
     the same step seed twice.
     """
-    seed = seed + tf.stack([0, tf.cast(number, tf.int32)])
+    number = arguments.tensor("number", number, "int ()", ())
+    seed = _seed(seed) + tf.stack([0, tf.cast(number, tf.int32)])
     return split(seed, 1)[0]
 
 
@@ -46,26 +50,30 @@ def split(seed, count):
 
 def split_rows(seed, count):
     """Splits a seed (2,) into independent ones, a tensor (count, 2)."""
-    return tf.random.split(seed, count, alg=_ALGORITHM)
+    return tf.random.split(_seed(seed), count, alg=_ALGORITHM)
 
 
 def uniform(shape, seed):
     """float32 draws, uniform in the open interval (0, 1): (k + 1/2) / 2^23."""
-    bits = tf.random.stateless_uniform(shape, seed, None, None, tf.uint32, alg=_ALGORITHM)
+    bits = tf.random.stateless_uniform(shape, _seed(seed), None, None, tf.uint32, alg=_ALGORITHM)
     bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-23
 
 
 def integers(shape, seed, high):
     """int32 draws, uniform in 0 … high - 1."""
-    return tf.random.stateless_uniform(shape, seed, 0, high, tf.int32, alg=_ALGORITHM)
+    return tf.random.stateless_uniform(shape, _seed(seed), 0, high, tf.int32, alg=_ALGORITHM)
 
 
 def bits(shape, seed):
     """int64 draws, all 64 bits at random."""
-    return tf.random.stateless_uniform(shape, seed, None, None, tf.int64, alg=_ALGORITHM)
+    return tf.random.stateless_uniform(shape, _seed(seed), None, None, tf.int64, alg=_ALGORITHM)
 
 
 def normal(shape, seed):
     """float32 draws from N(0, 1), by the inverse of its distribution function."""
     return math.sqrt(2) * tf.math.erfinv(2 * uniform(shape, seed) - 1)
+
+
+def _seed(seed):
+    return arguments.tensor("seed", seed, "int (2,)", (2,))

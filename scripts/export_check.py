@@ -55,6 +55,10 @@ def report(model, written, images):
         answers = loaded.predict(pixels, batch_size=_BATCH, verbose=0)
         accuracy = np.mean(answers.argmax(axis=-1) == labels)
         difference = np.abs(answers - expected).max()
+        if not np.isfinite(difference):
+            raise ValueError(
+                f"{file} failed its check: its probabilities or the model's are NaN or infinite"
+            )
         name = "SavedModel" if file.is_dir() else file.name
         cells.append([name, _megabytes(file), f"{100 * accuracy:.2f}", f"{difference:.1e}"])
     title = (

@@ -37,8 +37,8 @@ flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
 flags.DEFINE_integer("image_size", None, "Height and width of an image_folder's images, in pixels.")
-flags.DEFINE_integer("num_members", 2, "M >= 2.", lower_bound=2)
-flags.DEFINE_integer("rows", 3, "Rows of each picture.", lower_bound=1)
+flags.DEFINE_integer("num_members", 2, "M, 2 to 20.", lower_bound=2, upper_bound=20)
+flags.DEFINE_integer("rows", 3, "Rows of each picture, 1 to 50.", lower_bound=1, upper_bound=50)
 flags.DEFINE_float("alpha", 2.0, "α >= 0 of the Dirichlet that the ratios are drawn from.")
 flags.DEFINE_float("weight_root", 3.0, "r > 0, the root in the loss weights.")
 flags.DEFINE_integer("seed", 0, "Seed of the images and of all that is drawn.", lower_bound=0)

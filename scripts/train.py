@@ -66,7 +66,7 @@ def main(arguments):
 
 def run():
     """Loads the data, starts the run or takes it up, trains, and judges the result."""
-    mixmo_tf.arguments.within("seed", FLAGS.seed, 0, 2**31 - 1)
+    train_flags.check()
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()

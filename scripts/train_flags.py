@@ -5,12 +5,18 @@ import os
 import sys
 
 import keras
+import tensorflow as tf
 from absl import flags
 
 import mixmo_tf
-from mixmo_tf import augmentation, data, masks, msda, networks
+from mixmo_tf import arguments, augmentation, data, masks, msda, networks
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.model import MOST_REPETITIONS
+from mixmo_tf.networks import members, size
+from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
 from mixmo_tf.networks.precision import PRECISIONS
+from mixmo_tf.networks.resnet import resnet_kernels
+from mixmo_tf.networks.wide_resnet import DEEPEST, wide_resnet_kernels
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import strategies
 
@@ -157,6 +163,31 @@ flags.DEFINE_boolean(
 )
 
 
+BOUNDS = {  # of the flags that are whole numbers, beside seed; a dataset or a network may set others
+    "image_size": (1, members.LARGEST_SIDE),
+    "validation_examples": (0, arguments.MOST),
+    "checkpoint_steps": (1, arguments.MOST),
+    "depth": (1, DEEPEST),
+    "width": (1, arguments.MOST),
+    "filters": (1, arguments.MOST),
+    "num_members": (1, members.MOST_MEMBERS),
+    "batch_repetitions": (1, MOST_REPETITIONS),
+    "batch_size": (0, arguments.MOST),
+    "epochs": (1, 1_000_000),
+    "warmup_steps": (0, arguments.MOST),
+    "steps_per_execution": (1, 1_000_000),
+}
+
+
+def check():
+    """Raises ValueError where a flag is out of all bounds, before anything is loaded or built."""
+    arguments.within("seed", FLAGS.seed, 0, arguments.MOST)
+    arguments.at_least("memory_gib", FLAGS.memory_gib, 0)
+    for name, bounds in BOUNDS.items():
+        if FLAGS[name].value is not None:
+            arguments.count(name, FLAGS[name].value, *bounds)
+
+
 def load_data():
     """The Examples that the flags describe, by split: train, validation, test, if there."""
     options = {"validation_examples": FLAGS.validation_examples, "image_size": FLAGS.image_size}
@@ -212,6 +243,34 @@ def _line(flag):
     return f"--{flag.name}={str(flag.value).lower()}" if flag.boolean else flag.serialize()
 
 
+def check_memory(info):
+    """Raises ValueError where a training step cannot fit into this machine's memory.
+
+    What is counted is less than a step needs: weights, momentum and gradients, and the outputs
+    of the convolutions, for the rows of one replica.
+    """
+    common = FLAGS.num_members, info.num_classes, info.image_shape
+    kernels = {
+        "wide_resnet": lambda: wide_resnet_kernels(FLAGS.depth, FLAGS.width, *common),
+        "preact_resnet18": lambda: preact_resnet18_kernels(
+            FLAGS.width, *common, FLAGS.filters
+        ),
+    }.get(FLAGS.network, lambda: resnet_kernels(*common))()
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    rows = FLAGS.batch_size * FLAGS.batch_repetitions // replicas
+    num_bytes = 3 * size.BYTES * size.parameters(kernels)
+    num_bytes += rows * size.activations(kernels) * (4 if FLAGS.precision == "float32" else 2)
+    named = ["num_members", "batch_size", "batch_repetitions"]
+    named += {"wide_resnet": ["depth", "width"], "preact_resnet18": ["width", "filters"]}.get(
+        FLAGS.network, []
+    )
+    what = ", ".join(f"{name}={FLAGS[name].value}" for name in named)
+    height, width, _ = info.image_shape
+    size.check_memory(
+        f"training {FLAGS.network} on images of {height}×{width} with {what}", num_bytes
+    )
+
+
 def build_network(info):
     """The network that the flags describe, for the images and classes of `info`."""
     common = {
@@ -233,6 +292,7 @@ def build_network(info):
 
 def build_model(info):
     """The compiled model that the flags describe, for a training split `info`."""
+    check_memory(info)
     steps_per_epoch = max(info.num_examples // max(FLAGS.batch_size, 1), 1)
     total_steps = max(FLAGS.epochs, 1) * steps_per_epoch
     model = mixmo_tf.MixMo(

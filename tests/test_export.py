@@ -160,3 +160,15 @@ def test_what_is_there_stays(tmp_path):
         mixmo_tf.load(tmp_path / "x")
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"partial-x", "x", "link", "target"}
+
+
+def test_a_difference_that_is_no_number_fails_the_check(finished, tmp_path):
+    path, _, _ = finished
+    run_of_nan = shutil.copytree(path, tmp_path / "run")
+    model = mixmo_tf.load(run_of_nan)
+    head = model.network.get_layer("head_1").bias
+    head.assign(np.full(head.shape, np.nan))
+    model.save(run_of_nan / "model.keras")
+    (ending,), _ = call("export", [f"--model={run_of_nan}", "--check_images=10"])
+    failed = f"export.py: {run_of_nan / 'exported'} failed its check: its probabilities or the"
+    assert ending.startswith(failed) and "\n" not in ending

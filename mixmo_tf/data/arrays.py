@@ -1,9 +1,16 @@
 """Arrays as `fit` takes them: weighted, and split for validation."""
 
+import numbers
+
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf.data.checks import check_label_array
+from mixmo_tf.data.checks import (
+    check_class_weight,
+    check_label_array,
+    check_pixels,
+    check_weights,
+)
 
 
 def are_arrays(values):
@@ -11,12 +18,13 @@ def are_arrays(values):
     return all(isinstance(value, (np.ndarray, tf.Tensor)) for value in values)
 
 
-def weighted(images, labels, num_classes, sample_weight=None, class_weight=None):
-    """Checks the labels, and joins the weights to them.
+def weighted(images, labels, image_shape, num_classes, sample_weight=None, class_weight=None):
+    """Checks images, labels and weights, and joins them.
 
     Args:
         images: (N, H, W, channels).
         labels: integers (N,) or (N, 1).
+        image_shape: (H, W, channels).
         num_classes: int.
         sample_weight: None or (N,).
         class_weight: None or a dict of weights by label.
@@ -25,10 +33,20 @@ def weighted(images, labels, num_classes, sample_weight=None, class_weight=None)
         list of the images, the labels (N,) and the weights (N,), if there are any.
 
     Raises:
-        ValueError: if the labels are out of range, or both kinds of weights are given.
+        ValueError: if there are no images, or they, labels or weights are not what they must be
+            (`data.checks`), are not as many, or both kinds of weights are given.
     """
+    images = check_pixels(images, image_shape)
     labels = check_label_array(labels, num_classes)
+    if len(images) != len(labels) or not len(labels):
+        raise ValueError(
+            f"images and labels must be of the same examples, one or more, "
+            f"got {len(images)} and {len(labels)}"
+        )
+    if sample_weight is not None:
+        sample_weight = check_weights(sample_weight, len(labels))
     if class_weight is not None:
+        check_class_weight(class_weight, num_classes)
         if sample_weight is not None:
             raise ValueError("class_weight and sample_weight cannot be given at the same time")
         sample_weight = np.array([class_weight.get(int(i), 1.0) for i in labels], np.float32)
@@ -41,7 +59,7 @@ def split(arrays, validation_split):
     Raises:
         ValueError: if the share is not in (0, 1).
     """
-    if not 0 < validation_split < 1:
+    if not isinstance(validation_split, numbers.Real) or not 0 < validation_split < 1:
         raise ValueError(f"validation_split must be in (0, 1), got {validation_split}")
     num_train = int(len(arrays[0]) * (1 - validation_split))
     return [a[:num_train] for a in arrays], tuple(a[num_train:] for a in arrays)

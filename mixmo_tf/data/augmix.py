@@ -31,6 +31,8 @@ def augmix(batches):
     Raises:
         ValueError: if the elements are no such tuples.
     """
+    if not isinstance(batches, tf.data.Dataset):
+        raise ValueError(f"batches must be a tf.data.Dataset, got a {type(batches).__name__}")
     spec = batches.element_spec
     if not isinstance(spec, tuple) or spec[0].dtype != tf.uint8 or spec[0].shape.rank != 4:
         raise ValueError(

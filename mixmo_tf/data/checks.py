@@ -3,20 +3,114 @@
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
+
+SCALED = "lie within [-1, 1]: pixels must be 0 to 255, not divided by 255 or normalised"
+
 
 def check_images(images, image_shape):
     """Returns `images` as a tensor (n, H, W, channels).
 
     Raises:
-        ValueError: unless each image has the shape `image_shape`.
+        ValueError: unless each image has the shape `image_shape`, and, where their values can be
+            seen, they are what `check_pixels` asks for.
     """
+    if isinstance(images, np.ndarray) or tf.executing_eagerly():
+        check_pixels(images, image_shape)
+    elif not tf.is_tensor(images):
+        raise ValueError(f"images must be an array of numbers, got {_kind(images)}")
     images = tf.convert_to_tensor(images)
-    if tuple(images.shape[1:]) != image_shape:
-        raise ValueError(
-            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
-            f"of the network, got {tuple(images.shape)}"
-        )
+    _check_shape(images, image_shape)
     return images
+
+
+def check_pixels(images, image_shape):
+    """Checks whole images before anything runs; returns them.
+
+    Args:
+        images: array or tensor (n, H, W, channels).
+        image_shape: (H, W, channels).
+
+    Raises:
+        ValueError: unless they are numbers of that shape and finite; or if they are floats, not
+            all equal, and lie within [-1, 1], as pixels that were divided by 255 do.
+    """
+    array = _as_array("images", images)
+    _check_shape(array, image_shape)
+    dtype = tf.as_dtype(array.dtype)
+    if dtype.is_integer or not array.size:
+        return images
+    low, high = array.min(), array.max()  # NaN if one is, and without a copy of the array
+    if not np.isfinite([float(low), float(high)]).all():
+        first = next(i for i, image in enumerate(array) if not _is_finite(image))
+        raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
+    if -1 <= low < high <= 1:
+        raise ValueError(f"images {SCALED}; got {low} to {high}")
+    return images
+
+
+def look_scaled(images):
+    """Whether a batch of tensors would fail `check_pixels` for its range, float32 ().
+
+    Integers cost nothing.
+    """
+    if not tf.is_tensor(images) or not images.dtype.is_floating:
+        return tf.constant(0.0)
+    low, high = tf.reduce_min(images), tf.reduce_max(images)
+    return tf.cast((low >= -1) & (low < high) & (high <= 1), tf.float32)
+
+
+def check_mean_and_std(mean, std, channels):
+    """Returns both as tuples.
+
+    Raises:
+        ValueError: unless each is a finite number per channel, and `std` > 0.
+    """
+    for name, value in (("mean", mean), ("std", std)):
+        try:
+            arguments.values(name, value, channels)
+        except ValueError as error:
+            came = str(error).split(", got ")[-1]
+            raise ValueError(
+                f"mean and std must have {channels} values, finite numbers, and std be > 0, "
+                f"got {came} as {name}"
+            ) from None
+    if not min(std) > 0:
+        raise ValueError(
+            f"mean and std must have {channels} values and std be > 0, got {mean} and {std}"
+        )
+    return tuple(mean), tuple(std)
+
+
+def check_weights(weights, num_examples):
+    """Checks weights of examples; returns them as float32 (n,).
+
+    Raises:
+        ValueError: unless they are finite numbers (n,) or (n, 1).
+    """
+    weights = _as_array("sample_weight", weights)
+    if weights.size != num_examples or weights.shape[:1] != (num_examples,):
+        raise ValueError(
+            f"sample_weight must have the shape ({num_examples},), got {weights.shape}"
+        )
+    if not _is_finite(weights):
+        raise ValueError("sample_weight must be finite, got NaN or infinite ones")
+    return weights.reshape(-1).astype(np.float32)
+
+
+def check_class_weight(class_weight, num_classes):
+    """Checks weights of classes.
+
+    Raises:
+        ValueError: unless they are a dict of finite numbers by labels 0 … C - 1.
+    """
+    if not isinstance(class_weight, dict):
+        raise ValueError(
+            f"class_weight must be a dict of weights by label, got a {type(class_weight).__name__}"
+        )
+    for label, weight in class_weight.items():
+        arguments.count("labels of class_weight", label, 0, num_classes - 1)
+        arguments.finite(f"class_weight of label {label}", weight)
 
 
 def check_labels(labels, num_classes):
@@ -26,6 +120,8 @@ def check_labels(labels, num_classes):
         ValueError: if they are no integers, or of another shape.
         tf.errors.InvalidArgumentError: when the graph runs, unless they are 0 … C - 1.
     """
+    if not tf.is_tensor(labels):
+        labels = _as_array("labels", labels)
     labels = tf.convert_to_tensor(labels)
     _check_kind(labels.dtype.as_numpy_dtype, labels.shape.as_list())
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
@@ -67,12 +163,50 @@ def check_label_array(labels, num_classes):
     Raises:
         ValueError: unless they are integers 0 … C - 1 of shape (n,) or (n, 1).
     """
-    labels = np.asarray(labels)
+    labels = _as_array("labels", labels)
     _check_kind(labels.dtype, labels.shape)
     wrong = labels[(labels < 0) | (labels >= num_classes)]
     if wrong.size:
         raise ValueError(f"labels must be in 0 to {num_classes - 1}, got {wrong.flat[0]}")
     return labels.reshape(-1)
+
+
+def _as_array(name, values):
+    """A NumPy array of numbers.
+
+    Raises:
+        ValueError: if `values` are something else.
+    """
+    try:
+        array = np.asarray(values)
+        tf.as_dtype(array.dtype)  # which knows bfloat16, and text
+        is_number = array.dtype.kind not in "OSUMmc"
+    except (ValueError, TypeError):
+        is_number = False
+    if not is_number:
+        raise ValueError(f"{name} must be an array of numbers, got {_kind(values)}")
+    return array
+
+
+def _kind(values):
+    """What something is, for a message."""
+    if values is None:
+        return "None"
+    dtype = getattr(values, "dtype", None)
+    name = type(values).__name__
+    return f"a {name}" if dtype is None else f"a {name} of {getattr(dtype, 'name', dtype)}"
+
+
+def _is_finite(array):
+    return bool(np.isfinite(array).all())
+
+
+def _check_shape(images, image_shape):
+    if len(images.shape) != 4 or tuple(images.shape[1:]) != tuple(image_shape):
+        raise ValueError(
+            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
+            f"of the network, got {tuple(images.shape)}"
+        )
 
 
 def _check_kind(dtype, shape):

@@ -12,6 +12,7 @@ from mixmo_tf import arguments
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.records import Records
+from mixmo_tf.networks.members import LARGEST_SIDE
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
@@ -45,7 +46,11 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         FileNotFoundError: if an image folder is missing.
     """
     arguments.one_of("split", split, SPLITS)
-    arguments.at_least("validation_examples", validation_examples, 0)
+    arguments.count("validation_examples", validation_examples, 0)
+    if image_size is not None:
+        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
+    if data_dir is not None:
+        arguments.path("data_dir", data_dir)
     if split == "validation" and not validation_examples:
         raise ValueError("the split validation needs validation_examples > 0")
     source_split = "test" if split == "test" else "train"
@@ -101,6 +106,7 @@ def full_name(name):
 
 def is_folder(name):
     """Whether the name is that of an image folder."""
+    arguments.text("dataset", name)
     return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 

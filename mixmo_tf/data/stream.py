@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import seeds
+from mixmo_tf import arguments, seeds
 
 _READS = 8  # batches that are read at once, from files
 _HOST, _ORDER = -1, -2  # replicas in the seeds of what is drawn here: none
@@ -70,8 +70,9 @@ def training_batches(
     Raises:
         ValueError: if the arrays differ in length, N < n, or n cannot be shared alike.
     """
-    _check(arrays, batch_size, shares)
-    arrays, num_examples = _on_cpu(arrays), len(arrays[0])
+    num_examples = _length(arrays)
+    _check(num_examples, batch_size, seed, shares)
+    arrays = _on_cpu(arrays)
     steps_per_epoch = num_examples // batch_size
     size = batch_size // shares.count
 
@@ -115,7 +116,7 @@ def training_batches_from(read_step, arrays, batch_size, seed, shuffle=True, sha
         read_step: function that gives the step, an int; called once by each iterator.
         arrays, batch_size, seed, shuffle, shares: as in `training_batches`.
     """
-    _check(arrays, batch_size, shares)
+    _check(_length(arrays), batch_size, seed, shares)
     arrays = _on_cpu(arrays)  # here, or they would become constants of the functions below
 
     def step(_):
@@ -158,7 +159,8 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
     Returns:
         tf.data.Dataset of tuples (<= n, ...).
     """
-    num_examples = len(arrays[0])
+    num_examples = _length(arrays)
+    arguments.count("batch_size", batch_size, 1)
     arrays = _on_cpu(arrays)
     size = -(-batch_size // shares.count)
     num_elements = -(-num_examples // batch_size) * shares.held
@@ -199,6 +201,8 @@ def full_batches(dataset, replicas=1):
         ValueError: if the size of the batches is fixed, and no multiple of `replicas`.
         tf.errors.InvalidArgumentError: the same, where the size shows in the data only.
     """
+    if not isinstance(dataset, tf.data.Dataset):
+        raise ValueError(f"dataset must be a tf.data.Dataset, got a {type(dataset).__name__}")
     images = tf.nest.flatten(dataset.element_spec)[0]
     if images.shape.rank is None:
         return dataset
@@ -242,15 +246,32 @@ def check_shares(batch_size, replicas):
         )
 
 
-def _check(arrays, batch_size, shares):
-    num_examples = len(arrays[0])
-    if any(len(array) != num_examples for array in arrays):
-        raise ValueError(f"arrays must be of one length, got {[len(a) for a in arrays]}")
+def _check(num_examples, batch_size, seed, shares):
+    arguments.whole("batch_size", batch_size)
+    arguments.within("seed", seed, 0, arguments.MOST)
+    arguments.whole("seed", seed)
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
         )
     check_shares(batch_size, shares.count)
+
+
+def _length(arrays):
+    """How many examples there are.
+
+    Raises:
+        ValueError: unless `arrays` is a tuple or list of arrays of one length.
+    """
+    try:
+        lengths = [len(array) for array in arrays]
+    except TypeError:
+        lengths = []
+    if not lengths or isinstance(arrays, (str, dict)):
+        raise ValueError(f"arrays must be a tuple of arrays, got a {type(arrays).__name__}")
+    if len(set(lengths)) > 1:
+        raise ValueError(f"arrays must be of one length, got {lengths}")
+    return lengths[0]
 
 
 def _on_cpu(arrays):

@@ -55,7 +55,9 @@ def export(
 
 def _check(model, formats, litert_dtypes, calibration_images):
     if not getattr(model, "networks", ()):
-        raise ValueError(f"a {type(model).__name__} cannot be exported, a MixMo can")
+        raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
+    if not isinstance(formats, (list, tuple)):
+        raise ValueError(f"formats must be a list of {', '.join(FORMATS)}, got {formats!r:.60}")
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     if "onnx" in formats:

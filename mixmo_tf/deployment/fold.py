@@ -8,9 +8,11 @@ the mean of kernels and biases, do the same: the core stays as it is.
 import keras
 import numpy as np
 
-from mixmo_tf import augmentation
+from mixmo_tf import augmentation, class_labels
+from mixmo_tf.data.checks import check_mean_and_std
 from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.networks.members import check_has_members
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
 _PLACES = (
@@ -42,7 +44,7 @@ def fold(model, members=False, fuse_batch_norm=False):
         folded = [fold(each, members, fuse_batch_norm) for each in model.models]
         return DeepEnsemble(folded, ensemble=model.ensemble)
     if not isinstance(getattr(model, "network", None), keras.Model):
-        raise ValueError(f"a {type(model).__name__} cannot be folded, a MixMo can")
+        raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be folded")
     if model.num_members > 1 and model.ensemble != "logits" and not members:
         raise ValueError(
             "an ensemble that averages probabilities is no plain network: fold it with "
@@ -76,6 +78,7 @@ class FoldedModel(Ensemble):
     counts_steps = False
 
     def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
+        check_has_members(network)
         _, num_members, num_classes = network.output.shape
         super().__init__(
             num_members,
@@ -86,8 +89,7 @@ class FoldedModel(Ensemble):
             **kwargs,
         )
         self.network = network
-        self.mean = tuple(mean)
-        self.std = tuple(std)
+        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
 
     @property
     def networks(self):
@@ -111,6 +113,7 @@ class FoldedModel(Ensemble):
     @classmethod
     def from_config(cls, config):
         network = keras.saving.deserialize_keras_object(config.pop("network"))
+        config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(network, **config)
 
 

@@ -1,5 +1,6 @@
 """One call for every file that holds a trained model."""
 
+from mixmo_tf import arguments
 from mixmo_tf.deployment.litert import LiteRTModel
 from mixmo_tf.deployment.onnx import OnnxModel
 from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
@@ -29,6 +30,7 @@ def load(path, trust=False):
         ImportError: if an .onnx file is read without the extra `onnx`.
         ValueError: if it cannot be read, this package has not written it, or it is refused.
     """
+    arguments.path("path", path)
     path = expanded(path)
     if path.suffix == ".onnx":
         return OnnxModel(path)

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mixmo_tf import arguments
+from mixmo_tf.data.checks import check_pixels
 from mixmo_tf.networks.precision import computes_in_float32
 from mixmo_tf.paths import expanded
 
@@ -56,14 +58,14 @@ class ModelFile:
 
         Returns:
             float32 (N, C).
+
+        Raises:
+            ValueError: if an argument is wrong; see `data.checks.check_pixels`.
         """
         del verbose
-        images = np.asarray(images)
-        if images.shape[1:] != self.image_shape:
-            raise ValueError(
-                f"images must have the shape (n, {', '.join(map(str, self.image_shape))}), "
-                f"got {images.shape}"
-            )
+        images = np.asarray(check_pixels(images, self.image_shape))
+        if batch_size is not None:
+            arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
             return np.zeros((0, self.num_classes), np.float32)
         if images.dtype != np.uint8:

@@ -11,6 +11,7 @@ from mixmo_tf.deployment.fold import FoldedModel
 from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.model import MixMo
 from mixmo_tf.networks import memory
+from mixmo_tf.networks.members import LARGEST_SIDE
 from mixmo_tf.outputs import at_once, new_file
 
 _OF_PLAIN = "conv1.weight", "fc.weight"
@@ -42,7 +43,7 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
             message lists their names.
     """
     if image_size is not None:
-        arguments.at_least("image_size", image_size, 1)
+        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
     state = read(file)
     try:
         size = sum(array.nbytes for array in state.values())
@@ -85,6 +86,8 @@ def save_torch_checkpoint(model, file):
     path = new_file(file)
     if path.suffix == ".safetensors":
         raise ValueError("a PyTorch checkpoint is written, whose name must not end in .safetensors")
+    if not getattr(model, "networks", ()):
+        raise ValueError(f"model must be a MixMo, got a {type(model).__name__}")
     if len(model.networks) != 1:
         raise ValueError(f"a checkpoint holds one network, a {type(model).__name__} has several")
     if isinstance(model, FoldedModel) and model.num_members > 1:

@@ -7,6 +7,8 @@ import re
 
 import numpy as np
 
+from mixmo_tf.networks.members import check_has_members
+
 _RENAMED = (  # our layers' names, and what the published code calls them
     (r"group_(\d)_block_(\d+)_conv_(\d)", r"layer\1.\2.conv\3"),
     (r"group_(\d)_block_(\d+)_norm_(\d)", r"layer\1.\2.bn\3"),
@@ -35,6 +37,8 @@ def load_torch_state(network, state):
         ValueError: if a weight is missing, left over or of another shape; the message lists
             them, and the network is as before.
     """
+    if not isinstance(state, dict):
+        raise ValueError(f"state must be a dict of arrays, got a {type(state).__name__}")
     variables = variables_by_torch_name(network)
     counters = _counters(variables)
     arrays = {name: np.asarray(array) for name, array in state.items() if name not in counters}
@@ -70,6 +74,7 @@ def torch_state(network):
 
 def variables_by_torch_name(network):
     """The network's variables, a dict by the published code's names."""
+    check_has_members(network)
     num_members = network.output.shape[1]
     rules = (*_RENAMED, *(_OF_PLAIN if num_members == 1 else _OF_MEMBERS))
     variables = {}

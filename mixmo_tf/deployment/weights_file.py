@@ -14,6 +14,7 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.paths import expanded
 
@@ -60,6 +61,7 @@ def read(file):
         ValueError: if it holds anything but weights, claims sizes that it does not have, or has
             none; the message names the file.
     """
+    arguments.path("file", file)
     file = expanded(file)
     if not file.is_file():
         raise FileNotFoundError(f"there is no checkpoint at {file}")

@@ -15,7 +15,14 @@ def predict(model, batches):
     Returns:
         member_logits: float32 (N, M, C).
         labels: int64 (N,).
+
+    Raises:
+        ValueError: if `model` or `batches` are something else.
     """
+    if not callable(getattr(model, "member_logits", None)):
+        raise ValueError(f"model must have member_logits, as a MixMo, got a {type(model).__name__}")
+    if isinstance(batches, (str, dict)) or not np.iterable(batches):
+        raise ValueError(f"batches must be a tf.data.Dataset, got a {type(batches).__name__}")
     compute = tf.function(model.member_logits, reduce_retracing=True)
     logits, labels = [], []
     with tqdm(desc="Predicting", unit=" images", disable=None, leave=False) as progress:
@@ -23,4 +30,6 @@ def predict(model, batches):
             logits.append(compute(images).numpy())
             labels.append(of_images.numpy())
             progress.update(len(labels[-1]))
+    if not logits:
+        raise ValueError("batches must have an image or more, got none")
     return np.concatenate(logits), np.concatenate(labels)

@@ -6,6 +6,8 @@ and small for the others carries that member alone.
 
 import numpy as np
 
+from mixmo_tf.networks.members import check_network
+
 
 def encoder_norms(network):
     """L1 norms of the encoders' kernels.
@@ -20,6 +22,7 @@ def encoder_norms(network):
     Raises:
         ValueError: if the network has fewer than two such encoders.
     """
+    check_network(network)
     names = {layer.name for layer in network.layers}
     members = 0
     while f"encoder_{members}" in names:

@@ -45,10 +45,11 @@ def draw(name, ratios, size, seed):
         float32 (B, h, w, M), summing to 1 over the members at every pixel.
 
     Raises:
-        ValueError: if `name` is unknown, or M = 1.
+        ValueError: if `name` is unknown, M = 1, or an argument is of another kind or shape.
     """
     arguments.one_of("mixing", name, NAMES)
-    ratios = tf.convert_to_tensor(ratios)
+    arguments.size("size", size)
+    ratios = arguments.tensor("ratios", ratios, "float (B, M)", (None, None))
     batch_size, num_members = tf.shape(ratios)[0], ratios.shape[1]
     arguments.at_least("num_members of a mixing block", num_members, 2)
     holder_seed, block_seed = seeds.split(seed, 2)

@@ -3,7 +3,7 @@
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.networks import members
+from mixmo_tf.networks import members, size
 from mixmo_tf.networks.layers import conv, norm_relu
 
 
@@ -24,10 +24,11 @@ def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 
         keras.Model; see `networks.members.build` for its inputs and output.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or the weights do not fit into memory.
     """
-    arguments.at_least("width", width, 1)
-    arguments.at_least("filters", filters, 1)
+    kernels = preact_resnet18_kernels(width, num_members, num_classes, image_shape, filters)
+    what = f"a preact_resnet18 of width {width}, {filters} filters, {num_classes} classes"
+    size.check_memory(what, size.BYTES * size.parameters(kernels))
 
     def encoder(member, image):
         return conv(filters, 3, 2, padding="symmetric", name=f"encoder_{member}")(image)
@@ -48,6 +49,31 @@ def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 
         image_shape,
         head_initializer=keras.initializers.RandomNormal(stddev=0.01),
     )
+
+
+def preact_resnet18_kernels(width, num_members, num_classes, image_shape, filters):
+    """What the network will consist of, as `networks.size` counts it.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    arguments.count("width", width, 1)
+    arguments.count("filters", filters, 1)
+    members.check(num_members, num_classes, image_shape)
+    height, across, channels = (*map(size.halved, image_shape[:2]), image_shape[2])
+    kernels = [size.conv(3, channels, filters, height, across)] * num_members
+    inputs = filters
+    for multiple, stride in ((1, 1), (2, 2), (4, 2), (8, 2)):
+        outputs = filters * width * multiple
+        if stride == 2:
+            height, across = size.halved(height), size.halved(across)
+        first = size.conv(3, inputs, outputs, height, across)
+        other = size.conv(3, outputs, outputs, height, across)
+        changes = stride == 2 or inputs != outputs
+        kernels += [first, *[size.conv(1, inputs, outputs, height, across)] * changes]
+        kernels += [other] * 3
+        inputs = outputs
+    return kernels + [size.conv(1, inputs, num_classes, 1, 1)] * num_members
 
 
 def _block(x, filters, stride, name):

@@ -3,6 +3,7 @@
 import keras
 
 from mixmo_tf import arguments
+from mixmo_tf.networks.members import check_network
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
@@ -18,8 +19,9 @@ def set_precision(network, precision):
         precision: one of `PRECISIONS`. With "mixed_float16" `MixMo.compile` scales the loss.
 
     Raises:
-        ValueError: if `precision` is unknown.
+        ValueError: if `precision` is unknown, or `network` is no keras.Model.
     """
+    check_network(network)
     arguments.one_of("precision", precision, PRECISIONS)
     for layer in network.layers:
         if not isinstance(layer, keras.layers.InputLayer) and not layer.name.startswith("head_"):

@@ -2,7 +2,7 @@
 
 import keras
 
-from mixmo_tf.networks import members
+from mixmo_tf.networks import members, size
 from mixmo_tf.networks.layers import conv, norm, norm_relu
 
 GROUPS = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters and first stride
@@ -31,6 +31,18 @@ def resnet50(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
         ValueError: if an argument is out of range.
     """
     return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), num_members, num_classes, image_shape)
+
+
+def resnet_kernels(num_members, num_classes, image_shape):
+    """The encoders and heads, as `networks.size` counts them; the core is as in the paper.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    members.check(num_members, num_classes, image_shape)
+    height, width = map(size.halved, image_shape[:2])
+    encoder = size.conv(7, image_shape[2], 64, height, width)
+    return [encoder, size.conv(1, 512, num_classes, 1, 1)] * num_members
 
 
 def _resnet(name, block, depths, num_members, num_classes, image_shape):

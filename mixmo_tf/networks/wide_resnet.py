@@ -3,8 +3,10 @@
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.networks import members
+from mixmo_tf.networks import members, size
 from mixmo_tf.networks.layers import conv, he_truncated, norm_relu
+
+DEEPEST = 1204  # about as deep as ResNet-1202, the deepest published
 
 
 def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32, 3)):
@@ -23,11 +25,11 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
         keras.Model; see `networks.members.build` for its inputs and output.
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or the weights do not fit into memory.
     """
-    if depth < 10 or (depth - 4) % 6:
-        raise ValueError(f"depth of a wide_resnet must be 10, 16, 22, 28, …, got {depth}")
-    arguments.at_least("width", width, 1)
+    kernels = wide_resnet_kernels(depth, width, num_members, num_classes, image_shape)
+    what = f"a wide_resnet of depth {depth}, width {width}, {num_classes} classes"
+    size.check_memory(what, size.BYTES * size.parameters(kernels))
 
     def encoder(member, image):
         return conv(16, 3, name=f"encoder_{member}")(image)
@@ -48,6 +50,32 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
         image_shape,
         head_initializer=he_truncated(),
     )
+
+
+def wide_resnet_kernels(depth, width, num_members, num_classes, image_shape):
+    """What the network will consist of, as `networks.size` counts it.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    arguments.count("depth", depth, 10, DEEPEST)
+    if depth % 6 != 4:
+        raise ValueError(f"depth of a wide_resnet must be 10, 16, 22, 28, …, got {depth}")
+    arguments.count("width", width, 1)
+    members.check(num_members, num_classes, image_shape)
+    height, across, channels = image_shape
+    kernels = [size.conv(3, channels, 16, height, across)] * num_members
+    inputs = 16
+    for base, stride in ((16, 1), (32, 2), (64, 2)):
+        outputs = base * width
+        first = size.conv(3, inputs, outputs, height, across)
+        if stride == 2:
+            height, across = size.halved(height), size.halved(across)
+        other = size.conv(3, outputs, outputs, height, across)
+        shortcut = [size.conv(1, inputs, outputs, height, across)] * (inputs != outputs)
+        kernels += [first, *shortcut] + [other] * (2 * (depth - 4) // 6 - 1)
+        inputs = outputs
+    return kernels + [size.conv(1, inputs, num_classes, 1, 1)] * num_members
 
 
 def _block(x, filters, stride, name):

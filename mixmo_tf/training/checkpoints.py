@@ -10,14 +10,11 @@ import numpy as np
 
 from mixmo_tf import outputs, paths
 from mixmo_tf.training import model_archive, replicas
+from mixmo_tf.training.executions import NotFiniteError
 from mixmo_tf.training.interruption import Interrupted
 from mixmo_tf.training.replica_model import ReplicaModel
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
-
-
-class NotFiniteError(ArithmeticError):
-    """The loss or a weight became NaN or infinite; the message says at which step."""
 
 
 def save_model(model, path, replace=True):

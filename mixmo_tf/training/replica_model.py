@@ -9,14 +9,18 @@ What is here mends all three; no other file of the package touches Keras' intern
 import warnings
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import arrays, stream
+from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
-from mixmo_tf.training import executions, metric_checks, replicas
+from mixmo_tf.training import executions, fit_arguments, metric_checks, replicas
 
+# Logs of a step that are for the model itself, and shown to nobody.
+FINITE = "_finite"  # 0 where the step was not finite, and so not done
+LOOK_SCALED = "_look_scaled"  # 1 where the pixels look as if they were divided by 255
 
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
@@ -43,6 +47,7 @@ class ReplicaModel(keras.Model):
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
         self._expects_data = False
         self._share_that_asks = 0.0
+        self._has_warned = False
 
     @property
     def loss_tracker(self):
@@ -52,6 +57,8 @@ class ReplicaModel(keras.Model):
     def compile(
         self,
         optimizer="sgd",
+        loss=None,
+        *,
         metrics=None,
         weighted_metrics=None,
         run_eagerly=False,
@@ -63,6 +70,7 @@ class ReplicaModel(keras.Model):
         Args:
             optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
                 LossScaleOptimizer.
+            loss: None; it stands where Keras has it, so that what is put there can be answered.
             metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`, by
                 integer labels (n,) and probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
@@ -73,12 +81,15 @@ class ReplicaModel(keras.Model):
                 takes minutes) and batch norm is not synchronized.
 
         Raises:
-            ValueError: if an argument is out of range, a metric does not take what the model
-                gives it, or XLA is to compile synchronized batch norm.
+            ValueError: if an argument is out of range, a loss is given, a metric does not take
+                what the model gives it, or XLA is to compile synchronized batch norm.
         """
+        fit_arguments.check_loss(loss, type(self).__name__)
+        fit_arguments.check_optimizer(optimizer)
+        fit_arguments.check_metrics(metrics=metrics, weighted_metrics=weighted_metrics)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
-        arguments.whole("steps_per_execution", steps_per_execution)
-        arguments.at_least("steps_per_execution", steps_per_execution, 1)
+        arguments.one_of("run_eagerly", run_eagerly, (True, False))
+        arguments.count("steps_per_execution", steps_per_execution, 1)
         synchronized = any(map(is_synchronized, self.networks))
         if synchronized and jit_compile is True:
             raise ValueError("jit_compile must be False with synchronized batch norm, got True")
@@ -213,6 +224,13 @@ class ReplicaModel(keras.Model):
         Raises:
             ValueError: if no batch is left.
         """
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_validation_data(validation_data)
+        fit_arguments.check_epochs(epochs, initial_epoch)
+        fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
+        fit_arguments.check_callbacks(callbacks)
+        if class_weight is not None:
+            checks.check_class_weight(class_weight, self.num_classes)
         strategy = self.distribute_strategy
         ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
@@ -221,8 +239,11 @@ class ReplicaModel(keras.Model):
                 x = replicas.split(strategy, x)
         elif arrays.are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
+            arguments.whole("batch_size", batch_size)
             stream.check_shares(batch_size, strategy.num_replicas_in_sync)
-            content = arrays.weighted(x, y, self.num_classes, sample_weight, class_weight)
+            content = arrays.weighted(
+                x, y, self.image_shape, self.num_classes, sample_weight, class_weight
+            )
             if validation_split and validation_data is None:
                 content, validation_data = arrays.split(content, validation_split)
             x = replicas.distribute(
@@ -268,7 +289,10 @@ class ReplicaModel(keras.Model):
         self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **options
     ):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
-        if y is not None and arrays.are_arrays([x]):
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        fit_arguments.check_callbacks(options.get("callbacks"))
+        if arrays.are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
         if isinstance(x, tf.data.Dataset):
@@ -284,8 +308,14 @@ class ReplicaModel(keras.Model):
         )
 
     def predict(self, x, batch_size=None, verbose="auto", **options):
-        """`keras.Model.predict`."""
+        """`keras.Model.predict`; of no images the empty answer (0, C)."""
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
+            checks.check_pixels(x, self.image_shape)
+            if not len(x):
+                return np.zeros((0, self.num_classes), np.float32)
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
         strategy = self.distribute_strategy
         if replicas.num_workers(strategy) > 1 and isinstance(x, tf.data.Dataset):
@@ -299,7 +329,9 @@ class ReplicaModel(keras.Model):
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
-        content = arrays.weighted(images, labels, self.num_classes, sample_weight)
+        content = arrays.weighted(
+            images, labels, self.image_shape, self.num_classes, sample_weight
+        )
         return replicas.distribute(
             self.distribute_strategy,
             lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),
@@ -310,7 +342,7 @@ class ReplicaModel(keras.Model):
 
         An execution is up to `steps_per_execution` steps; none goes beyond the epoch's last.
         """
-        mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function)
+        mean_logs = replicas.MeanLogs(self.distribute_strategy, step_function, FINITE)
         step = self._autoconvert_optionals(lambda data_asked: mean_logs.run(*data_asked))
         run_execution = executions.make(step, self.steps_per_execution, self.run_eagerly)
         run_execution = self._expecting_data(run_execution, step_function)
@@ -319,9 +351,23 @@ class ReplicaModel(keras.Model):
             asked = tf.constant(float(self.asks_to_stop()))
             values = run_execution(iterator, self._steps_left(step_function), asked)
             logs, self._share_that_asks = mean_logs.unpack(values)
+            finite, look_scaled = logs.pop(FINITE, 1), logs.pop(LOOK_SCALED, 0)
+            if finite < 1:
+                step = int(self.step.numpy()) + 1
+                raise executions.NotFiniteError(
+                    f"the loss or a gradient became NaN or infinite at step {step}"
+                )
+            if look_scaled == 1:
+                self._warn_of_scaled_pixels()
             return logs
 
         return run
+
+    def _warn_of_scaled_pixels(self):
+        """Says once what `checks.check_pixels` says of arrays."""
+        if not self._has_warned:
+            self._has_warned = True
+            warnings.warn(f"a batch of images {checks.SCALED}", stacklevel=2)
 
     def asks_to_stop(self):
         """Whether this worker is asked to stop; a callback may put its own function here."""
@@ -368,14 +414,28 @@ class ReplicaModel(keras.Model):
             return
         strategy = self.distribute_strategy
 
-        def predict(batches):
-            outputs = []
-            for batch in batches:
-                output = strategy.run(self._autoconvert_optionals(self.predict_step), (batch,))
-                outputs += strategy.experimental_local_results(output)
-            return tf.concat(outputs, axis=0)
+        def step(data):
+            images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+            return self.predict_step(data), checks.look_scaled(images)
 
-        self.predict_function = predict if self.run_eagerly else tf.function(predict)
+        def predict(batches):
+            outputs, look_scaled = [], []
+            for batch in batches:
+                results = strategy.run(self._autoconvert_optionals(step), (batch,))
+                of_replicas = map(strategy.experimental_local_results, results)
+                for found, of_each in zip((outputs, look_scaled), of_replicas):
+                    found += of_each
+            return tf.concat(outputs, axis=0), tf.reduce_min(look_scaled)
+
+        compiled = predict if self.run_eagerly else tf.function(predict)
+
+        def predict_and_warn(batches):
+            outputs, look_scaled = compiled(batches)
+            if look_scaled == 1:
+                self._warn_of_scaled_pixels()
+            return outputs
+
+        self.predict_function = predict_and_warn
 
     def _get_metrics_result_or_logs(self, logs):
         """The metrics that a step reports, summed up over all replicas.

@@ -178,14 +178,48 @@ def finite_on_all(gradients, variables):
     A loss-scaling optimizer looks at its own replica's gradients, and would leave a step out
     on one replica and not on another; called in replica context.
     """
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
+    if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
         return gradients
-    with tf.device(variables[0].value.device):  # all_reduce asks where the number is
-        finite = [tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients]
-        bad = tf.cast(~tf.reduce_all(finite), tf.float32)
-    bad = context.all_reduce("SUM", bad)
-    return [tf.where(bad > 0, tf.cast(np.nan, g.dtype), g) for g in gradients]
+    finite = are_finite(gradients, variables[0])
+    return [tf.where(finite, g, tf.cast(np.nan, g.dtype)) for g in gradients]
+
+
+def are_finite(tensors, variable):
+    """Whether the tensors of all replicas are finite, bool (); called in replica context.
+
+    Args:
+        tensors: list of float tensors, or None in their places.
+        variable: one that lies on the replica's device.
+    """
+    context = tf.distribute.get_replica_context()
+    with tf.device(variable.value.device):  # all_reduce asks where the number is
+        each = [tf.reduce_all(tf.math.is_finite(t)) for t in tensors if t is not None]
+        finite = tf.reduce_all(each)
+        if context.num_replicas_in_sync == 1:
+            return finite
+        bad = tf.cast(~finite, tf.float32)
+    return context.all_reduce("SUM", bad) == 0
+
+
+def either(condition, do, otherwise, arguments):
+    """`tf.cond` for functions that exchange something between replicas.
+
+    Called in replica context, where `tf.cond` allows no such function.
+
+    Args:
+        condition: bool (), the same on all replicas.
+        do, otherwise: functions of `arguments`, whose results are dropped.
+        arguments: tuple of structures of tensors, this replica's.
+    """
+
+    def across(strategy, condition, *arguments):
+        def on_each(function):
+            strategy.extended.call_for_each_replica(function, args=arguments)
+
+        first = strategy.experimental_local_results(condition)[0]
+        tf.cond(first, lambda: on_each(do), lambda: on_each(otherwise))
+
+    tf.distribute.get_replica_context().merge_call(across, args=(condition, *arguments))
 
 
 class MeanLogs:
@@ -193,12 +227,14 @@ class MeanLogs:
 
     Args:
         strategy: tf.distribute.Strategy.
-        step: function of a replica's data that gives logs, a structure of numbers.
+        step: function of a replica's data that gives logs, a dict of numbers.
+        goes_on: name of the log that is 0 where no step may follow; it may be missing.
     """
 
-    def __init__(self, strategy, step):
+    def __init__(self, strategy, step, goes_on):
         self._strategy = strategy
         self._step = step
+        self._goes_on = goes_on
 
     def run(self, data, extra):
         """Runs the step on every replica.
@@ -208,18 +244,19 @@ class MeanLogs:
             extra: float32 (), a number of this worker, for all workers to know its mean.
 
         Returns:
-            float32 vector, for `unpack`.
+            float32 vector, for `unpack`; the first number is 0 where no step may follow.
         """
         values = self._strategy.run(self._flat_step, args=(data, extra))
         return self._strategy.reduce("MEAN", values, axis=None)
 
     def unpack(self, values):
         """The means of the logs, and of the extra number, from what `run` gave."""
-        return tf.nest.pack_sequence_as(self._logs, _unflat(values, self._shapes))
+        return tf.nest.pack_sequence_as(self._logs, _unflat(values, self._shapes))[1:]
 
     def _flat_step(self, data, extra):
-        logs = self._step(data), extra
-        numbers = tf.nest.flatten(logs)
+        logs = self._step(data)
+        logs = logs.get(self._goes_on, 1.0), logs, extra
+        numbers = list(map(tf.convert_to_tensor, tf.nest.flatten(logs)))
         self._logs = tf.nest.map_structure(lambda number: None, logs)
         self._shapes = [number.shape for number in numbers]
         return _flat([tf.cast(number, tf.float32) for number in numbers])

@@ -22,10 +22,10 @@ class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, learning_rate, warmup_steps, milestones, steps_per_epoch):
         arguments.above("learning_rate", learning_rate, 0)
-        arguments.at_least("warmup_steps", warmup_steps, 0)
-        arguments.at_least("steps_per_epoch", steps_per_epoch, 1)
-        for epoch in milestones:
-            arguments.at_least("milestones", epoch, 1)
+        arguments.count("warmup_steps", warmup_steps, 0)
+        arguments.count("steps_per_epoch", steps_per_epoch, 1)
+        for epoch in arguments.values("milestones", milestones):
+            arguments.count("milestones", epoch, 1)
         self.learning_rate = float(learning_rate)
         self.warmup_steps = int(warmup_steps)
         self.milestones = [int(epoch) for epoch in milestones]

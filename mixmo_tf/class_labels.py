@@ -1,0 +1,30 @@
+"""Names of classes: what they may be, so that a file can hold one per line."""
+
+import numpy as np
+
+
+def check(class_names, num_classes):
+    """Returns the names as a tuple; None for None.
+
+    Raises:
+        ValueError: unless they are `num_classes` str, each a line with something in it.
+    """
+    if class_names is None:
+        return None
+    if isinstance(class_names, (str, dict, set)) or not np.iterable(class_names):
+        raise ValueError(f"class_names must be a list of names, got {class_names!r:.60}")
+    names = tuple(class_names)
+    if len(names) != num_classes:
+        raise ValueError(f"class_names must be the {num_classes} of the network, got {len(names)}")
+    for name in names:
+        if not isinstance(name, str) or not name.strip() or name.splitlines() != [name]:
+            raise ValueError(f"class_names must be text of one line each, got {name!r:.60}")
+    return tuple(map(str, names))
+
+
+def mended(class_names):
+    """The names of a model that was saved when any were taken: made to pass `check`."""
+    if not class_names:
+        return None
+    lines = (" ".join(str(name).split()) for name in class_names)
+    return [line or f"class {label}" for label, line in enumerate(lines)]

@@ -1,0 +1,57 @@
+"""How much memory a network takes at least, told before it is built.
+
+A network is listed as its convolutions and heads; biases and batch norm, below a hundredth of
+it, are left out. What does not fit into the machine's memory is refused: building it would end
+the process, or everything else on the machine.
+"""
+
+import os
+from typing import NamedTuple
+
+BYTES = 4  # of a float32
+
+
+class Kernel(NamedTuple):
+    """A convolution, or a dense layer: of one row it gives `pixels`·`outputs` numbers."""
+
+    weights: int
+    outputs: int
+    pixels: int
+
+
+def conv(side, inputs, outputs, height, width):
+    """A convolution with a square kernel whose output has `height` × `width` pixels."""
+    return Kernel(side**2 * inputs * outputs, outputs, height * width)
+
+
+def parameters(kernels):
+    """How many weights there are."""
+    return sum(kernel.weights for kernel in kernels)
+
+
+def activations(kernels):
+    """How many numbers a training step keeps of each row, at least."""
+    return sum(kernel.outputs * kernel.pixels for kernel in kernels)
+
+
+def halved(side):
+    """A side of the map after a stride of 2."""
+    return -(-side // 2)
+
+
+def check_memory(what, num_bytes):
+    """Raises ValueError if `num_bytes` are more than the machine has."""
+    there = _memory()
+    if there and num_bytes > there:
+        raise ValueError(
+            f"{what} would take {num_bytes / 2**30:,.1f} GiB of memory or more, "
+            f"of {there / 2**30:,.1f} GiB"
+        )
+
+
+def _memory():
+    """Bytes of memory that this machine has; None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

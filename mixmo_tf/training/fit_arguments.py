@@ -1,0 +1,78 @@
+"""Checks of what `compile`, `fit`, `evaluate` and `predict` get, before Keras stumbles over it."""
+
+import keras
+
+from mixmo_tf import arguments
+from mixmo_tf.data import arrays
+
+
+def check_loss(loss, whose):
+    """Raises ValueError unless it is None; `whose` is the kind of model that has its own."""
+    if loss is not None:
+        raise ValueError(
+            f"loss must be left out: the loss is the {whose}'s own; all after the optimizer, such "
+            f"as metrics, goes by keyword; got {loss!r:.60}"
+        )
+
+
+def check_optimizer(optimizer):
+    """Raises ValueError unless it is a Keras optimizer or may be the name of one."""
+    if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
+        raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r:.60}")
+
+
+def check_metrics(**metrics):
+    """Raises ValueError unless each is None, or has Keras metrics, functions and names alone."""
+    for name, value in metrics.items():
+        for each in [] if value is None else keras.tree.flatten(value):
+            if not isinstance(each, str) and not callable(each):
+                raise ValueError(
+                    f"{name} must be a list of Keras metrics or names, got {value!r:.60}"
+                )
+
+
+def check_data(name, data):
+    """Raises ValueError where `data` cannot be images, or batches of them."""
+    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
+    if no_batches or not getattr(data, "ndim", 1):
+        came = "None" if data is None else f"a {type(data).__name__}"
+        raise ValueError(
+            f"{name} must be an array of images (n, height, width, channels), or a "
+            f"tf.data.Dataset or another iterable of batches, got {came}"
+        )
+
+
+def check_epochs(epochs, initial_epoch):
+    """Raises ValueError unless both are whole numbers >= 0."""
+    arguments.count("epochs", epochs, 0)
+    arguments.count("initial_epoch", initial_epoch, 0)
+
+
+def check_counts(**counts):
+    """Raises ValueError unless each is None or a whole number >= 1."""
+    for name, value in counts.items():
+        if value is not None:
+            arguments.count(name, value, 1)
+
+
+def check_callbacks(callbacks):
+    """Raises ValueError unless they are Keras callbacks."""
+    for callback in keras.tree.flatten(callbacks if callbacks is not None else []):
+        if not isinstance(callback, (keras.callbacks.Callback, keras.callbacks.CallbackList)):
+            raise ValueError(
+                f"callbacks must be a list of keras.callbacks.Callback, got {callback!r}"
+            )
+
+
+def check_validation_data(data):
+    """Raises ValueError unless it is None, batches, or (images, labels) with or without weights."""
+    if data is None:
+        return
+    if not isinstance(data, (tuple, list)):
+        check_data("validation_data", data)
+    elif len(data) not in (2, 3) or not arrays.are_arrays(data[:1]) or not data[0].ndim:
+        raise ValueError(
+            "validation_data must be (images, labels) or (images, labels, sample_weight), arrays, "
+            f"or a tf.data.Dataset, got a {type(data).__name__} of {len(data)}"
+        )

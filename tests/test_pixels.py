@@ -1,0 +1,160 @@
+"""Pixels and weights that cannot be right: refused where arrays are seen, else a warning."""
+
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import tiny_model, two_replicas
+
+import mixmo_tf
+
+SCALED = r"images lie within \[-1, 1\]: pixels must be 0 to 255"
+
+
+def doors(model, images, labels):
+    """Every call that takes arrays of images, by name."""
+    good = np.zeros_like(images, np.uint8)
+    return {
+        "fit": lambda: model.fit(images, labels, batch_size=8, verbose=0),
+        "validation_data": lambda: model.fit(
+            good, labels, batch_size=8, verbose=0, validation_data=(images, labels)
+        ),
+        "evaluate": lambda: model.evaluate(images, labels, verbose=0),
+        "predict": lambda: model.predict(images, verbose=0),
+        "member_logits": lambda: model.member_logits(images),
+        "member_logits of a tensor": lambda: model.member_logits(tf.constant(images)),
+        "of a folded model": lambda: mixmo_tf.deployment.fold(model).predict(images, verbose=0),
+    }
+
+
+DOORS = list(doors(None, np.zeros(1), None))
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda images: (images / 255).astype(np.float32), SCALED),
+        (lambda images: (images / 255).astype(np.float64), SCALED),
+        (lambda images: (images / 127.5 - 1).astype(np.float16), SCALED),
+        (lambda images: images > 100, SCALED),
+        (lambda images: np.where(np.arange(16) == 3, np.nan, images.T).T, "finite.* image 3 is not"),
+        (lambda images: np.where(np.arange(16) == 7, np.inf, images.T).T, "finite.* image 7 is not"),
+        (lambda images: images.astype(str), "images must be an array of numbers, got .*str"),
+        (lambda images: images.astype(object), "images must be an array of numbers"),
+        (lambda images: images[0], "images must have the shape"),
+    ],
+    ids="float32 float64 float16 bool nan inf text object one".split(),
+)
+def test_images_that_cannot_be_right_are_refused(door, change, message, pixels_and_labels):
+    images, labels = (array[:16] for array in pixels_and_labels)
+    if door == "member_logits of a tensor" and change(images).dtype == object:
+        pytest.skip("TensorFlow makes no tensor of objects")
+    model = tiny_model()
+    before = model.state()
+    with pytest.raises(ValueError, match=message) as error:
+        doors(model, change(images), labels)[door]()
+    assert "\n" not in str(error.value)
+    if door != "validation_data":
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.state()))
+
+
+def test_what_looks_odd_but_is_right_passes(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        for odd in (
+            np.zeros_like(images, np.float32),  # all equal
+            np.ones_like(images, np.float32),
+            images % 2,  # uint8
+            np.where(images > 100, 255.0, 0.0),
+            images.astype(np.float32),
+        ):
+            model.predict(odd, verbose=0)
+            model.evaluate(odd, labels, verbose=0)
+            model.member_logits(odd)
+            model.fit(odd, labels, batch_size=8, verbose=0)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("door", ["fit", "evaluate", "predict"])
+def test_a_dataset_of_scaled_pixels_is_warned_of_once(door, replicas, pixels_and_labels):
+    images, labels = pixels_and_labels
+    images = (images / 255).astype(np.float32)
+    strategy = two_replicas() if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        model = tiny_model()
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+    with pytest.warns(UserWarning, match=SCALED) as caught:
+        for _ in range(2):
+            getattr(model, door)(dataset, verbose=0)
+    assert sum("pixels must be" in str(warning.message) for warning in caught) == 1
+
+
+def test_datasets_of_pixels_are_not_warned_of(pixels_and_labels):
+    model = tiny_model()
+    dataset = tf.data.Dataset.from_tensor_slices(pixels_and_labels).batch(8)
+    as_floats = dataset.map(lambda images, labels: (tf.cast(images, tf.float32), labels))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*pixels")
+        for each in (dataset, as_floats):
+            for door in (model.fit, model.evaluate, model.predict):
+                door(each, verbose=0)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_refused(bad, pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    weights = np.ones(40)
+    weights[5] = bad
+    for door in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match="sample_weight must be finite"):
+            door(images, labels, batch_size=8, sample_weight=weights, verbose=0)
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
+    for data in ((images, labels), (dataset,)):
+        with pytest.raises(ValueError, match="class_weight of label 2 must be finite"):
+            model.fit(*data, class_weight={0: 1.0, 2: bad}, verbose=0)
+
+
+def test_weights_of_the_wrong_kind_or_number_are_refused(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    for weights, message in (
+        (np.ones(39), r"sample_weight must have the shape \(40,\), got \(39,\)"),
+        (np.ones((40, 2)), r"sample_weight must have the shape \(40,\), got \(40, 2\)"),
+        (["a"] * 40, "sample_weight must be an array of numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(images, labels, batch_size=8, sample_weight=weights, verbose=0)
+    for weights, message in (
+        ([1, 1, 1, 1], "class_weight must be a dict of weights by label, got a list"),
+        ({4: 1.0}, "labels of class_weight must be <= 3, got 4"),
+        ({"cat": 1.0}, "labels of class_weight must be a number, got 'cat'"),
+        ({1: "much"}, "class_weight of label 1 must be a number, got 'much'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            model.fit(images, labels, batch_size=8, class_weight=weights, verbose=0)
+
+
+def test_labels_that_are_not_as_many_as_the_images(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    message = "images and labels must be of the same examples, one or more, got {}"
+    for call, numbers in (
+        (lambda: model.evaluate(images, labels[:39], verbose=0), "40 and 39"),
+        (lambda: model.fit(images[:8], labels, batch_size=8, verbose=0), "8 and 40"),
+        (lambda: model.evaluate(images[:0], labels[:0], verbose=0), "0 and 0"),
+    ):
+        with pytest.raises(ValueError, match=message.format(numbers)):
+            call()
+    with pytest.raises(ValueError, match="labels must be an array of numbers, got None"):
+        model.evaluate(images, verbose=0)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_predictions_of_no_images_are_empty(dtype):
+    answers = tiny_model().predict(np.zeros((0, 16, 16, 3), dtype), verbose=0)
+    assert answers.shape == (0, 4) and answers.dtype == np.float32
