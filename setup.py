@@ -28,6 +28,7 @@ setup(
         "scikit-learn",
         "scipy",
         "matplotlib",
+        "pillow>=11.3",
         "tensorboard",
         "tqdm",
     ],

@@ -43,8 +43,8 @@ def find(files, model):
         model: one of them, for the size of its images.
 
     Returns:
-        Images, and Images of the split "validation" where all the runs held these out and they
-        are not judged, else None.
+        Images, and Images of the split "validation" where all the runs held these out, or the
+        dataset has them apart, and they are not judged, else None.
 
     Raises:
         ValueError: if no dataset is known, or the runs have different ones.
@@ -69,7 +69,11 @@ def find(files, model):
         for other in others
         for name in ("--dataset", "--validation_examples")
     )
-    if split != "test" or not options.get("validation_examples") or not all_held_them_out:
+    if options.get("validation_examples"):
+        not_trained_on = all_held_them_out
+    else:
+        not_trained_on = data.has_validation_split(dataset)
+    if split != "test" or not not_trained_on:
         return judged, None
     return judged, judged._replace(split="validation")
 
