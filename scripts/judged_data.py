@@ -1,6 +1,7 @@
 """The images that models are judged on: their runs' own test images, or what flags say."""
 
 import functools
+import unicodedata
 from typing import NamedTuple
 
 from absl import flags
@@ -100,7 +101,7 @@ def check(images, model):
             f"{images.dataset} has {info.image_shape} and {info.num_classes}"
         )
     for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
-        if ours != theirs:
+        if unicodedata.normalize("NFC", ours) != unicodedata.normalize("NFC", theirs):
             raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
 
 

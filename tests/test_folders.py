@@ -1,5 +1,6 @@
 """Folders as people have them: which is for training, validation and the test, which a class."""
 
+import json
 import unicodedata
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from test_image_folder import grey, save
 
 from mixmo_tf import data
+from mixmo_tf.training import run_directory
 
 
 def make(root, *folders):
@@ -129,3 +131,19 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path):
     name = make(tmp_path / "c", f"{composed}", f"{apart}")
     with pytest.raises(ValueError, match="has the folder café twice, in two forms of Unicode"):
         data.load_examples(name, "train")
+
+
+def test_runs_that_know_their_classes_in_the_other_form(tmp_path):
+    """Until now dataset.json had the names as they are on the disk, on a Mac in NFD."""
+    name = make(tmp_path / "images", unicodedata.normalize("NFD", "café"), "thé")
+    examples = {"train": data.load_examples(name, "train")}
+    run_directory.check_dataset(tmp_path, examples)
+    file = tmp_path / "dataset.json"
+    noted = json.loads(file.read_text())
+    noted["class_names"][0] = unicodedata.normalize("NFD", noted["class_names"][0])
+    file.write_text(json.dumps(noted))
+    run_directory.check_dataset(tmp_path, examples)
+    noted["class_names"][0] = "cafe"
+    file.write_text(json.dumps(noted))
+    with pytest.raises(ValueError, match="class_names: cafe there, café here"):
+        run_directory.check_dataset(tmp_path, examples)

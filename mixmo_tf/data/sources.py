@@ -1,6 +1,5 @@
 """Datasets by name: where the images come from, and what is known about them."""
 
-import json
 import os
 import sys
 import urllib.error
@@ -18,7 +17,7 @@ from mixmo_tf.data.records import Records
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
 _PATIENCE = 10  # seconds that a host may take to answer
-_NOTE = ".INFO.json"  # beside what tensorflow-datasets has downloaded
+_NOTE = ".INFO"  # beside what tensorflow-datasets has downloaded
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -215,7 +214,7 @@ def _prepared(builder, by_hand=False):
             reason = " ".join([reason, *how.split()])
         else:
             archives = " and ".join(info.filename for info in builder.url_infos.values())
-            reason = f"{reason}; without network access, put {archives} into {manual_dir}"
+            reason += f"; without network access, put {archives}, as published, into {manual_dir}"
         raise MissingDataError(
             f"{builder.name} is not in {builder.data_path}, and could not be prepared: {reason}"
         ) from error
@@ -226,29 +225,29 @@ def _check_network(builder, manual_dir):
     """Asks once for each archive that is not here; TFDS would try again for minutes.
 
     Raises:
-        OSError: if a host does not answer.
+        OSError: if a host does not answer, or cannot.
     """
     for url, info in builder.url_infos.items():
-        if (manual_dir / info.filename).exists() or _is_downloaded(url, manual_dir.parent):
+        downloads = manual_dir.parent
+        if (manual_dir / info.filename).exists():
+            continue
+        if any(_is_downloaded(url, folder) for folder in (downloads, downloads / builder.name)):
             continue
         request = urllib.request.Request(url, method="HEAD")
         try:
             urllib.request.urlopen(request, timeout=_PATIENCE).close()
-        except urllib.error.HTTPError:
-            continue  # the host answers; TFDS will say what is wrong
+        except urllib.error.HTTPError as error:  # the host answers; TFDS will say what is wrong
+            if error.code >= 500:  # or try for minutes
+                raise OSError(f"{url}: {error}") from error
         except OSError as error:
             raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
 
 
-def _is_downloaded(url, downloads):
-    """Whether TFDS has downloaded a file before: it notes the addresses in ….INFO.json."""
-    for parent, _, files in os.walk(downloads, followlinks=True):
-        for note in (file for file in files if file.endswith(_NOTE)):
-            path = os.path.join(parent, note)
-            with open(path, encoding="utf-8") as content:
-                urls = json.load(content).get("urls", ())
-            if url in urls and os.path.exists(path.removesuffix(_NOTE)):
-                return True
+def _is_downloaded(url, folder):
+    """Whether TFDS has put a file into a folder: it notes the addresses beside each, as JSON."""
+    for note in folder.glob(f"*{_NOTE}"):
+        if note.with_suffix("").exists() and url in note.read_text(encoding="utf-8"):
+            return True
     return False
 
 
