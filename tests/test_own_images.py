@@ -159,13 +159,11 @@ def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
             name = folder / split / "square" / f"{i}.png"
             name.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(opaque).save(name)
-    for memory in (0, 4):
-        output = tmp_path / str(memory)
-        result = run(
-            "train.py", f"--dataset=image_folder:{folder}", "--filters=4", "--epochs=1",
-            "--batch_size=8", f"--memory_gib={memory}", f"--output_dir={output}",
-        )  # fmt: skip
-        assert result.returncode == 0, result.stderr
+    result = run(
+        "train.py", f"--dataset=image_folder:{folder}", "--filters=4", "--epochs=1",
+        "--batch_size=8", "--memory_gib=0", f"--output_dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
     images, labels, _ = data.load_arrays(f"image_folder:{folder}", "test")
     right = images[labels == 1]
     assert len(right) == 8 and (right[:, :, 8:] == 255).all() and (right[:, :, :8] == 0).all()
