@@ -230,8 +230,8 @@ def announce(model, examples, strategy, path):
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))
     print(f"  training images {info.num_examples:,} of {shape}, {where}")
-    best = ", to choose best.keras" if "validation" in examples else ""
-    print(f"  validated on    {described(examples, validated_on(examples))}, after each epoch{best}")
+    when = "after each epoch" + (", to choose best.keras" if "validation" in examples else "")
+    print(f"  validated on    {described(examples, validated_on(examples))}, {when}")
     print(f"  tested on       {described(examples, judged_on(examples))}, at the end")
     more = ", …" if info.num_classes > 5 else ""
     names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms

@@ -231,8 +231,8 @@ def test_a_gif_that_its_first_image_does_not_fill(tmp_path):
         (b"BMW and others", "no image"),
         (b"BMW, Mercedes and others are cars.", "no image"),
         (b"<html><body>404</body></html>", "no image"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(30), "a HEIC image, which is not read"),
-        (b"II*\0" + bytes(30), "a TIFF image that Pillow cannot read"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0", "of the kind HEIC, which is not read"),
+        (b"II*\0" + bytes(30), "of the kind TIFF, and Pillow cannot read it"),
     ],
 )
 def test_what_is_no_image_is_said(tmp_path, content, what):
@@ -244,7 +244,7 @@ def test_what_is_no_image_is_said(tmp_path, content, what):
 
 def test_pixels_of_an_unknown_range_are_refused(tmp_path):
     (tmp_path / "a.tiff").write_bytes(encoded(np.zeros((2, 2), np.float32), "TIFF"))
-    with pytest.raises(headers.UnreadableError, match="a TIFF image of the mode F, which is not"):
+    with pytest.raises(headers.UnreadableError, match="of the kind TIFF, with pixels of the"):
         headers.read(tmp_path / "a.tiff")
 
 
@@ -260,3 +260,19 @@ def test_large_images_are_looked_at(tmp_path, recwarn):
     assert headers.read(tmp_path / "a.png") == ("opaque", 1)
     assert headers.read(tmp_path / "a.jpg") == ("opaque", 6)
     assert not recwarn.list
+
+
+def test_damage_that_pillow_finds_is_named(tmp_path):
+    for i, kind in enumerate(("TIFF", "BMP", "PNG", "PNG")):
+        path = tmp_path / f"class_{i % 2}" / f"{i}.tiff"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(UPRIGHT, kind))
+    examples = data.load_examples(f"image_folder:{tmp_path}", "train")
+    for name in ("class_0/0.tiff", "class_1/1.tiff"):
+        path = tmp_path / name
+        path.write_bytes(path.read_bytes()[:700] if "0" in path.name else path.read_bytes()[:100])
+    message = "cannot read 2 of 4 images: .*class_0/0.tiff is .*, .*class_1/1.tiff is damaged"
+    with pytest.raises(data.DamagedImageError, match=message):
+        examples.in_memory()
+    with pytest.raises(data.DamagedImageError, match=message):
+        data.load_arrays(f"image_folder:{tmp_path}", "train")

@@ -204,7 +204,7 @@ class Examples:
             return tuple(self.decode(tf.constant(self.images[index])).shape)
         except tf.errors.NotFoundError:
             return "gone"
-        except tf.errors.OpError:
+        except (tf.errors.OpError, ValueError):  # ValueError: Pillow's, where TensorFlow is eager
             path = self._path(index)
             return (os.path.exists(path) and headers.problem(path)) or "damaged"
 

@@ -58,7 +58,7 @@ class Header(NamedTuple):
 
 
 class UnreadableError(ValueError):
-    """The message says what a file is, in place of an image that can be read."""
+    """The message says what a file is, other than an image that can be read: "it is …"."""
 
 
 def read_all(paths):
@@ -133,13 +133,13 @@ def _kind(start):
         if b"avif" in brands or b"avis" in brands:
             return "AVIF"
         if brands[:4] in _NOT_READ:
-            raise UnreadableError("a HEIC image, which is not read")
+            raise UnreadableError("of the kind HEIC, which is not read")
     raise UnreadableError("no image" if start else "empty")
 
 
 def _read_jpeg(file):
     image = _opened("JPEG", file)
-    return Header("opaque", _orientation(image.getexif) if image else 1)
+    return Header("opaque", 1 if image is None else _orientation(image.getexif))
 
 
 def _read_png(file):
@@ -182,9 +182,10 @@ def _read_with_pillow(kind, file):
     try:
         image = _PILLOW[kind](file)
     except Exception as error:  # whatever Pillow raises
-        raise UnreadableError(f"a {kind} image that Pillow cannot read ({error})") from None
+        reason = str(error).split("\n")[0]
+        raise UnreadableError(f"of the kind {kind}, and Pillow cannot read it ({reason})") from None
     if image.mode in _MODES_NOT_READ:
-        raise UnreadableError(f"a {kind} image of the mode {image.mode}, which is not read")
+        raise UnreadableError(f"of the kind {kind}, with pixels of the mode {image.mode}")
     return Header("pillow")
 
 

@@ -78,7 +78,7 @@ def read(name, split, image_size=None):
 
     try:
         return examples(tuple(decode(tf.constant(elements[0])).shape))
-    except tf.errors.OpError:
+    except (tf.errors.OpError, ValueError):
         examples(None).find_damaged()
         raise
 
