@@ -218,6 +218,14 @@ def test_an_animated_webp_does_not_crash_tensorflow(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
 
 
+def test_an_animated_webp_of_one_image(tmp_path):
+    options = {"save_all": True, "append_images": [Image.fromarray(UPRIGHT[::-1])]}
+    content = encoded(UPRIGHT, "WEBP", lossless=True, **options)
+    second = content.index(b"ANMF", content.index(b"ANMF") + 4)
+    content = b"RIFF" + struct.pack("<I", second - 8) + content[8:second]
+    np.testing.assert_array_equal(decoded(tmp_path / "a.webp", content), UPRIGHT)
+
+
 def test_a_gif_that_its_first_image_does_not_fill(tmp_path):
     content = encoded(np.full((2, 2, 3), 50, np.uint8), "GIF")
     wide = content[:6] + struct.pack("<HH", 3, 2) + content[10:]
@@ -276,3 +284,12 @@ def test_damage_that_pillow_finds_is_named(tmp_path):
         examples.in_memory()
     with pytest.raises(data.DamagedImageError, match=message):
         data.load_arrays(f"image_folder:{tmp_path}", "train")
+
+
+def test_a_size_that_no_memory_holds_is_refused_at_once(tmp_path):
+    content = bytearray(encoded(UPRIGHT, "BMP"))
+    content[22:26] = struct.pack("<i", 2_000_000_000)  # rows, of a damaged header
+    (tmp_path / "a.bmp").write_bytes(content)
+    message = "BMP, and Pillow cannot read it .2000000000×24 pixels are more than are read"
+    with pytest.raises(headers.UnreadableError, match=message):
+        headers.read(tmp_path / "a.bmp")

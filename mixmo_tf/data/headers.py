@@ -36,6 +36,8 @@ _START = 64  # bytes that tell the kind
 _BMP_HEADERS = range(12, 125)  # bytes of a BMP's second header; letters are larger numbers
 _NOT_READ = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of HEIF
 _MODES_NOT_READ = ("I", "F", "LAB")  # whose range is not known, or whose colours
+_MOST_PIXELS = 2**28  # of what Pillow decodes
+_ANIMATED = 2  # the bit among the flags of a WebP
 _THREADS = 16  # files that are waited for at once: disks across a network answer slowly
 _CHUNK = 100  # files that a thread takes at once
 _SHOWN_AFTER = 2  # seconds, the progress bar
@@ -103,10 +105,14 @@ def problem(path):
 
 
 def pillow_image(file):
-    """An open file as one of Pillow's images; without its limit on the number of pixels."""
+    """An open file as one of Pillow's images; its own limit on their size is far lower."""
     kind = _kind(file.read(_START))
     file.seek(0)
-    return _PILLOW[kind](file)
+    image = _PILLOW[kind](file)
+    width, height = image.size
+    if width * height > _MOST_PIXELS:  # as damaged headers have
+        raise ValueError(f"{height}×{width} pixels are more than are read")
+    return image
 
 
 def _read_or_problem(path):
@@ -167,12 +173,14 @@ def _read_gif(file):
 
 
 def _read_webp(file):
-    """TensorFlow writes past the end of its memory where a file holds several images."""
+    """TensorFlow writes past the end of its memory where a file is animated, of one image too."""
+    start = file.read(_START)
+    if start[12:16] == b"VP8X" and start[20:21] and start[20] & _ANIMATED:
+        return Header("pillow")
+    file.seek(0)
     image = _opened("WebP", file)
     if image is None:
         return Header("opaque")
-    if image.is_animated:
-        return Header("pillow")
     reader = "transparent" if image.mode == "RGBA" else "opaque"
     return Header(reader, _orientation(image.getexif))
 
@@ -180,7 +188,7 @@ def _read_webp(file):
 def _read_with_pillow(kind, file):
     """Kinds that TensorFlow cannot read, or not right: it takes the palette of a BMP for grey."""
     try:
-        image = _PILLOW[kind](file)
+        image = pillow_image(file)
     except Exception as error:  # whatever Pillow raises
         reason = str(error).split("\n")[0]
         raise UnreadableError(f"of the kind {kind}, and Pillow cannot read it ({reason})") from None
