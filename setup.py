@@ -29,6 +29,7 @@ setup(
         "scikit-learn",
         "scipy",
         "matplotlib",
+        "pillow>=11.3",
         "tensorboard",
         "tqdm",
     ],

@@ -3,6 +3,7 @@
 import judged_data
 import numpy as np
 import tables
+import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import deployment
@@ -72,7 +73,11 @@ def _some(images, count):
     """At most `count` images, evenly over the split, as arrays."""
     examples = judged_data.load(images)
     indices = np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)
-    batches = list(examples.take(indices).batches(_BATCH).as_numpy_iterator())
+    try:
+        batches = list(examples.take(indices).batches(_BATCH).as_numpy_iterator())
+    except tf.errors.OpError:
+        examples.find_damaged()
+        raise
     pixels, labels = zip(*batches)
     return np.concatenate(pixels), np.concatenate(labels)
 

@@ -1,6 +1,7 @@
 """The images that models are judged on: their runs' own test images, or what flags say."""
 
 import functools
+import unicodedata
 from typing import NamedTuple
 
 from absl import flags
@@ -43,8 +44,8 @@ def find(files, model):
         model: one of them, for the size of its images.
 
     Returns:
-        Images, and Images of the split "validation" where all the runs held these out and they
-        are not judged, else None.
+        Images, and Images of the split "validation" where all the runs held these out, or the
+        dataset has them apart, and they are not judged, else None.
 
     Raises:
         ValueError: if no dataset is known, or the runs have different ones.
@@ -69,7 +70,11 @@ def find(files, model):
         for other in others
         for name in ("--dataset", "--validation_examples")
     )
-    if split != "test" or not options.get("validation_examples") or not all_held_them_out:
+    if options.get("validation_examples"):
+        not_trained_on = all_held_them_out
+    else:
+        not_trained_on = data.has_validation_split(dataset)
+    if split != "test" or not not_trained_on:
         return judged, None
     return judged, judged._replace(split="validation")
 
@@ -96,7 +101,7 @@ def check(images, model):
             f"{images.dataset} has {info.image_shape} and {info.num_classes}"
         )
     for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
-        if ours != theirs:
+        if unicodedata.normalize("NFC", ours) != unicodedata.normalize("NFC", theirs):
             raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
 
 

@@ -69,13 +69,13 @@ def choose_images():
     """Test images in [0, 1] of different classes for every row: (rows, M, H, W, channels)."""
     split = "test" if data.has_test_split(FLAGS.dataset) else "train"
     examples = data.load_examples(FLAGS.dataset, split, FLAGS.data_dir, image_size=FLAGS.image_size)
-    num_classes = examples.info.num_classes
-    if FLAGS.num_members > num_classes:
-        raise ValueError(f"num_members must be <= {num_classes} classes, got {FLAGS.num_members}")
+    present = np.unique(examples.labels)
+    if FLAGS.num_members > len(present):
+        raise ValueError(f"num_members must be <= {len(present)} classes, got {FLAGS.num_members}")
     random = np.random.default_rng(FLAGS.seed)
     chosen = []
     for _ in range(FLAGS.rows):
-        for label in random.choice(num_classes, FLAGS.num_members, replace=False):
+        for label in random.choice(present, FLAGS.num_members, replace=False):
             chosen.append(random.choice(np.flatnonzero(examples.labels == label)))
     pixels = examples.take(np.array(chosen)).in_memory().images / 255
     return pixels.reshape(FLAGS.rows, FLAGS.num_members, *pixels.shape[1:])

@@ -11,6 +11,7 @@ mixmo_tf/training/run_directory.py.
 import contextlib
 import math
 import os
+import pathlib
 import sys
 import time
 
@@ -123,7 +124,7 @@ def started(path, model, examples, strategy):
             print(f"Training with the chief, which writes {path} on its machine.", flush=True)
         model.set_state(replicas.from_chief(strategy, state))
         if is_chief:
-            announce(model, examples["train"], strategy, path)
+            announce(model, examples, strategy, path)
         yield
 
 
@@ -154,7 +155,7 @@ def extend(path, flag_lines, trained, steps_per_epoch):
 
 def train(model, examples, path):
     """`loop.train` as the flags say; an image that cannot be read is named."""
-    validation = "validation" if FLAGS.validation_examples else "test"
+    validation = validated_on(examples)
     try:
         loop.train(
             model,
@@ -164,7 +165,7 @@ def train(model, examples, path):
             epochs=FLAGS.epochs,
             batch_size=FLAGS.batch_size,
             checkpoint_steps=FLAGS.checkpoint_steps,
-            keep_best=FLAGS.validation_examples > 0,
+            keep_best="validation" in examples,
             augmix=FLAGS.augmix,
             verbose=1 if sys.stdout.isatty() else 2,
         )
@@ -181,7 +182,7 @@ def train(model, examples, path):
 
 def judge(model, examples, path):
     """Judges the trained model on the test images, and writes the figures."""
-    split = "test" if "test" in examples else "validation"
+    split = judged_on(examples)
     strategy = model.distribute_strategy
     batches = replicas.distribute(
         strategy, lambda shares: examples[split].batches(loop.EVALUATION_BATCH_SIZE, shares)
@@ -279,15 +280,18 @@ def initialize(model, file):
 
 def announce(model, examples, strategy, path):
     """Says what will be trained, and what of it is already done."""
-    info = examples.info
+    info = examples["train"].info
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
     device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
-    where = "on disk" if examples.on_disk else "in memory"
+    where = "on disk" if examples["train"].on_disk else "in memory"
     print(f"Training {model.network.name} with {model.num_members} members on {FLAGS.dataset}")
     print(f"  parameters      {count_parameters(model):,}")
     shape = "×".join(map(str, info.image_shape))
     print(f"  training images {info.num_examples:,} of {shape}, {where}")
+    when = "after each epoch" + (", to choose best.keras" if "validation" in examples else "")
+    print(f"  validated on    {described(examples, validated_on(examples))}, {when}")
+    print(f"  tested on       {described(examples, judged_on(examples))}, at the end")
     more = ", …" if info.num_classes > 5 else ""
     names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms
     print(f"  classes         {info.num_classes}: {names}{more}")
@@ -317,6 +321,23 @@ def announce(model, examples, strategy, path):
         print(
             f"{path} holds {epochs_done}{and_steps} of {FLAGS.epochs} epochs; {what}.", flush=True
         )
+
+
+def validated_on(examples):
+    """The split that each epoch is validated on."""
+    return "validation" if "validation" in examples else "test"
+
+
+def judged_on(examples):
+    """The split that the final figures are for."""
+    return "test" if "test" in examples else "validation"
+
+
+def described(examples, split):
+    """How many images a split has, and in which folder, where they are a user's own."""
+    folder = pathlib.Path(examples[split].location).name
+    where = f" in {folder}" if mixmo_tf.data.is_folder(FLAGS.dataset) else ""
+    return f"{len(examples[split]):,} {split} images{where}"
 
 
 def count_parameters(model):

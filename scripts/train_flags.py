@@ -39,7 +39,8 @@ flags.DEFINE_integer(
     "validation_examples",
     0,
     "Training images held out to validate each epoch and to choose best.keras; 0 validates on "
-    "the test images, and chooses none.",
+    "the val images of an image_folder that has test images too, or else on the test images, and "
+    "then chooses none.",
 )
 flags.DEFINE_float(
     "memory_gib",
@@ -191,9 +192,10 @@ def check():
 def load_data():
     """The Examples that the flags describe, by split: train, validation, test, if there."""
     options = {"validation_examples": FLAGS.validation_examples, "image_size": FLAGS.image_size}
+    has_validation = FLAGS.validation_examples or data.has_validation_split(dataset())
     examples = {}
     for split in data.SPLITS:
-        if split == "validation" and not FLAGS.validation_examples:
+        if split == "validation" and not has_validation:
             continue
         if split == "test" and not data.has_test_split(dataset()):
             continue

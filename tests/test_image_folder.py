@@ -4,6 +4,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from mixmo_tf import data
 
@@ -63,7 +64,7 @@ def test_names_of_any_encoding(folder):
     examples = data.load_examples(f"image_folder:{folder}", "train")
     assert len(examples.in_memory()) == 5 and examples.fingerprint()
     with open(path, "wb") as file:
-        file.write(b"damage")
+        file.write((folder / "train/cat/a.png").read_bytes()[:50])
     with pytest.raises(data.DamagedImageError, match="is damaged"):
         examples.in_memory()
 
@@ -122,8 +123,9 @@ def test_bad_folders_are_named(folder, tmp_path):
     (folder / "val/bird").rename(folder / "train/bird")
     assert message().startswith(f"{folder}/train/bird has no images (.jpg")
     (folder / "train/bird").rmdir()
-    shutil.rmtree(folder / "val/dog")
-    assert message(split="test") == f"there is no folder {folder}/val/dog"
+    (folder / "val/dog/f.png").unlink()
+    (folder / "val/cat/e.png").unlink()
+    assert message(split="test").startswith(f"{folder}/val has no images (.jpg")
     save(folder / "train/dog/d.JPG", grey(0, 8, 4))
     assert f"{folder}/train/dog/d.JPG has 8×4 pixels, the first image 16×16" in message()
     broken = folder / "train/dog/d.JPG"
@@ -131,10 +133,88 @@ def test_bad_folders_are_named(folder, tmp_path):
     assert message() == f"cannot read {broken}: it is damaged; put a good file in its place"
     (folder / "train/cat/a.png").write_text("text")
     assert message() == f"cannot read {folder}/train/cat/a.png: it is no image"
-    (folder / "train").rename(folder / "training")
-    assert message() == f"{folder} has the folders training and val; name them train and val"
-    (folder / "training").rename(folder / "train")
     shutil.rmtree(folder / "train/dog")
     assert message() == f"{folder}/train must have a folder per class, 2 or more"
     shutil.rmtree(folder)
     assert message() == f"there is no folder {folder}"
+
+
+def test_files_that_are_left_out_are_named_once(folder, capsys):
+    for name in ("1.heic", "2.HEIC", "list", "list.csv", "Thumbs.db", ".DS_Store", "._a.png"):
+        (folder / "train/cat" / name).write_text("no image")
+    save(folder / "train/g.png", grey(70))
+    (folder / "train/README.txt").write_text("about the images")
+    for _ in range(2):
+        examples = data.load_examples(f"image_folder:{folder}", "train")
+        assert len(examples) == 4
+    assert capsys.readouterr().out.splitlines() == [
+        f"{folder}/train: left out 5 files: 2 .heic, 1 without an ending, 1 .csv, 1 .txt",
+        f"{folder}/train: left out 1 image in no folder of a class",
+    ]
+    for name in ("a.png", "deeper/b.PNG"):
+        (folder / "train/cat" / name).unlink()
+    with pytest.raises(ValueError, match=r"train/cat has no images \(.jpg.*\), but 2 .heic, 1 w"):
+        data.load_examples(f"image_folder:{folder}", "train")
+
+
+def test_every_ending_is_read_and_only_the_content_counts(folder):
+    """A PNG called .jpg, a JPEG called .png, and so on through all endings."""
+    names = "a.jpg b.jpeg c.jpe d.jfif e.png f.gif g.webp h.bmp i.tif j.tiff k.avif L.JPG".split()
+    kinds = "PNG JPEG WEBP GIF BMP TIFF AVIF".split()
+    shutil.rmtree(folder / "train/cat")
+    (folder / "train/cat").mkdir()
+    for i, name in enumerate(names):
+        image = Image.fromarray(grey(10 * i))
+        image.save(folder / "train/cat" / name, kinds[i % len(kinds)])
+    images, labels, _ = data.load_arrays(f"image_folder:{folder}", "train")
+    assert labels.tolist() == [0] * 12 + [1] * 2
+    expected = [*(10 * i for i in [11, *range(11)]), 30, 40]  # L before a, in ASCII
+    assert np.abs(images.mean(axis=(1, 2, 3)) - expected).max() <= 1
+
+
+def test_all_damaged_images_are_named_at_once(folder):
+    name = f"image_folder:{folder}"
+    for i in range(7):
+        save(folder / f"train/cat/more_{i}.png", grey(100 + i))
+    examples = data.load_examples(name, "train")
+    for i in (1, 4):
+        path = folder / f"train/cat/more_{i}.png"
+        path.write_bytes(path.read_bytes()[:50])
+    (folder / "train/dog/c.jpeg").unlink()
+    (folder / "train/dog/d.JPG").write_text("text")
+    cat, dog = folder / "train/cat", folder / "train/dog"
+    expected = (
+        f"cannot read 4 of 11 images: {cat}/more_1.png is damaged, {cat}/more_4.png is damaged, "
+        f"{dog}/c.jpeg is gone, {dog}/d.JPG is no image"
+    )
+    for read in (examples.in_memory, examples.find_damaged):
+        with pytest.raises(data.DamagedImageError) as error:
+            read()
+        assert str(error.value) == expected
+    save(dog / "d.JPG", grey(40))
+    for i in range(7):
+        (cat / f"more_{i}.png").write_text("text")
+    with pytest.raises(data.DamagedImageError, match="7 of 10 images: .*more_4.png is .*, and 2"):
+        data.load_examples(name, "train")
+
+
+def test_if_the_first_image_is_damaged_the_others_are_named_too(folder):
+    for file in ("cat/a.png", "dog/d.JPG"):
+        path = folder / "train" / file
+        path.write_bytes(path.read_bytes()[:60])
+    for options in ({}, {"image_size": 8}):
+        with pytest.raises(data.DamagedImageError, match="2 of 4 images: .*a.png is .*d.JPG is da"):
+            data.load_examples(f"image_folder:{folder}", "train", **options)
+
+
+def test_a_file_that_may_not_be_opened_is_named(folder):
+    (folder / "train/dog/nowhere.png").symlink_to(folder / "nothing.png")
+    with pytest.raises(ValueError, match="nowhere.png: it is not to be opened .No such file"):
+        data.load_examples(f"image_folder:{folder}", "train")
+
+
+def test_runs_of_earlier_versions_find_the_same_images(folder):
+    """What dataset.json of a run says that was trained before orientation was looked at."""
+    examples = data.load_examples(f"image_folder:{folder}", "train")
+    before = "5be9322e26ecf62b31e2a27e890bff77878dbeca35a11fea56bbcb526880d7e0"
+    assert examples.fingerprint() == examples.in_memory().fingerprint() == before

@@ -1,11 +1,16 @@
 """From a folder of images to a SavedModel, through the scripts."""
 
+import csv
+import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 from scripts_at_work import call, exit_messages, run
 from test_image_folder import grey, save
+
+from mixmo_tf import data
 
 SMALL = ["--filters=4", "--epochs=1", "--batch_size=8", "--batch_repetitions=2", "--image_size=16"]
 
@@ -30,6 +35,8 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     result = run("train.py", dataset, *SMALL, f"--output_dir={first}", "--memory_gib=0")
     assert result.returncode == 0, result.stderr
     assert "training images 36 of 16×16×3, on disk" in result.stdout
+    assert "validated on    12 test images in val, after each epoch\n" in result.stdout
+    assert "tested on       12 test images in val, at the end\n" in result.stdout
     assert "classes         3: dark, grey, light" in result.stdout
 
     result = run("export.py", f"--model={first}")
@@ -52,6 +59,9 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     result = run("train.py", *options)
     assert result.returncode == 0, result.stderr
     assert "its heads are new" in result.stdout and "On the validation images" in result.stdout
+    of_training = "4 validation images in two, a"
+    assert f"{of_training}fter each epoch, to choose best.keras\n" in result.stdout
+    assert f"tested on       {of_training}t the end\n" in result.stdout
     first.rename(tmp_path / "elsewhere")  # a run that has begun does not need it any more
     result = run("train.py", *options)
     assert result.returncode == 0, result.stderr
@@ -86,3 +96,76 @@ def test_a_damaged_image_is_named_whenever_it_is_met(folder, tmp_path):
     calls = [[*flags, f"--memory_gib={m}", f"--output_dir={tmp_path / str(m)}"] for m in (0, 4)]
     for ending in exit_messages("train", *calls):
         assert ending.startswith(f"train.py: cannot read {broken}: it is damaged; put a good file")
+
+
+def test_validation_and_test_images_of_their_own(folder, tmp_path):
+    """Validation on valid/, which lacks a class, and the final figures on Testing/."""
+    three = tmp_path / "three"
+    shutil.copytree(folder / "train", three / "Training")
+    shutil.copytree(folder / "val", three / "Testing")
+    shutil.copytree(folder / "val", three / "valid")
+    shutil.rmtree(three / "valid" / "grey")
+    (three / "Testing" / "dark" / "0.jpg").unlink()
+    (three / "Training" / "dark" / "0.heic").write_text("another format")
+    path = tmp_path / "run"
+    flags = [f"--dataset=image_folder:{three}", *SMALL, f"--output_dir={path}"]
+    result = run("train.py", *flags)
+    assert result.returncode == 0, result.stderr
+    lines = result.stdout.splitlines()
+    expected = [
+        f"{three}/Training: left out 1 file: 1 .heic",
+        f"{three}/valid: no images of grey, which are counted as zero images",
+        "  validated on    8 validation images in valid, after each epoch, to choose best.keras",
+        "  tested on       11 test images in Testing, at the end",
+    ]
+    assert [lines.count(line) for line in expected] == [1, 1, 1, 1]
+    metrics = json.loads((path / "metrics.json").read_text())
+    assert (metrics["split"], metrics["examples"]) == ("test", 11)
+    assert metrics["best"]["epoch"] == 1 and (path / "best.keras").exists()
+    val_accuracy = csv.DictReader((path / "history.csv").open()).__next__()["val_accuracy"]
+    assert float(val_accuracy) in [pytest.approx(right / 8) for right in range(9)]
+
+    figures = [tmp_path / f"{split}.json" for split in ("test", "validation")]
+    calls = [[f"--model={path}", f"--json={file}", f"--split={file.stem}"] for file in figures]
+    assert call("evaluate", *calls)[0] == [None, None]
+    on_test, on_validation = (json.loads(file.read_text()) for file in figures)
+    assert (on_test["examples"], on_validation["examples"]) == (11, 8)
+    assert on_test["temperature_fitted_on"] == "validation images"
+    broken = three / "Testing" / "light" / "2.jpg"
+    broken.write_bytes(broken.read_bytes()[:300])
+    for script in ("evaluate", "export"):
+        (message,) = exit_messages(script, [f"--model={path}"])
+        assert f"cannot read {broken}: it is damaged" in message
+    pictures = [f"--dataset=image_folder:{three}", "--rows=1", f"--output_dir={tmp_path}"]
+    shutil.rmtree(three / "Testing")  # now valid/ is for the test, without one of three classes
+    (message,) = exit_messages("show_masks", [*pictures, "--image_size=16", "--num_members=3"])
+    assert message == "show_masks.py: num_members must be <= 2 classes, got 3"
+
+
+def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
+    """Two classes that differ by orientation alone, and by opacity alone, train and are judged."""
+    folder = tmp_path / "images"
+    half = np.zeros((16, 16, 3), np.uint8)
+    half[:8] = 255
+    opaque = np.zeros((16, 16, 4), np.uint8)
+    opaque[4:12, 4:12, 3] = 255
+    for i in range(8):
+        for split in ("train", "val"):
+            exif = Image.Exif()
+            exif[274] = 6 if i % 2 else 1  # half to the right is white, stored as at the top
+            name = folder / split / "white_right" / f"{i}.png"
+            name.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(half if i % 2 else half.swapaxes(0, 1)[:, ::-1]).save(name, exif=exif)
+            name = folder / split / "square" / f"{i}.png"
+            name.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(opaque).save(name)
+    result = run(
+        "train.py", f"--dataset=image_folder:{folder}", "--filters=4", "--epochs=1",
+        "--batch_size=8", "--memory_gib=0", f"--output_dir={tmp_path / 'run'}",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    images, labels, _ = data.load_arrays(f"image_folder:{folder}", "test")
+    right = images[labels == 1]
+    assert len(right) == 8 and (right[:, :, 8:] == 255).all() and (right[:, :, :8] == 0).all()
+    square = images[labels == 0]
+    assert (square[:, 4:12, 4:12] == 0).all() and square[:, 0].min() == 255

@@ -1,7 +1,16 @@
+import http.server
+import io
+import re
+import tarfile
+import threading
+import time
+import urllib.request
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import checksums, resource
 
 from mixmo_tf import data
 
@@ -41,11 +50,75 @@ def test_cifar_comes_through_tensorflow_datasets(tmp_path, name, num_classes):
     assert data.load_arrays(name, "test", tmp_path)[2].num_examples == 5
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100", "tiny_imagenet"])
+ARCHIVES = {
+    "cifar10": "cifar-10-binary.tar.gz",
+    "cifar100": "cifar-100-binary.tar.gz",
+    "tiny_imagenet": "tiny-imagenet-200.zip",
+}
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
 def test_data_that_cannot_be_downloaded_is_named(tmp_path, offline, name):
-    where = rf"{name} is not in {tmp_path}/{name}/[0-9.]+, and could not be prepared"
-    with pytest.raises(data.MissingDataError, match=rf"{where}: http.*Connection refused"):
+    """In seconds, also where other data was downloaded before: TFDS would try for minutes."""
+    manual_dir = tmp_path / "downloads" / "manual"
+    manual_dir.mkdir(parents=True)
+    (manual_dir / "cifar-100-python.tar.gz").write_text("the archive for Python, which is another")
+    (manual_dir.parent / "other.tar.gz.INFO").write_text('{"urls": ["https://other/other"]}')
+    start = time.monotonic()
+    with pytest.raises(data.MissingDataError) as error:
         data.load_arrays(name, "train", str(tmp_path))
+    assert time.monotonic() - start < 30
+    assert re.fullmatch(
+        rf"{name} is not in {tmp_path}/{name}/[0-9.]+, and could not be prepared: http\S+: "
+        rf".*Connection refused.*; without network access, put {ARCHIVES[name]}, as published, "
+        rf"into {manual_dir}",
+        str(error.value),
+    )
+
+
+def test_a_proxy_that_reaches_nothing_is_named(tmp_path, offline, monkeypatch):
+    class Unavailable(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self):
+            self.send_error(503)
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unavailable) as proxy:
+        threading.Thread(target=proxy.serve_forever, daemon=True).start()
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.server_port}")
+        urllib.request.install_opener(None)  # it has looked at the environment before
+        with pytest.raises(data.MissingDataError, match="zip: HTTP Error 503.*; without network"):
+            data.load_arrays("tiny_imagenet", "train", tmp_path)
+        proxy.shutdown()
+    urllib.request.install_opener(None)
+
+
+def test_an_archive_that_is_not_the_published_one_is_named(tmp_path, offline):
+    manual_dir = tmp_path / "downloads" / "manual"
+    write_cifar_archive(manual_dir / ARCHIVES["cifar10"], "cifar10")
+    with pytest.raises(data.MissingDataError, match="has wrong checksum; without network .*, as"):
+        data.load_arrays("cifar10", "train", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_cifar_without_network_access(tmp_path, offline, monkeypatch, name):
+    """From the place that the message names; only the archive's checksum is made up."""
+    builder = tfds.builder(name, data_dir=tmp_path)
+    (expected,) = builder.url_infos.values()
+    monkeypatch.setattr(checksums, "compute_url_info", lambda path: expected)
+    write_cifar_archive(tmp_path / "downloads" / "manual" / ARCHIVES[name], name)
+    images, labels, info = data.load_arrays(name, "train", tmp_path)
+    assert len(labels) == {"cifar10": 10, "cifar100": 2}[name]
+    np.testing.assert_array_equal(images[:, 5, 7, 2], labels)
+    assert info.class_names[:2] == ("class 0", "class 1")
+
+
+def test_cifar_from_an_archive_that_was_downloaded_before(tmp_path, offline):
+    """Without network access, where TFDS' own note says that the archive is there."""
+    builder = tfds.builder("cifar10", data_dir=tmp_path)
+    ((url, expected),) = builder.url_infos.items()
+    path = tmp_path / "downloads" / "cifar10" / resource.get_dl_fname(url, expected.checksum)
+    write_cifar_archive(path, "cifar10")
+    resource.write_info_file(url, path, "cifar10", path.name, expected)
+    assert len(data.load_arrays("cifar10", "test", tmp_path)[1]) == 2
 
 
 def test_validation_images_are_held_out_from_training():
@@ -94,3 +167,25 @@ def write_cifar(path, name, num_classes):
         split_datasets={"train": examples(12), "test": examples(5)},
         data_dir=path,
     )
+
+
+def write_cifar_archive(path, name):
+    """An archive in the layout of the published ones: two images per file, of their label."""
+    fine = [f"class {i}" for i in range(100 if name == "cifar100" else 10)]
+    if name == "cifar10":
+        folder, bytes_of_label = "cifar-10-batches-bin", 1
+        names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+        texts = {"batches.meta.txt": fine}
+    else:
+        folder, bytes_of_label, names = "cifar-100-binary", 2, ["train.bin", "test.bin"]
+        texts = {"coarse_label_names.txt": fine[:20], "fine_label_names.txt": fine}
+    files = {file: "\n".join(lines).encode() for file, lines in texts.items()}
+    for i, file in enumerate(names):
+        rows = [bytes([label] * (bytes_of_label + 3072)) for label in (i, i + 1)]
+        files[file] = b"".join(rows)
+    path.parent.mkdir(parents=True)
+    with tarfile.open(path, "w:gz") as archive:
+        for file, content in files.items():
+            member = tarfile.TarInfo(f"{folder}/{file}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))

@@ -8,20 +8,20 @@ came before.
 import dataclasses
 import hashlib
 import math
+import multiprocessing.pool
+import os
 from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from mixmo_tf.data import stream
+from mixmo_tf.data import damage, headers, stream
+from mixmo_tf.data.damage import DamagedImageError
 
 _NAMES_AS = "utf-8", "surrogateescape"  # as Python reads file names of any encoding
 _DECODE_BATCH = 100  # images between two moves of the progress bar
-
-
-class DamagedImageError(ValueError):
-    """An image cannot be decoded; the message names its file."""
+_SHOWN_AFTER = 2  # seconds, the progress bar of what is mostly quick
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,25 +133,27 @@ class Examples:
         return dataclasses.replace(self, images=images, decode=None)
 
     def find_damaged(self, start=0):
-        """Decodes the images from index `start` on, one by one, up to a damaged one.
+        """Decodes the images from index `start` on, on all cores, and names those damaged.
 
         Raises:
-            DamagedImageError: if there is one, or one of another size than the first.
+            DamagedImageError: if there are any; or where no image before them is of another
+                size than the first, if one is.
         """
-        for i in range(start, len(self) if self.decode else 0):
-            try:
-                shape = tuple(self.decode(tf.constant(self.images[i])).shape)
-            except tf.errors.OpError as error:
-                what = "gone" if isinstance(error, tf.errors.NotFoundError) else "damaged"
-                raise DamagedImageError(
-                    f"cannot read {self._path(i)}: it is {what}; put a good file in its place"
-                ) from None
-            if shape != self.info.image_shape:
-                sizes = [f"{height}×{width}" for height, width, _ in (shape, self.info.image_shape)]
-                raise DamagedImageError(
-                    f"{self._path(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
-                    "an image_size would bring all to one size"
-                )
+        indices = range(start, len(self) if self.decode else 0)
+        problems = []
+        with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
+            outcomes = pool.imap(self._shape_or_problem, indices)
+            bar = {"desc": "Looking for damaged images", "unit": " images", "delay": _SHOWN_AFTER}
+            for i, outcome in zip(indices, tqdm(outcomes, total=len(indices), disable=None, **bar)):
+                if isinstance(outcome, str):
+                    problems.append((self.names[i], outcome))
+                elif outcome != self.info.image_shape and not problems:
+                    sizes = [f"{h}×{w}" for h, w, _ in (outcome, self.info.image_shape)]
+                    raise DamagedImageError(
+                        f"{self._path(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
+                        "an image_size would bring all to one size"
+                    )
+        damage.check(problems, len(self), self.location)
 
     def hold_out(self, count):
         """Splits off images for validation, the same share of every class.
@@ -195,6 +197,16 @@ class Examples:
                     f"as it has {per_class[of_class.argmin()]} of {len(self)}"
                 )
         return self.take(np.sort(train)), self.take(np.sort(held_out))
+
+    def _shape_or_problem(self, index):
+        """The shape of an image; if it cannot be decoded, a str that says what the file is."""
+        try:
+            return tuple(self.decode(tf.constant(self.images[index])).shape)
+        except tf.errors.NotFoundError:
+            return "gone"
+        except (tf.errors.OpError, ValueError):  # ValueError: Pillow's, where TensorFlow is eager
+            path = self._path(index)
+            return (os.path.exists(path) and headers.problem(path)) or "damaged"
 
     def _path(self, index):
         return f"{self.location}{self.names[index]}"

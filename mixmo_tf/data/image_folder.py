@@ -5,10 +5,11 @@
     flowers/val/rose/*.jpg            (validation images are held out)
     flowers/val/tulip/*.png
 
-The files are read where they are, in formats that `tf.io.decode_image` decodes right (it takes
-the palette of a BMP for grey).
+What other folders mean: `folders`. The files are read where they are, as a viewer shows them:
+turned as EXIF says (`headers`), and on white where they are transparent (`decoding`).
 """
 
+import collections
 import os
 import pathlib
 
@@ -16,12 +17,15 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import crops
-from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+from mixmo_tf.data import decoding, folders, headers
+from mixmo_tf.data.examples import Examples, Info
+from mixmo_tf.data.notices import say_once
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".gif")  # in any case
-_SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test", "testing"}
+SUFFIXES = tuple(  # in any case
+    ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .tif .tiff .avif".split()
+)
 PREFIX = "image_folder:"
+_MOST_NAMED = 5
 
 
 def read(name, split, image_size=None):
@@ -29,110 +33,127 @@ def read(name, split, image_size=None):
 
     Args:
         name: "image_folder:PATH".
-        split: "train", or "test", which is what `val/` holds.
+        split: "train"; "test", the images of `test/`, or else of `val/`; "validation", those of
+            `val/` where `test/` is there too.
         image_size: int, pixels: the central square of each image is scaled to this height and
             width. None where all images have the size of the first.
 
     Returns:
-        Examples of three channels.
+        Examples of three channels. A class without images in `val/` or `test/` is printed, and
+        so are files that are left out.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or a class has none in `val/`.
-        ValueError: if a class folder is empty, `val/` has a class that `train/` has not, or
-            `image_size` is out of range.
-        DamagedImageError: if the first image cannot be read.
+        FileNotFoundError: if there is no such folder.
+        ValueError: if folders contradict each other, a class has no images to train on, `val/`
+            or `test/` has a class that `train/` has not, or `image_size` is out of range.
+        DamagedImageError: if files are no images, or the first image cannot be read.
     """
     root = pathlib.Path(name.removeprefix(PREFIX))
-    if not root.is_dir():
-        raise FileNotFoundError(f"there is no folder {root}")
+    found = folders.find(root)
     if image_size is not None:
         arguments.at_least("image_size", image_size, 1)
-    has_splits = (root / "train").is_dir()
-    train_folder = root / "train" if has_splits else root
-    class_names = tuple(sorted(folder.name for folder in _folders(train_folder)))
-    if len(class_names) < 2:
-        raise ValueError(f"{train_folder} must have a folder per class, 2 or more")
-    if not has_splits and set(class_names) <= _SPLIT_NAMES:
-        names = " and ".join(class_names)
-        raise ValueError(f"{root} has the folders {names}; name them train and val")
-    folder = train_folder
-    if split == "test":
-        folder = root / "val"
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{root} has no val folder, so no test images")
-        _check_classes(folder, train_folder, class_names)
-    paths, labels = _list_images(folder, class_names)
-    decode = _decoder(image_size)
-    encoded_paths = np.array([os.fsencode(path) for path in paths], object)
-    try:
-        shape = tuple(decode(tf.constant(encoded_paths[0])).shape)
-    except tf.errors.OpError:
-        raise DamagedImageError(f"cannot read {paths[0]}: it is no image") from None
+    classes, folder = folders.classes(found.train), found.of(split)
+    if len(classes) < 2:
+        raise ValueError(f"{found.train} must have a folder per class, 2 or more")
+    if folder is None:
+        raise FileNotFoundError(f"{root} has no val folder, so no {split} images")
+    if found.others:
+        names = _named([other.name for other in found.others])
+        say_once(f"{root}: left out {names}, which are no splits with a folder per class")
+    paths, labels = _list_images(folder, classes, needed=split == "train")
+    elements = np.empty(len(paths), object)
+    elements[:] = [decoding.element(*each) for each in zip(paths, headers.read_all(paths))]
+    decode = decoding.decoder(elements, image_size)
     location = f"{folder}{os.sep}"
-    return Examples(
-        images=encoded_paths,
-        labels=labels,
-        info=Info(name, len(paths), shape, class_names),
-        decode=decode,
-        names=np.array([path.removeprefix(location) for path in paths]),
-        location=location,
-    )
+
+    def examples(image_shape):
+        return Examples(
+            images=elements,
+            labels=labels,
+            info=Info(name, len(paths), image_shape, tuple(classes)),
+            decode=decode,
+            names=np.array([path.removeprefix(location) for path in paths]),
+            location=location,
+        )
+
+    try:
+        return examples(tuple(decode(tf.constant(elements[0])).shape))
+    except (tf.errors.OpError, ValueError):
+        examples(None).find_damaged()
+        raise
 
 
 def has_test_split(name):
-    """Whether there is a `val/` beside `train/`."""
-    root = pathlib.Path(name.removeprefix(PREFIX))
-    return (root / "train").is_dir() and (root / "val").is_dir()
+    """Whether there are images that are not trained on: `test/` or `val/`."""
+    return _has_split(name, "test")
 
 
-def _folders(folder):
-    return [f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")]
+def has_validation_split(name):
+    """Whether there is a `val/` to validate on, beside `test/`."""
+    return _has_split(name, "validation")
 
 
-def _check_classes(folder, train_folder, class_names):
-    unknown = sorted({f.name for f in _folders(folder)} - set(class_names))
+def _has_split(name, split):
+    try:
+        return folders.find(pathlib.Path(name.removeprefix(PREFIX))).of(split) is not None
+    except (ValueError, OSError):
+        return False  # `read` says what is wrong
+
+
+def _list_images(folder, train_classes, needed):
+    """Paths, in the order of their names, and labels int64 (N,).
+
+    Args:
+        folder: pathlib.Path of the split.
+        train_classes: folders of the classes by name, those to train on.
+        needed: bool, whether a class without images is an error.
+    """
+    classes = folders.classes(folder)
+    unknown = sorted(set(classes) - set(train_classes))
     if unknown:
-        raise ValueError(f"{folder} has the class {unknown[0]}, {train_folder} has not")
-
-
-def _list_images(folder, class_names):
-    """Paths, in the order of their names, and labels int64 (N,)."""
-    paths, labels = [], []
-    for label, class_name in enumerate(class_names):
-        class_folder = folder / class_name
-        if not class_folder.is_dir():
-            raise FileNotFoundError(f"there is no folder {class_folder}")
-        of_class = sorted(_images_below(class_folder))
+        train = next(iter(train_classes.values())).parent
+        raise ValueError(f"{folder} has the class {unknown[0]}, {train} has not")
+    paths, labels, left_out, empty = [], [], [], []
+    for label, class_name in enumerate(train_classes):
+        files = folders.files(classes[class_name]) if class_name in classes else []
+        of_class = [file for file in files if _is_image(file)]
         if not of_class:
-            raise ValueError(f"{class_folder} has no images ({', '.join(SUFFIXES)})")
+            empty.append(class_name)
+            if needed:
+                others = f", but {_endings(files)}" if files else ""
+                raise ValueError(
+                    f"{classes[class_name]} has no images ({', '.join(SUFFIXES)}){others}"
+                )
+        left_out += sorted(set(files) - set(of_class))
         paths += of_class
         labels += [label] * len(of_class)
+    in_no_class = [path.name for path in folder.iterdir() if path.is_file()]
+    in_no_class = [name for name in in_no_class if _is_image(name) and not folders.is_hidden(name)]
+    if not paths:
+        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+    if left_out:
+        say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
+    if in_no_class:
+        say_once(f"{folder}: left out {_count(in_no_class, 'image')} in no folder of a class")
+    if empty:
+        say_once(f"{folder}: no images of {_named(empty)}, which are counted as zero images")
     return paths, np.array(labels, np.int64)
 
 
-def _images_below(folder):
-    """Paths of the images in a folder and those inside it; a folder is visited once."""
-    visited = set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real_path = os.path.realpath(parent)
-        if real_path in visited or os.path.basename(parent).startswith("."):
-            folders.clear()
-            continue
-        visited.add(real_path)
-        for file in files:
-            if file.lower().endswith(SUFFIXES) and not file.startswith("."):
-                yield os.path.join(parent, file)
+def _is_image(file):
+    return file.lower().endswith(SUFFIXES)
 
 
-def _decoder(image_size):
-    """A function from a path, str tensor (), to pixels uint8 (height, width, 3)."""
+def _count(files, what):
+    return f"{len(files):,} {what}{'s' if len(files) > 1 else ''}"
 
-    def decode(path):
-        content = tf.io.read_file(path)
-        image = tf.io.decode_image(content, channels=3, expand_animations=False)
-        if image_size is None:
-            return image
-        top, left, height, width = tf.unstack(crops.central_box(tf.shape(image)))
-        return crops.scaled(image[top : top + height, left : left + width], image_size)
 
-    return decode
+def _endings(files):
+    """How many of the files have which ending, such as "3 .heic, 1 without an ending"."""
+    endings = (os.path.splitext(file)[1].lower() or "without an ending" for file in files)
+    return ", ".join(f"{n:,} {ending}" for ending, n in collections.Counter(endings).most_common())
+
+
+def _named(names):
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more

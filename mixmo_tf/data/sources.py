@@ -11,11 +11,14 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.examples import Examples, Info
+from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
 from mixmo_tf.networks.members import LARGEST_SIDE
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
+_PATIENCE = 10  # seconds that a host may take to answer
+_NOTE = ".INFO"  # beside what tensorflow-datasets has downloaded
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -29,8 +32,8 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
     Args:
         name: one of `NAMES`; "image_folder:PATH" with a path.
         split: one of `SPLITS`. "test" are the images that published numbers are for, which
-            ImageNet, Tiny ImageNet and image folders call validation images; "validation"
-            are training images that were held out.
+            ImageNet and Tiny ImageNet call validation images; "validation" are training images
+            that were held out, or, if none are to be, an image folder's `val/` beside `test/`.
         data_dir: the folder of tensorflow-datasets; None for its default,
             ~/tensorflow_datasets.
         validation_examples: int, training images to hold out; "train" is without them.
@@ -51,9 +54,11 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         arguments.count("image_size", image_size, 1, LARGEST_SIDE)
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
-    if split == "validation" and not validation_examples:
+    if split == "validation" and not validation_examples and not has_validation_split(name):
         raise ValueError("the split validation needs validation_examples > 0")
-    source_split = "test" if split == "test" else "train"
+    if validation_examples and has_validation_split(name):
+        say_once(f"{name}: its own validation images are not used, as training images are held out")
+    source_split = "train" if split == "validation" and validation_examples else split
     if is_folder(name):
         examples = image_folder.read(full_name(name), source_split, image_size)
     else:
@@ -94,6 +99,11 @@ def load(name, split, data_dir=None, **options):
 def has_test_split(name):
     """Whether a dataset has test images apart from its training images."""
     return image_folder.has_test_split(full_name(name)) if is_folder(name) else True
+
+
+def has_validation_split(name):
+    """Whether a dataset has images to validate on, apart from those to train and to test on."""
+    return image_folder.has_validation_split(full_name(name)) if is_folder(name) else False
 
 
 def full_name(name):
@@ -196,40 +206,55 @@ def _prepared(builder, by_hand=False):
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     print(f"Preparing {builder.name} in {builder.data_path}", flush=True)
+    manual_dir = builder.data_path.parents[1] / "downloads" / "manual"
     try:
         if not by_hand:
-            _check_network(builder)
+            _check_network(builder, manual_dir)
         builder.download_and_prepare()
     except ValueError:
         raise
     except Exception as error:  # whatever the network, the disk and TFDS raise
-        reason = str(error).split("\n")[0] or type(error).__name__
+        reason = str(error).split("\n")[0].rstrip(":") or type(error).__name__
         if by_hand:
-            manual_dir = builder.data_path.parents[1] / "downloads" / "manual"
             how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.replace("manual_dir", str(manual_dir))
             reason = " ".join([reason, *how.split()])
+        else:
+            archives = " and ".join(info.filename for info in builder.url_infos.values())
+            reason += f"; without network access, put {archives}, as published, into {manual_dir}"
         raise MissingDataError(
             f"{builder.name} is not in {builder.data_path}, and could not be prepared: {reason}"
         ) from error
     return builder
 
 
-def _check_network(builder):
-    """Asks once for what is to be downloaded; TFDS would try again for minutes.
+def _check_network(builder, manual_dir):
+    """Asks once for each archive that is not here; TFDS would try again for minutes.
 
     Raises:
-        OSError: if the host does not answer, and nothing has been downloaded before.
+        OSError: if a host does not answer, or cannot.
     """
-    downloads = builder.data_path.parents[1] / "downloads"
-    if any(files for _, _, files in os.walk(downloads, followlinks=True)):
-        return
-    url = next(iter(builder.url_infos))
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=15)
-    except urllib.error.HTTPError:
-        return  # the host answers; TFDS will say what is wrong
-    except OSError as error:
-        raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
+    for url, info in builder.url_infos.items():
+        downloads = manual_dir.parent
+        if (manual_dir / info.filename).exists():
+            continue
+        if any(_is_downloaded(url, folder) for folder in (downloads, downloads / builder.name)):
+            continue
+        request = urllib.request.Request(url, method="HEAD")
+        try:
+            urllib.request.urlopen(request, timeout=_PATIENCE).close()
+        except urllib.error.HTTPError as error:  # the host answers; TFDS will say what is wrong
+            if error.code >= 500:  # or try for minutes
+                raise OSError(f"{url}: {error}") from error
+        except OSError as error:
+            raise OSError(f"{url}: {getattr(error, 'reason', error)}") from error
+
+
+def _is_downloaded(url, folder):
+    """Whether TFDS has put a file into a folder: it notes the addresses beside each, as JSON."""
+    for note in folder.glob(f"*{_NOTE}"):
+        if note.with_suffix("").exists() and url in note.read_text(encoding="utf-8"):
+            return True
+    return False
 
 
 def _encoded(builder, split, class_names, name_feature, **statistics):

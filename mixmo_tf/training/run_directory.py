@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import platform
+import unicodedata
 
 import keras
 import tensorflow as tf
@@ -109,7 +110,7 @@ def check_dataset(path, examples):
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
     for key in now:
-        if then.get(key) != now[key]:
+        if _composed(then.get(key)) != _composed(now[key]):
             raise ValueError(
                 f"{path} holds a run on other images "
                 f"({key}: {_difference(then.get(key), now[key])}); choose another --output_dir"
@@ -157,6 +158,11 @@ def versions():
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+
+
+def _composed(value):
+    """A value as text in Unicode's form NFC, as class names of image folders are now."""
+    return unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False))
 
 
 def _difference(there, here):

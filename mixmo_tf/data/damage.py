@@ -1,0 +1,31 @@
+"""One line on all images of a dataset that cannot be read."""
+
+_MOST_NAMED = 5
+_MENDED = ("damaged", "gone")  # what a good file in its place would mend
+
+
+class DamagedImageError(ValueError):
+    """An image cannot be decoded; the message names its file."""
+
+
+def check(problems, num_images, location=""):
+    """Raises DamagedImageError if there are problems.
+
+    Args:
+        problems: list of (file's name, what it is, such as "damaged").
+        num_images: int, how many images were looked at.
+        location: str, what comes before a name to make it a path.
+    """
+    if not problems:
+        return
+    advice = "put a good file in its place"
+    if len(problems) == 1:
+        ((name, what),) = problems
+        advice = f"; {advice}" if what in _MENDED else ""
+        raise DamagedImageError(f"cannot read {location}{name}: it is {what}{advice}")
+    named = [f"{location}{name} is {what}" for name, what in problems[:_MOST_NAMED]]
+    if len(problems) > _MOST_NAMED:
+        named.append(f"and {len(problems) - _MOST_NAMED} more")
+    raise DamagedImageError(
+        f"cannot read {len(problems)} of {num_images} images: {', '.join(named)}"
+    )
