@@ -1,17 +1,20 @@
 """Packaging of mixmo_tf; BUILD.md says why each dependency is there."""
 
 import pathlib
+import runpy
 
 from setuptools import find_packages, setup
 
+ROOT = pathlib.Path(__file__).parent
+VERSION = runpy.run_path(str(ROOT / "mixmo_tf/version.py"))["VERSION"]
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 TORCH = ["torch>=2.6", "safetensors"]
 
 setup(
     name="mixmo-tf",
-    version="0.1.0",
+    version=VERSION,
     description="MixMo (Ramé, Sun, Cord, ICCV 2021) for Keras 3 and TensorFlow",
-    long_description=pathlib.Path("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mixmo_tf", "mixmo_tf.*"]),

@@ -32,8 +32,9 @@ from mixmo_tf.deployment import load
 from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.model import MixMo
 from mixmo_tf.probability import AnnealedProbability
+from mixmo_tf.version import VERSION
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = [
     "AnnealedProbability",
     "DeepEnsemble",

@@ -315,6 +315,11 @@ def announce(model, examples, strategy, path):
             file=sys.stderr,
         )
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
+    if (epochs_done or steps_done) and not is_done and run_flags.take_up(path):
+        print(
+            f"{path} was begun by an earlier version, which served the images in another order. It "
+            "goes on in today's: from the next epoch on, that of a run that was never interrupted."
+        )
     if epochs_done or steps_done:
         what = "nothing is left to train" if epochs_done == FLAGS.epochs else "going on from there"
         and_steps = f" and {steps_done} steps" if steps_done else ""

@@ -9,6 +9,7 @@ import pytest
 from scripts_at_work import DIGITS, ROOT, exit_messages, run
 from test_survival import first_epoch_of
 
+import mixmo_tf
 from mixmo_tf.training import checkpoints, history, run_flags
 
 
@@ -165,10 +166,25 @@ def test_another_number_of_threads_is_told(finished, tmp_path):
     assert f"train.py: {path} was begun with 99 threads and goes on with " in result.stderr
     again = run("train.py", *DIGITS, f"--output_dir={path}")
     assert again.returncode == 0 and "99 threads" not in again.stderr  # nothing is trained
-    silent = first_epoch_of(finished, tmp_path / "silent")
-    (silent / "run.flags").write_text(text.replace(noted + "\n", ""))
-    result = run("train.py", *DIGITS, f"--output_dir={silent}")
-    assert result.returncode == 0 and "threads" not in result.stderr
+    assert "earlier version" not in result.stdout
+
+
+def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path):
+    """Version 0.1 noted neither itself nor the threads; the change is said once."""
+    path = first_epoch_of(finished, tmp_path / "run")
+    flags_file = path / "run.flags"
+    lines = flags_file.read_text().splitlines(keepends=True)
+    of_before = [line for line in lines if not line.startswith(("# mixmo_tf ", "# threads "))]
+    assert len(of_before) == len(lines) - 2
+    flags_file.write_text("".join(of_before))
+    result = run("train.py", *DIGITS, f"--output_dir={path}")
+    assert result.returncode == 0 and "threads" not in result.stderr, result.stderr
+    assert f"{path} was begun by an earlier version, which served the images" in result.stdout
+    assert flags_file.read_text() == f"# mixmo_tf {mixmo_tf.__version__}\n" + "".join(of_before)
+    for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
+        (path / file).unlink()
+    result = run("train.py", *DIGITS, f"--output_dir={path}")
+    assert result.returncode == 0 and "earlier version" not in result.stdout, result.stderr
 
 
 def test_threads_are_those_of_tensorflow():

@@ -24,6 +24,7 @@ import tensorflow as tf
 from mixmo_tf import outputs, strict_json
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.training import history, run_flags
+from mixmo_tf.version import VERSION
 
 RESULTS = ("best.keras", "model.keras", "metrics.json")
 CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
@@ -157,6 +158,7 @@ def versions():
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
+        "mixmo_tf": VERSION,
     }
 
 

@@ -11,6 +11,7 @@ import re
 import tensorflow as tf
 
 from mixmo_tf import outputs
+from mixmo_tf.version import VERSION
 
 NAME = "run.flags"
 MAY_DIFFER = (  # no effect, or one that the same command on other devices has too
@@ -21,6 +22,7 @@ MAY_DIFFER = (  # no effect, or one that the same command on other devices has t
     "--steps_per_execution",
     "--strategy",
 )
+_PACKAGE = "mixmo_tf"
 EXTENDED = ("--epochs", "--milestones")  # what may change when a run is extended
 
 
@@ -112,6 +114,20 @@ def extend(path, flag_lines, steps_done, steps_per_epoch):
     lines = [*kept, *(f"{name}={value}" for name, value in new.items())]
     outputs.write(path / NAME, "\n".join(lines) + "\n", replace=True)
     return before, epochs
+
+
+def take_up(path):
+    """Notes in run.flags that this version goes on with the run, unless it began it.
+
+    Returns:
+        bool, whether a version before 0.2 began it: they noted no version of this package, and
+        served the images in another order.
+    """
+    lines = _lines(path)
+    if any(line.startswith(f"# {_PACKAGE} ") for line in lines):
+        return False
+    outputs.write(path / NAME, "\n".join([f"# {_PACKAGE} {VERSION}", *lines]) + "\n", replace=True)
+    return True
 
 
 def number(path, name):

@@ -1,0 +1,3 @@
+"""The version of this package, which runs note."""
+
+VERSION = "0.2.0"
