@@ -28,7 +28,7 @@ NUM_CLASSES = 10
 def check_memory(kernels):
     """Raises ValueError where a step on so many rows cannot fit into this machine's memory."""
     num_bytes = size.BYTES * FLAGS.rows * size.activations(kernels)
-    size.check_memory(f"a step on rows={FLAGS.rows}", num_bytes)
+    size.check_step(f"a step on rows={FLAGS.rows}", num_bytes)
 
 
 def mixmo_loop(images, labels, strategy=None, precision="float32", **options):

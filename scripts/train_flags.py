@@ -254,9 +254,7 @@ def check_memory(info):
     common = FLAGS.num_members, info.num_classes, info.image_shape
     kernels = {
         "wide_resnet": lambda: wide_resnet_kernels(FLAGS.depth, FLAGS.width, *common),
-        "preact_resnet18": lambda: preact_resnet18_kernels(
-            FLAGS.width, *common, FLAGS.filters
-        ),
+        "preact_resnet18": lambda: preact_resnet18_kernels(FLAGS.width, *common, FLAGS.filters),
     }.get(FLAGS.network, lambda: resnet_kernels(*common))()
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = FLAGS.batch_size * FLAGS.batch_repetitions // replicas
@@ -268,7 +266,7 @@ def check_memory(info):
     )
     what = ", ".join(f"{name}={FLAGS[name].value}" for name in named)
     height, width, _ = info.image_shape
-    size.check_memory(
+    size.check_step(
         f"training {FLAGS.network} on images of {height}×{width} with {what}", num_bytes
     )
 

@@ -10,7 +10,7 @@ from mixmo_tf.deployment import extras, torch_state
 from mixmo_tf.deployment.fold import FoldedModel
 from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.model import MixMo
-from mixmo_tf.networks import memory
+from mixmo_tf.networks import variable_limit
 from mixmo_tf.networks.members import LARGEST_SIDE
 from mixmo_tf.outputs import at_once, new_file
 
@@ -47,10 +47,10 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
     state = read(file)
     try:
         size = sum(array.nbytes for array in state.values())
-        with memory.at_most(size + _SLACK):
+        with variable_limit.at_most(size + _SLACK):
             network = build_network(state, image_size)
         torch_state.load_torch_state(network, state)
-    except memory.TooLargeError as error:
+    except variable_limit.TooLargeError as error:
         raise ValueError(
             f"{file}: no network of the published code: its {error}, those in it {size:,}"
         ) from None

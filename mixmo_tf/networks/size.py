@@ -8,6 +8,8 @@ the process, or everything else on the machine.
 import os
 from typing import NamedTuple
 
+import tensorflow as tf
+
 BYTES = 4  # of a float32
 
 
@@ -37,6 +39,12 @@ def activations(kernels):
 def halved(side):
     """A side of the map after a stride of 2."""
     return -(-side // 2)
+
+
+def check_step(what, num_bytes):
+    """`check_memory` of a training step; what a GPU keeps of it is not the machine's to hold."""
+    if not tf.config.list_physical_devices("GPU"):
+        check_memory(what, num_bytes)
 
 
 def check_memory(what, num_bytes):

@@ -11,7 +11,7 @@ import zipfile
 
 import h5py
 
-from mixmo_tf.networks import memory
+from mixmo_tf.networks import variable_limit
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _MEMBERS = "metadata.json", _CONFIG, _WEIGHTS
@@ -41,9 +41,9 @@ def within_its_size(file):
         return
     stored = _checked_size(file)
     try:
-        with memory.at_most(_TIMES * stored + _SLACK):
+        with variable_limit.at_most(_TIMES * stored + _SLACK):
             yield
-    except memory.TooLargeError as error:
+    except variable_limit.TooLargeError as error:
         raise RefusedError(
             f"{file} is refused: its {error}, and it holds weights of {stored:,}"
         ) from None

@@ -6,15 +6,14 @@ import math
 import numpy as np
 import tensorflow as tf
 
-_OF_FLOAT = 4  # bytes of a float32, which all weights are
+from mixmo_tf.networks.size import BYTES
 
 
 class TooLargeError(ValueError):
-    """More variables were to be created than allowed; `size` is their bytes up to there."""
+    """More variables were to be created than allowed; the message says their bytes up to there."""
 
     def __init__(self, size):
         super().__init__(f"variables take {size:,} bytes or more")
-        self.size = size
 
 
 @contextlib.contextmanager
@@ -34,7 +33,7 @@ def at_most(size):
         value = arguments["initial_value"]
         if callable(value):
             value = _traced(value)
-        taken += _OF_FLOAT * math.prod(np.shape(value))
+        taken += BYTES * math.prod(np.shape(value))
         if taken > size:
             raise TooLargeError(taken)
         return next_creator(**arguments)
