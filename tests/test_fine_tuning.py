@@ -35,7 +35,9 @@ def test_other_classes_get_new_heads():
 
 
 def test_heads_stay_new_where_the_names_of_the_classes_differ():
-    source, same, others = (tiny_model(class_names=names) for names in ("abcd", "abcd", "abce"))
+    source, same, others = (
+        tiny_model(class_names=list(names)) for names in ("abcd", "abcd", "abce")
+    )
     for layer in source.network.layers:
         layer.set_weights([weight + 1 for weight in layer.get_weights()])
     assert copy_weights(source, same) and not copy_weights(source, others)

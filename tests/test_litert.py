@@ -89,7 +89,7 @@ def test_images_and_calibration_images_are_checked(tmp_path, trained):
     model.export(tmp_path / "x.tflite", format="litert")
     loaded = mixmo_tf.load(tmp_path / "x.tflite")
     for wrong in (images[0], images[:, :8], images[..., :1]):
-        with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\), got"):
+        with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\) of the"):
             loaded.predict(wrong)
     assert loaded.predict(images[:0]).shape == (0, 4)
     expected = loaded.predict(images, batch_size=None, verbose=0)

@@ -164,7 +164,7 @@ def versions():
 
 def _composed(value):
     """A value as text in Unicode's form NFC, as class names of image folders are now."""
-    return unicodedata.normalize("NFC", json.dumps(value, ensure_ascii=False))
+    return unicodedata.normalize("NFC", repr(value))
 
 
 def _difference(there, here):
