@@ -187,14 +187,21 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     assert result.returncode == 0 and "earlier version" not in result.stdout, result.stderr
 
 
-def test_threads_are_those_of_tensorflow():
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_threads_are_those_of_tensorflow(system_tells):
+    """Not every system tells which cores a process may use: macOS has no such call."""
+    if system_tells and not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not tell which cores a process may use")
+    one_core = "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])"
+    no_call = "vars(os).pop('sched_getaffinity', None); os.cpu_count = lambda: 1"
     code = (
         "import os, tensorflow as tf; from mixmo_tf.training import run_flags\n"
-        "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]); print(run_flags.threads())\n"
+        f"{one_core if system_tells else no_call}; print(run_flags.threads())\n"
         "os.environ['TF_NUM_INTRAOP_THREADS'] = '3'; print(run_flags.threads())\n"
         "tf.config.threading.set_intra_op_parallelism_threads(5); print(run_flags.threads())\n"
     )
+    environment = {n: value for n, value in os.environ.items() if n != "TF_NUM_INTRAOP_THREADS"}
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert result.stdout.split() == ["1", "3", "5"], result.stderr

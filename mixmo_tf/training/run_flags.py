@@ -157,7 +157,7 @@ def threads():
     return (
         tf.config.threading.get_intra_op_parallelism_threads()
         or (int(of_environment) if of_environment.isdecimal() else 0)
-        or len(os.sched_getaffinity(0))
+        or _cores()
     )
 
 
@@ -167,6 +167,13 @@ def threads_before(path):
         if found := re.fullmatch(r"# threads (\d+)", line):
             return int(found[1])
     return None
+
+
+def _cores():
+    """How many this process may use; where the system does not tell, how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def _lines(path):
