@@ -122,11 +122,13 @@ def started(path, model, examples, strategy):
             steps_per_epoch = len(examples["train"]) // FLAGS.batch_size
             if FLAGS.extend:
                 extend(path, lines, defaults, steps_done, steps_per_epoch)
+            is_done = steps_done == FLAGS.epochs * steps_per_epoch
+            is_of_before = not is_done and run_flags.take_up(path)
         else:
             print(f"Training with the chief, which writes {path} on its machine.", flush=True)
         model.set_state(replicas.from_chief(strategy, state))
         if is_chief:
-            announce(model, examples, strategy, path)
+            announce(model, examples, strategy, path, is_of_before)
         yield
 
 
@@ -284,8 +286,8 @@ def initialize(model, file):
     print(f"Initialized from {file}; its heads are {'kept' if copied_heads else 'new'}.")
 
 
-def announce(model, examples, strategy, path):
-    """Says what will be trained, and what of it is already done."""
+def announce(model, examples, strategy, path, is_of_before):
+    """Says what will be trained, and what of it is already done; by an earlier version or not."""
     info = examples["train"].info
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
@@ -321,7 +323,7 @@ def announce(model, examples, strategy, path):
             file=sys.stderr,
         )
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
-    if (epochs_done or steps_done) and not is_done and run_flags.take_up(path):
+    if (epochs_done or steps_done) and is_of_before:
         print(
             f"{path} was begun by an earlier version, which served the images in another order. It "
             "goes on in today's: from the next epoch on, that of a run that was never interrupted."
