@@ -297,5 +297,4 @@ class MixMo(Ensemble):
             arguments.one_of("msda", self.msda, msda.NAMES)
         arguments.at_least("l2", self.l2, 0)
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
-        arguments.within("seed", self.seed, 0, 2**31 - 1)
-        arguments.whole("seed", self.seed)
+        arguments.count("seed", self.seed, 0)

@@ -18,6 +18,8 @@ from mixmo_tf import arguments
 from mixmo_tf.paths import expanded
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+_OF_WRITING = (*_OF_THE_DISK, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
+_SAYS_SO = "cannot write "
 _LONGEST = 32  # characters of a name that stand in its temporary one
 
 
@@ -60,12 +62,12 @@ def at_once(path, replace=False):
 
     Raises:
         OSError: if it cannot be written, or, unless `replace`, something is there by then;
-            what was there stays, and nothing else is left.
+            what was there stays, and nothing else is left. What else is raised passes.
     """
     target = path.resolve()
     prefix = f"partial-{target.name[:_LONGEST]}-"
     with (
-        naming(path),
+        naming(path, target.parent / prefix),
         tempfile.TemporaryDirectory(
             prefix=prefix, dir=target.parent, ignore_cleanup_errors=True
         ) as folder,
@@ -88,15 +90,21 @@ def write(path, content, replace=False):
 
 
 @contextlib.contextmanager
-def naming(path):
-    """Makes an OSError that names `path` of whatever a library raises where it cannot write."""
+def naming(path, start=None):
+    """Makes an OSError that names `path` of whatever a library raises where it cannot write.
+
+    Args:
+        path: pathlib.Path.
+        start: what the paths of all that is written begin with; `path` if it is None.
+    """
+    start = str(path if start is None else start)
     try:
         yield
     except Exception as error:
-        of_disk = _of_disk(error)
-        if of_disk is None:
+        reason = _reason(error, start)
+        if reason is None:
             raise
-        raise OSError(f"cannot write {path}: {_reason(of_disk)}") from error
+        raise OSError(f"{_SAYS_SO}{path}: {reason}") from error
 
 
 def remove_partial(folder, names):
@@ -134,25 +142,46 @@ def _appear(partial, target):
             partial.replace(target)
     except OSError as error:
         if target.exists() and error.errno not in _OF_THE_DISK:
-            raise FileExistsError("another process has written it meanwhile") from None
+            lost = "another process has written it meanwhile"
+            raise FileExistsError(f"{_SAYS_SO}{partial}: {lost}") from None
         raise
 
 
-def _of_disk(error):
-    """The error itself, or the one behind it, that says why a file cannot be written; or None."""
-    if isinstance(error, (OSError, tf.errors.OpError)):
-        return error
+def _reason(error, start):
+    """Why what is written could not be, which may stand behind the error; None if that is not why.
+
+    Args:
+        error: Exception.
+        start: str, what the paths of all that is written begin with.
+    """
+    if isinstance(error, OSError):
+        return _of_system(error, start, any_error=True)
+    if isinstance(error, tf.errors.OpError):
+        return _of_tensorflow(error, start)
     while error := error.__cause__ or error.__context__:
-        if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
-            return error
+        if isinstance(error, OSError) and (reason := _of_system(error, start)):
+            return reason
     return None
 
 
-def _reason(error):
-    if isinstance(error, tf.errors.OpError):
-        first_line = error.message.split("\n")[0]
-        return re.sub(r" ?\[Op:.*", "", first_line).rsplit("; ", 1)[-1]
-    reason = error.strerror or str(error)
-    if reason.startswith("cannot write"):  # a file of the folder, which said so
-        reason = reason.rsplit(": ", 1)[-1]
-    return reason
+def _of_system(error, start, any_error=False):
+    """An OSError tells by the file that it names, and else by what it is."""
+    text = str(error)
+    if text.startswith(_SAYS_SO):  # a file of the folder, or another that is written meanwhile
+        return text.rsplit(": ", 1)[-1] if text.startswith(_SAYS_SO + start) else None
+    named = isinstance(error.filename, (str, bytes, os.PathLike))
+    if named and not os.fsdecode(error.filename).startswith(start):
+        return None
+    if error.errno in _OF_WRITING or (named and any_error):
+        return error.strerror or text
+    return None
+
+
+def _of_tensorflow(error, start):
+    """Where it is about a file, TensorFlow's message is "path; reason"."""
+    first_line = re.sub(r" ?\[Op:.*", "", error.message.split("\n")[0])
+    reason = first_line.rpartition("; ")[-1]
+    is_of_writing = isinstance(error, tf.errors.PermissionDeniedError) or any(
+        os.strerror(number) in reason for number in _OF_WRITING
+    )
+    return reason if is_of_writing or start in first_line else None

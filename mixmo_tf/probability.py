@@ -1,5 +1,7 @@
 """The chance p(t) that a batch uses the binary mixing block."""
 
+import math
+
 import keras
 import tensorflow as tf
 
@@ -23,8 +25,7 @@ class AnnealedProbability(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(self, probability, total_steps):
         arguments.within("mixing_probability", probability, 0, 1)
-        arguments.at_least("total_steps", total_steps, 1)
-        arguments.whole("total_steps", total_steps)
+        arguments.count("total_steps", total_steps, 1, math.inf)
         self.probability = float(probability)
         self.total_steps = int(total_steps)
 

@@ -4,7 +4,7 @@ python scripts/draw_idea.py --output=docs/idea.png
 """
 
 import os
-import pathlib
+import sys
 
 import ending
 
@@ -21,6 +21,7 @@ from absl import flags
 from matplotlib import patches
 
 from mixmo_tf import data, masks, ratios
+from mixmo_tf.paths import expanded
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt  # noqa: E402
@@ -32,7 +33,20 @@ flags.DEFINE_integer("seed", 3, "Seed of the mask.")
 GREY = "#555555"
 
 
-def main(_):
+def main(arguments):
+    if len(arguments) > 1:
+        sys.exit(f"draw_idea.py: unknown argument {arguments[1]}; flags start with --")
+    try:
+        output = expanded(FLAGS.output)
+        pictures.check(output)
+        draw(output)
+    except (ValueError, OSError) as error:
+        sys.exit(f"draw_idea.py: {error}")
+    print(f"Wrote {output}.")
+
+
+def draw(output):
+    """Draws two digits on their way through the network, and saves that as `output`."""
     images, labels, _ = data.load_arrays("digits", "test")
     chosen = [np.flatnonzero(labels == digit)[2] for digit in (3, 8)]
     kappa = tf.constant([[0.55, 0.45]])
@@ -62,9 +76,8 @@ def main(_):
     picture(figure, mixed, 5.8, 1.15, "mixed features", GREY)
     arrow(axes, 7.1, 1.8, 7.4, 1.8, GREY)
     box(axes, 7.4, 1.25, 1.55, 1.1, "shared core\n(ResNet)", GREY)
-    os.makedirs(os.path.dirname(FLAGS.output) or ".", exist_ok=True)
-    pictures.save(figure, pathlib.Path(FLAGS.output))
-    print(f"wrote {FLAGS.output}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    pictures.save(figure, output)
 
 
 def tint(pixels, colour):

@@ -130,11 +130,19 @@ def flags_of_runs(files):
 
 def flags_of_run(path):
     """The flags of the run around the model, by name; none if it is in no run's folder."""
+    folder = folder_of_run(path)
+    if folder is None:
+        return {}
+    of_run = read(folder)
+    for name in of_run.keys() & {"--validation_examples", "--image_size"}:
+        number(folder, name)  # which says so if it is none
+    return of_run
+
+
+def folder_of_run(path):
+    """The folder of the run around the model; None if it is in none."""
     path = path.resolve()
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
-            of_run = read(folder)
-            for name in of_run.keys() & {"--validation_examples", "--image_size"}:
-                number(folder, name)  # which says so if it is none
-            return of_run
-    return {}
+            return folder
+    return None

@@ -124,7 +124,10 @@ def predict(models, images):
 
 
 def twins(judged):
-    """Lists of judgements of runs that differ in their seed alone, two or more each."""
+    """Lists of judgements of runs that differ in their seed alone, two or more each.
+
+    A run that was extended differs from one that had all its epochs from the start.
+    """
     groups = {}
     for each in judged:
         of_run = judged_data.flags_of_run(each.files[0])
@@ -133,7 +136,8 @@ def twins(judged):
         seed = of_run.pop("--seed")
         lines = run_flags.deciding([f"{name}={of_run[name]}" for name in sorted(of_run)])
         is_run = (each.files[0] / "run.flags").is_file()
-        key = "model.keras" if is_run else each.files[0].name, *lines
+        extensions = run_flags.extensions(judged_data.folder_of_run(each.files[0]))
+        key = "model.keras" if is_run else each.files[0].name, *extensions, *lines
         groups.setdefault(key, []).append((seed, each))
     return [
         [each for _, each in group]

@@ -2,13 +2,21 @@
 
 from mixmo_tf import outputs
 
+ENDINGS = (".png", ".pdf", ".svg")
+
 
 def check(file):
-    """Raises FileExistsError where there is a file that is no drawing by Matplotlib.
+    """Checks where a picture is to go.
 
     Args:
         file: pathlib.Path.
+
+    Raises:
+        ValueError: if it does not end with one of `ENDINGS`.
+        FileExistsError: where there is a file that is no drawing by Matplotlib.
     """
+    if file.suffix not in ENDINGS:
+        raise ValueError(f"output must end with .png, .pdf or .svg, got {file}")
     if file.exists() and (file.is_dir() or b"matplotlib" not in file.read_bytes().lower()):
         raise FileExistsError(f"{file} exists and is no picture that a script has drawn; move it")
 

@@ -6,7 +6,7 @@ Runs that are done are skipped and one that was interrupted goes on, so the same
 given as often as need be. Every flag of train.py may be added; it holds for all runs. In
 --output_dir it leaves a run's folder CONFIG_seedSEED with its log beside it, and of the suite a
 table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seeds; the ratio-error
-is that of the errors of all seeds together.
+is that of the errors of all seeds together. Below the table stands which runs were extended.
 """
 
 import os
@@ -210,6 +210,9 @@ def report(folder, remark):
         raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
     if figures.get("ratio_error_published") is not None and "both_wrong" not in figures:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
+    if extensions := run_flags.extensions(folder):
+        remark += "; " + ", ".join(extensions)
+        figures["extensions"] = extensions
     print(f"{folder.name}: {figures['accuracy']:.2%}  ({remark})", flush=True)
     return figures
 
@@ -244,6 +247,10 @@ def table(runs):
             several = f" ± {std:{form}}" if len(of_title) > 1 and std is not None else ""
             cells.append("–" if mean is None else f"{mean:{form}}{several}")
         lines.append(f"| {' | '.join(cells)} |")
+    for title, of_title in runs.items():
+        if extended := sum("extensions" in run for run in of_title):
+            which = f"{extended} of {len(of_title)} runs began with other epochs or milestones"
+            lines += ["", f"{title}: {which} (`--extend`)."]
     return "\n".join(lines) + "\n"
 
 

@@ -47,8 +47,6 @@ def main(arguments):
         source = expanded(FLAGS.model)
         folder = source if source.is_dir() else source.parent
         output = expanded(FLAGS.output or folder / "encoders.png")
-        if output.suffix not in (".png", ".pdf", ".svg"):
-            raise ValueError(f"output must end with .png, .pdf or .svg, got {output}")
         pictures.check(output)
         networks = checkpoints.load_model(source).networks
         if len(networks) > 1:

@@ -116,15 +116,19 @@ def started(path, model, examples, strategy):
         if is_chief:
             run_directory.check_dataset(path, examples)
             trained = newest(path, model)
+            steps_done = 0
             if trained:
-                state = trained.state()
+                state, steps_done = trained.state(), int(trained.step.numpy())
+            steps_per_epoch = len(examples["train"]) // FLAGS.batch_size
             if FLAGS.extend:
-                extend(path, lines, trained, len(examples["train"]) // FLAGS.batch_size)
+                extend(path, lines, defaults, steps_done, steps_per_epoch)
+            is_done = steps_done == FLAGS.epochs * steps_per_epoch
+            is_of_before = not is_done and run_flags.take_up(path)
         else:
             print(f"Training with the chief, which writes {path} on its machine.", flush=True)
         model.set_state(replicas.from_chief(strategy, state))
         if is_chief:
-            announce(model, examples, strategy, path)
+            announce(model, examples, strategy, path, is_of_before)
         yield
 
 
@@ -141,16 +145,20 @@ def newest(path, model):
     return trained
 
 
-def extend(path, flag_lines, trained, steps_per_epoch):
-    """Gives the run in `path` the epochs and milestones of the flags."""
-    steps_done = int(trained.step.numpy()) if trained else 0
-    before, now = run_flags.extend(path, flag_lines, steps_done, steps_per_epoch)
-    if before != now:
-        print(
-            f"From here on the run has {now} epochs, not {before}: p(t) falls to 0 at their end, "
-            f"the rate at the milestones {','.join(FLAGS.milestones)}. It will not be what "
-            f"{now} epochs from the start would have made."
-        )
+def extend(path, flag_lines, default_values, steps_done, steps_per_epoch):
+    """Gives the run in `path` the epochs and milestones of the flags, and says what changes."""
+    changes = run_flags.extend(path, flag_lines, default_values, steps_done, steps_per_epoch)
+    said = []
+    if "--epochs" in changes:
+        before, now = changes["--epochs"]
+        said.append(f"the run has {now} epochs, not {before}: p(t) falls to 0 at their end")
+    if "--milestones" in changes:
+        before, now = (milestones or "none" for milestones in changes["--milestones"])
+        said.append(f"the rate falls at the milestones {now}, not {before}")
+    if said:
+        print(f"Extended at step {steps_done}. From here on {', and '.join(said)}.")
+    if said and steps_done:
+        print("It will not be what these flags would have made from the start.")
 
 
 def train(model, examples, path):
@@ -278,8 +286,8 @@ def initialize(model, file):
     print(f"Initialized from {file}; its heads are {'kept' if copied_heads else 'new'}.")
 
 
-def announce(model, examples, strategy, path):
-    """Says what will be trained, and what of it is already done."""
+def announce(model, examples, strategy, path, is_of_before):
+    """Says what will be trained, and what of it is already done; by an earlier version or not."""
     info = examples["train"].info
     steps = info.num_examples // FLAGS.batch_size
     rows = FLAGS.batch_size * FLAGS.batch_repetitions
@@ -315,7 +323,7 @@ def announce(model, examples, strategy, path):
             file=sys.stderr,
         )
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
-    if (epochs_done or steps_done) and not is_done and run_flags.take_up(path):
+    if (epochs_done or steps_done) and is_of_before:
         print(
             f"{path} was begun by an earlier version, which served the images in another order. It "
             "goes on in today's: from the next epoch on, that of a run that was never interrupted."

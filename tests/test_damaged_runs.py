@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, exit_messages, run
+from scripts_at_work import DIGITS, ROOT, call, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
@@ -187,14 +187,43 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     assert result.returncode == 0 and "earlier version" not in result.stdout, result.stderr
 
 
-def test_threads_are_those_of_tensorflow():
+def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tmp_path):
+    """What trains from the first step on is in today's order, and never said to be in another."""
+    path = first_epoch_of(finished, tmp_path / "run")
+    shutil.rmtree(path / "checkpoints")
+    (path / "history.csv").unlink()
+    whole = shutil.copytree(finished[0], tmp_path / "whole")
+    for run_of_before in (path, whole):
+        flags_file = run_of_before / "run.flags"
+        lines = flags_file.read_text().splitlines(keepends=True)
+        flags_file.write_text("".join(line for line in lines if not line.startswith("# mixmo_tf")))
+    before = (whole / "run.flags").read_bytes()
+    endings, printed = call("train", *([*DIGITS, f"--output_dir={each}"] for each in (path, whole)))
+    assert endings == [None, None] and "earlier version" not in printed
+    assert (whole / "run.flags").read_bytes() == before  # it is complete
+    for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
+        (path / file).unlink()
+    endings, printed = call("train", [*DIGITS, f"--output_dir={path}"])
+    assert endings == [None] and "holds 1 of 2 epochs; going on from there" in printed
+    assert "earlier version" not in printed
+    assert f"# mixmo_tf {mixmo_tf.__version__}" in (path / "run.flags").read_text().splitlines()
+
+
+@pytest.mark.parametrize("system_tells", [True, False])
+def test_threads_are_those_of_tensorflow(system_tells):
+    """Not every system tells which cores a process may use: macOS has no such call."""
+    if system_tells and not hasattr(os, "sched_getaffinity"):
+        pytest.skip("this system does not tell which cores a process may use")
+    one_core = "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])"
+    no_call = "vars(os).pop('sched_getaffinity', None); os.cpu_count = lambda: 1"
     code = (
         "import os, tensorflow as tf; from mixmo_tf.training import run_flags\n"
-        "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]); print(run_flags.threads())\n"
+        f"{one_core if system_tells else no_call}; print(run_flags.threads())\n"
         "os.environ['TF_NUM_INTRAOP_THREADS'] = '3'; print(run_flags.threads())\n"
         "tf.config.threading.set_intra_op_parallelism_threads(5); print(run_flags.threads())\n"
     )
+    environment = {n: value for n, value in os.environ.items() if n != "TF_NUM_INTRAOP_THREADS"}
     result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=os.environ
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert result.stdout.split() == ["1", "3", "5"], result.stderr

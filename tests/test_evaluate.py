@@ -148,6 +148,21 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     assert of_twins.split()[-1] == "–"
 
 
+def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):
+    """Of four runs, two were extended at one step: these are twins, and so are the others."""
+    paths = [tmp_path / f"{name}{seed}" for name in ("straight", "longer") for seed in (0, 1)]
+    for path, source in zip(paths, ("run", "twin") * 2):
+        shutil.copytree(runs / source, path)
+    for path in paths[2:]:
+        lines = (path / "run.flags").read_text()
+        (path / "run.flags").write_text(f"# extended from 1 to 2 epochs at step 22\n{lines}")
+    endings, printed = call("evaluate", [f"--model={path}" for path in paths])
+    assert endings == [None]
+    of_twins = [line for line in printed.splitlines() if line.startswith("  2 runs: ")]
+    assert len(of_twins) == 2 and printed.count(" runs: ") == 2
+    assert str(paths[0]) in of_twins[0] and str(paths[2]) in of_twins[1]
+
+
 def test_what_is_wrong_is_one_line(runs, tmp_path):
     model = checkpoints.load_model(runs / "run")
     head = model.network.get_layer("head_1")

@@ -6,8 +6,8 @@ import shutil
 import signal
 
 import pytest
-from scripts_at_work import DIGITS, assert_same_weights, exit_messages, run
-from test_survival import start, wait_for_checkpoints
+from scripts_at_work import DIGITS, assert_same_weights, call, exit_messages, run
+from test_survival import first_epoch_of, start, wait_for_checkpoints
 
 from mixmo_tf.training import checkpoints, run_directory, run_flags
 
@@ -49,6 +49,40 @@ def test_a_finished_run_goes_on(finished, tmp_path):
     assert_same_weights(quiet / "model.keras", killed / "model.keras")
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
     assert run_directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")
+
+
+def test_other_milestones_alone(finished, tmp_path):
+    """They are noted and told where a step is left that they can change, else refused."""
+    whole = shutil.copytree(finished[0], tmp_path / "whole")
+    half = first_epoch_of(finished, tmp_path / "half")
+    first = first_epoch_of(finished, tmp_path / "first")
+    shutil.rmtree(first / "checkpoints")
+    (first / "history.csv").unlink()
+    files = [file for file in whole.glob("*.*") if file.name != "run.lock"]
+    before = [(file.read_bytes(), file.stat().st_mtime_ns) for file in files]
+    other = [*DIGITS, "--milestones=1", "--extend"]
+    calls = [[*DIGITS, "--extend", f"--output_dir={whole}"]]  # as it is: nothing to extend
+    calls += [[*other, f"--output_dir={path}"] for path in (whole, half, first)]
+    endings, printed = call("train", *calls)
+    refused = (
+        f"train.py: {whole} has done all of its 2 epochs, so other milestones would change "
+        "nothing; add epochs, too"
+    )
+    assert endings == [None, refused, None, None]
+    assert [(file.read_bytes(), file.stat().st_mtime_ns) for file in files] == before
+    said = [line for line in printed.splitlines() if line.startswith("Extended at step ")]
+    change = "From here on the rate falls at the milestones 1, not 16,19."
+    assert said == [f"Extended at step {step}. {change}" for step in (22, 0)]
+    assert printed.count("not be what these flags would have made from the start") == 1
+    for path, step, extensions in (
+        (half, 22, ["extended from milestones 16,19 to 1 at step 22"]),
+        (first, 0, []),  # the same as from the start
+    ):
+        lines = (path / "run.flags").read_text().splitlines()
+        assert lines[0] == f"# extended from milestones 16,19 to 1 at step {step}"
+        assert "--milestones=1" in lines and "--milestones=16,19" not in lines
+        assert run_flags.epochs(path) == ("2", "2") and run_directory.is_finished(path)
+        assert run_flags.extensions(path) == extensions
 
 
 def test_never_by_accident(finished, tmp_path):

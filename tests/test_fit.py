@@ -8,10 +8,22 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model, two_replicas
 
+from mixmo_tf.training import executions
+
 
 def batches(images, labels, size, drop_remainder):
     dataset = tf.data.Dataset.from_tensor_slices((images, labels))
     return dataset.batch(size, drop_remainder=drop_remainder)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_an_iterator_of_python_that_has_ended(run_eagerly):
+    """`train_on_batch` gives one, with a single batch."""
+    sums = executions.make(lambda asked: tf.stack([1.0, asked[0] + asked[1]]), 2, run_eagerly)
+    batches = iter(tf.unstack(tf.constant([1.0, 2.0, 4.0])))
+    assert [sums(batches, 2, tf.constant(10.0))[1] for _ in range(2)] == [12.0, 14.0]
+    with pytest.raises(StopIteration):
+        sums(batches, 2, tf.constant(10.0))
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 3])

@@ -16,6 +16,8 @@ from scripts_at_work import ROOT
 
 from mixmo_tf.training import checkpoints
 
+# Each thread has memory of its own.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LOAD = r"""
 import pathlib, re, sys, time
 from mixmo_tf.training import checkpoints
@@ -127,7 +129,8 @@ def test_sizes_are_checked_before_they_are_unpacked(tmp_path):
     }  # fmt: skip
     child = subprocess.run(
         [sys.executable, "-c", LOAD, *map(str, cases)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     *lines, used = child.stdout.splitlines()
     assert len(lines) == len(cases), child.stdout + child.stderr

@@ -1,5 +1,6 @@
 """Nothing of a user's is lost: what is written appears at once, and takes nothing's place."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -98,6 +99,54 @@ def test_what_a_library_makes_of_a_full_disk_is_found(tmp_path):
             tf.io.write_file(str(tmp_path / "y"), "y" * 200)
     with pytest.raises(ValueError, match="^of another kind$"), outputs.naming("/x"):
         raise ValueError("of another kind")
+
+
+def test_what_has_nothing_to_do_with_writing_stays_as_it_is(tmp_path):
+    """Another file that is missing or closed to us, a graph that cannot be built, no memory."""
+    x, source = tmp_path / "x.json", tmp_path / "none" / "source"
+    memory = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+    graph = tf.errors.InvalidArgumentError(None, None, "bad graph; node foo")
+    closed = PermissionError(errno.EACCES, "Permission denied", str(source))
+    full = OSError(errno.ENOSPC, "No space left on device", b"/tmp/other")
+    for error in (memory, graph, closed, full, OSError("no such host")):
+        with pytest.raises(type(error)) as caught, outputs.at_once(x):
+            raise error
+        assert caught.value is error
+    with pytest.raises(FileNotFoundError, match=f"No such file or directory: '{source}'$"):
+        with outputs.at_once(x):
+            source.open()
+    with pytest.raises(tf.errors.NotFoundError, match=f"{source}; No such file"):
+        with outputs.at_once(x):
+            tf.io.read_file(str(source))
+    with pytest.raises(OSError, match=f"^cannot write {source}: No such file or directory$"):
+        with outputs.at_once(x):
+            outputs.write(source, "")
+    assert names(tmp_path) == []
+
+
+def test_what_has_to_do_with_it_names_the_file(tmp_path):
+    x = tmp_path / "x"
+    denied = tf.errors.PermissionDeniedError(None, None, "gs://bucket/x; no such right")
+    quota = tf.errors.ResourceExhaustedError(None, None, "/tmp/a; Disk quota exceeded")
+    for error, reason in (
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system"),
+        (denied, "no such right"),
+        (quota, "Disk quota exceeded"),
+    ):
+        with pytest.raises(OSError, match=f"^cannot write {x}: {reason}$"), outputs.at_once(x):
+            raise error
+    for write in (
+        lambda partial: (partial / "a").write_text(""),
+        lambda partial: tf.io.TFRecordWriter(str(partial / "a")),
+        lambda partial: outputs.write(partial / "a", ""),
+    ):
+        with pytest.raises(OSError, match=f"^cannot write {x}: No such file or directory$"):
+            with outputs.at_once(x) as partial:
+                write(partial)
+    with pytest.raises(OSError, match=f"^cannot write {tmp_path}/{'x' * 300}: File name too long"):
+        outputs.write(tmp_path / ("x" * 300), "")
+    assert names(tmp_path) == []
 
 
 def test_only_what_a_killed_writer_left_is_removed(tmp_path):

@@ -1,8 +1,10 @@
 """The scripts that draw: pictures of the right size, and one line for bad input."""
 
+import os
+
 import matplotlib.image
 from conftest import tiny_model
-from scripts_at_work import exit_messages, run
+from scripts_at_work import call, exit_messages, on_a_full_disk, run
 
 from mixmo_tf import masks
 
@@ -26,6 +28,26 @@ def test_a_picture_per_block(tmp_path):
     shapes = {name: matplotlib.image.imread(tmp_path / f"{name}.png").shape for name in masks.NAMES}
     assert shapes["cow"][1] > shapes["cutmix"][1]  # three members
     assert len(set(shapes.values())) == 2
+
+
+def test_the_idea(tmp_path):
+    mine, closed = tmp_path / "mine.png", tmp_path / "mine.png" / "x.png"
+    mine.write_text("mine")
+    outputs = ["~/new/idea.png", mine, closed, tmp_path / "idea.gif", "~nobody-here/idea.png"]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    calls = [[f"--output={output}"] for output in outputs]
+    endings, printed = call("draw_idea", *calls, ["x.png"], env=environment)
+    assert endings[0] is None and f"Wrote {tmp_path / 'new' / 'idea.png'}." in printed
+    assert matplotlib.image.imread(tmp_path / "new" / "idea.png").shape[1] == 12 * 150
+    assert endings[1].startswith(f"draw_idea.py: {mine} exists and is no picture that a script")
+    assert endings[2].startswith("draw_idea.py: ") and str(mine) in endings[2]
+    assert endings[3].startswith("draw_idea.py: output must end with .png, .pdf or .svg, got ")
+    assert endings[4].startswith("draw_idea.py: ") and "~nobody-here" in endings[4]
+    assert endings[5] == "draw_idea.py: unknown argument x.png; flags start with --"
+    assert all("\n" not in ending for ending in endings[1:])
+    assert mine.read_text() == "mine"
+    draw_on = on_a_full_disk("draw_idea", 1000, [f"--output={tmp_path / 'full.png'}"])
+    assert draw_on == [f"draw_idea.py: cannot write {tmp_path / 'full.png'}: File too large"]
 
 
 def test_the_encoders_filters(tmp_path):

@@ -108,6 +108,23 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
         reproduce.plot({"Cut-MixMo": runs}, tmp_path / "plot.png")
 
 
+def test_runs_that_were_extended_are_told(tmp_path, capsys):
+    right = {"accuracy": 0.99, "nll": 0.1, "member_accuracy": [0.9, 0.9], "ratio_error": None}
+    folders = [finish(tmp_path, "digits", seed, right) for seed in (0, 1, 2)]
+    for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0")):
+        flags = folder / "run.flags"
+        flags.write_text(f"# extended from 2 to 4 {note}\n{flags.read_text()}")
+    runs = [reproduce.report(folder, "done before") for folder in folders]
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[1].endswith("(done before; extended from 2 to 4 epochs at step 44)")
+    assert [line.endswith("(done before)") for line in printed] == [True, False, True]
+    lines = reproduce.table({"MIMO": runs[:1], "Cut-MixMo": runs}).splitlines()
+    assert lines[-1] == (
+        "Cut-MixMo: 1 of 3 runs began with other epochs or milestones (`--extend`)."
+    )
+    assert lines[-2] == "" and lines[-3].startswith("| Cut-MixMo | 3 |")
+
+
 def test_what_is_wrong_is_named(reported, tmp_path):
     output, _, _ = reported
     cases = (

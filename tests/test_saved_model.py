@@ -75,6 +75,13 @@ def test_it_is_loaded_as_a_model(tmp_path, pixels_and_labels):
         exported(tf.zeros([1, 8, 8, 3]))
 
 
+def test_any_class_names_of_an_earlier_version_are_taken(tmp_path):
+    """It wrote whatever names a model had."""
+    tiny_model(class_names=["a", "b", "c", "d"]).export(tmp_path / "exported")
+    (tmp_path / "exported/class_names.txt").write_bytes("3\n\nb\x0bc\n d\ré \n".encode())
+    assert mixmo_tf.load(tmp_path / "exported").class_names == ("3", "class 1", "b c", "d é")
+
+
 def test_a_plain_network_without_class_names(tmp_path, pixels_and_labels):
     model = tiny_model(num_members=1)
     model.export(str(tmp_path / "exported"))

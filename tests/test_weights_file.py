@@ -18,6 +18,8 @@ from test_torch_checkpoint import checkpoint, state_of
 from mixmo_tf.deployment import load_torch_checkpoint, save_torch_checkpoint
 from mixmo_tf.deployment.weights_file import read
 
+# Each thread has memory of its own.
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
 LOAD = r"""
 import pathlib, re, sys, time
 import torch
@@ -160,7 +162,8 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
     }  # fmt: skip
     child = subprocess.run(
         [sys.executable, "-c", LOAD, *map(str, cases)],
-        cwd=ROOT, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT, capture_output=True, text=True,
+        env={**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT)},
     )  # fmt: skip
     *lines, used = child.stdout.splitlines()
     assert len(lines) == len(cases), child.stdout + child.stderr

@@ -5,8 +5,6 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 
-SCALED = "lie within [-1, 1]: pixels must be 0 to 255, not divided by 255 or normalised"
-
 
 def check_images(images, image_shape):
     """Returns `images` as a tensor (n, H, W, channels).
@@ -45,8 +43,16 @@ def check_pixels(images, image_shape):
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
     if -1 <= low < high <= 1:
-        raise ValueError(f"images {SCALED}; got {low} to {high}")
+        raise ValueError(f"{said_of_scaled('images')}; got {low} to {high}")
     return images
+
+
+def said_of_scaled(images):
+    """What is wrong with pixels that look as if they were divided by 255, and the way out."""
+    return (
+        f"{images} lie within [-1, 1]: pixels must be 0 to 255, not divided by 255 or normalised "
+        "(if they really are that dark, pass them as uint8)"
+    )
 
 
 def look_scaled(images):

@@ -248,8 +248,7 @@ def check_shares(batch_size, replicas):
 
 def _check(num_examples, batch_size, seed, shares):
     arguments.whole("batch_size", batch_size)
-    arguments.within("seed", seed, 0, arguments.MOST)
-    arguments.whole("seed", seed)
+    arguments.count("seed", seed, 0)
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"

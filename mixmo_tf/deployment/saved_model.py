@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from mixmo_tf import class_labels
 from mixmo_tf.deployment import signature, trusted_operations
 from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.paths import expanded, without_pattern
@@ -65,7 +66,7 @@ class ExportedModel(Ensemble):
                 raise ValueError(f"{signature.DESCRIPTION} is of another model")
             if num_members > _MOST_MEMBERS:
                 raise ValueError(f"it has {num_members:,} members")
-            ensemble = description["ensemble"]
+            ensemble, class_names = description["ensemble"], class_labels.mended(class_names)
             super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
             reason = str(error).split("\n")[0] or type(error).__name__

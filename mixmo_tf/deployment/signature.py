@@ -72,7 +72,7 @@ def read_description(folder):
     names = folder / CLASS_NAMES
     class_names = None
     if names.is_file():
-        class_names = tuple(names.read_text(encoding="utf-8").split("\n")[:-1])
+        class_names = tuple(names.read_bytes().decode().split("\n")[:-1])  # as it was written
     return json.loads((folder / DESCRIPTION).read_text()), class_names
 
 

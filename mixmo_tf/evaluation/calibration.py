@@ -66,8 +66,7 @@ def tace(probabilities, labels, num_bins=NUM_BINS, threshold=THRESHOLD):
     Raises:
         ValueError: if the shapes disagree, or an argument is out of range.
     """
-    arguments.whole("num_bins", num_bins)
-    arguments.at_least("num_bins", num_bins, 1)
+    arguments.count("num_bins", num_bins, 1)
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
     total = 0.0
     for c, of_class in enumerate(probabilities.T):
@@ -141,8 +140,7 @@ def cross_fitted(logits, labels):
 
 
 def _confidence_and_correct(probabilities, labels, num_bins):
-    arguments.whole("num_bins", num_bins)
-    arguments.at_least("num_bins", num_bins, 1)
+    arguments.count("num_bins", num_bins, 1)
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
     return probabilities.max(axis=1), (probabilities.argmax(axis=1) == labels).astype(float)
 

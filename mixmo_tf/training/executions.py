@@ -51,10 +51,13 @@ def make(step, steps_per_execution, run_eagerly):
             if not done:
                 raise StopIteration
             return values
+        values = None
         for _, batch in zip(range(steps_per_execution), iterator):
             values = step_of_batch((batch, extra))
             if not values[0] > 0:
                 break
+        if values is None:
+            raise StopIteration
         return values
 
     return run

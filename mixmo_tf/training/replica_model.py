@@ -367,7 +367,7 @@ class ReplicaModel(keras.Model):
         """Says once what `checks.check_pixels` says of arrays."""
         if not self._has_warned:
             self._has_warned = True
-            warnings.warn(f"a batch of images {checks.SCALED}", stacklevel=2)
+            warnings.warn(checks.said_of_scaled("a batch's images"), stacklevel=2)
 
     def asks_to_stop(self):
         """Whether this worker is asked to stop; a callback may put its own function here."""

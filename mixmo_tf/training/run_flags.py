@@ -1,8 +1,8 @@
 """run.flags: every flag of a run, and under which conditions the run may go on with others.
 
 It is a flagfile. Its comments say what else the numbers depend on: the versions of the
-libraries, the number of threads, and with how many epochs the run began, where these have
-changed.
+libraries, the number of threads, and with which epochs and milestones the run began, where these
+have changed.
 """
 
 import os
@@ -24,6 +24,7 @@ MAY_DIFFER = (  # no effect, or one that the same command on other devices has t
 )
 _PACKAGE = "mixmo_tf"
 EXTENDED = ("--epochs", "--milestones")  # what may change when a run is extended
+_EXTENDED_FROM = "# extended from "
 
 
 def read(path):
@@ -86,34 +87,55 @@ def check(path, flag_lines, default_values, extend=False):
     return False
 
 
-def extend(path, flag_lines, steps_done, steps_per_epoch):
-    """Notes in run.flags that the run has other epochs from now on.
+def extend(path, flag_lines, default_values, steps_done, steps_per_epoch):
+    """Notes in run.flags that the run has other epochs or milestones from now on.
 
     Args:
         path: pathlib.Path of the run's folder.
         flag_lines: lines `--name=value`, `EXTENDED` among them.
+        default_values: as for `check`.
         steps_done: int, what the run has trained already.
         steps_per_epoch: int.
 
     Returns:
-        (int, int), the numbers of epochs before and from now on.
+        dict of (str, str), the values before and from now on, by the names of the flags that
+        change; without any, nothing is written.
 
     Raises:
-        ValueError: if more epochs than that are done; nothing has changed.
+        ValueError: if more epochs than that are done, or all are and only the milestones
+            change; nothing is written.
     """
-    new = {name: value for name, value in _parse(flag_lines).items() if name in EXTENDED}
-    before, epochs = number(path, "--epochs"), int(new["--epochs"])
+    old, new = default_values | read(path), _parse(flag_lines)
+    changes = {name: (old[name], new[name]) for name in EXTENDED if old[name] != new[name]}
+    number(path, "--epochs")  # which says so if it is none
+    epochs = int(new["--epochs"])
     if steps_done > epochs * steps_per_epoch:
         raise ValueError(
             f"{path} has done {steps_done / steps_per_epoch:g} epochs, so epochs must be at "
             f"least {-(-steps_done // steps_per_epoch)}, got {epochs}"
         )
-    kept = [line for line in _lines(path) if line.partition("=")[0] not in EXTENDED]
-    if before != epochs:
-        kept.insert(0, f"# extended from {before} to {epochs} epochs at step {steps_done}")
-    lines = [*kept, *(f"{name}={value}" for name, value in new.items())]
-    outputs.write(path / NAME, "\n".join(lines) + "\n", replace=True)
-    return before, epochs
+    if steps_done == epochs * steps_per_epoch and changes.keys() == {"--milestones"}:
+        raise ValueError(
+            f"{path} has done all of its {epochs} epochs, so other milestones would change nothing; "
+            "add epochs, too"
+        )
+    if changes:
+        notes = [f"{_note(name, *values)} at step {steps_done}" for name, values in changes.items()]
+        kept = [line for line in _lines(path) if line.partition("=")[0] not in EXTENDED]
+        lines = [*notes, *kept, *(f"{name}={new[name]}" for name in EXTENDED)]
+        outputs.write(path / NAME, "\n".join(lines) + "\n", replace=True)
+    return changes
+
+
+def extensions(path):
+    """What `extend` noted of the run in `path` after its first step, a list of str; newest first.
+
+    Until then it is a run with other flags from the start.
+    """
+    if not (path / NAME).exists():
+        return []
+    notes = [line.removeprefix("# ") for line in _lines(path) if line.startswith(_EXTENDED_FROM)]
+    return [note for note in notes if not note.endswith(" at step 0")]
 
 
 def take_up(path):
@@ -146,8 +168,8 @@ def number(path, name):
 def epochs(path):
     """The numbers of epochs that the run in `path` had when it began, and that it has, str."""
     now = read(path).get("--epochs", "")
-    extensions = [re.match(r"# extended from (\d+) to ", line) for line in _lines(path)]
-    of_extensions = [found[1] for found in extensions if found]  # the first comes last
+    notes = [re.match(rf"{_EXTENDED_FROM}(\d+) to ", line) for line in _lines(path)]
+    of_extensions = [found[1] for found in notes if found]  # the first comes last
     return of_extensions[-1] if of_extensions else now, now
 
 
@@ -157,7 +179,7 @@ def threads():
     return (
         tf.config.threading.get_intra_op_parallelism_threads()
         or (int(of_environment) if of_environment.isdecimal() else 0)
-        or len(os.sched_getaffinity(0))
+        or _cores()
     )
 
 
@@ -169,12 +191,25 @@ def threads_before(path):
     return None
 
 
+def _cores():
+    """How many this process may use; where the system does not tell, how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
 def _lines(path):
     file = path / NAME
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); put it back to go on") from None
+
+
+def _note(name, before, now):
+    if name == "--epochs":
+        return f"{_EXTENDED_FROM}{before} to {now} epochs"
+    return f"{_EXTENDED_FROM}milestones {before or 'none'} to {now or 'none'}"
 
 
 def _parse(lines):
