@@ -64,13 +64,14 @@ def _watch(signals, patience):
 
     Where an `interruption.Request` answers, it waits for a second Ctrl-C.
     """
-    asked = False
+    asked = _end
     while True:
         (number,) = os.read(signals, 1)
-        if signal.getsignal(number) in (_interrupt, _end) or (asked and number == signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler in (_interrupt, _end) or (handler == asked and number == signal.SIGINT):
             select.select([signals], [], [], patience)
             _end(number)
-        asked = True
+        asked = handler
 
 
 def _interrupt(number, frame):

@@ -129,6 +129,43 @@ def test_a_signal_after_the_last_line_changes_nothing(tmp_path):
     assert process.returncode == 0
 
 
+CTRL_C_IN_PYTHON = f"""
+sys.path.insert(0, {str(ROOT)!r})
+import os, signal
+from mixmo_tf.training import interruption
+signal.signal(signal.SIGINT, {{before}})
+ending.exit_at_once() if {{at_once}} else None
+press = lambda: os.kill(os.getpid(), signal.SIGINT)  # its handler comes before any other thread
+for _ in range(10):
+    with interruption.Request() as request:
+        press()
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until: pass
+        assert request.signal == "SIGINT"
+print("ready", flush=True)
+with interruption.Request() as request:
+    press()
+    press()
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    "before, at_once, exit_code, output",
+    [
+        ("signal.SIG_DFL", True, 75, ""),
+        ("signal.SIG_DFL", False, -signal.SIGINT, ""),
+        ("signal.SIG_IGN", False, 0, "went on\n"),
+    ],
+)
+def test_only_a_second_ctrl_c_does_what_it_did_before(tmp_path, before, at_once, exit_code, output):
+    """In Python code that never waits, where the handler comes before the thread that ends."""
+    process = script(tmp_path, CTRL_C_IN_PYTHON.format(before=before, at_once=at_once))
+    printed, errors = process.stdout.read(), process.stderr.read()
+    assert (process.wait(), printed) == (exit_code, output), errors
+    assert errors.count("script.py: ended by SIGINT; give the command again\n") == at_once
+
+
 RUNS_THAT_FAIL = """
 import fcntl, pathlib, signal, sys, threading
 sys.path.insert(0, "scripts")

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, exit_messages, run
 
 
@@ -69,16 +70,29 @@ def test_killed_at_random_moments(tmp_path, request):
     assert figures[0] == figures[1]
 
 
-def test_sigterm_writes_a_checkpoint(finished, tmp_path):
-    flags = [*DIGITS, f"--output_dir={tmp_path}"]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_of_its_step(tmp_path, number):
+    """In the middle of an epoch of 718 steps, of which 300 are known to be done, not 600."""
+    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=300", f"--output_dir={tmp_path}"]
     process = start(*flags)
-    time.sleep(1)
-    process.send_signal(signal.SIGTERM)
+    wait_for_checkpoints(tmp_path, 1, process)
+    time.sleep(0.1)  # some steps
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "train.py: ended by SIGTERM; the same command goes on from there" in errors
+    ended = f"train.py: ended by {number.name}; the same command goes on from there"
+    assert errors.splitlines()[-1] == ended
     assert "Traceback" not in errors
-    assert list((tmp_path / "checkpoints").glob("step_*.keras"))
+    newest = sorted(file.name for file in (tmp_path / "checkpoints").iterdir())[-1]
+    assert "step_00000300.keras" < newest < "step_00000600.keras"
+
+
+def test_a_run_that_was_ended_goes_on(finished, tmp_path):
+    flags = [*DIGITS, f"--output_dir={tmp_path}"]
+    process = start(*flags, "--checkpoint_steps=1")
+    wait_for_checkpoints(tmp_path, 1, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
     assert "going on from there" in result.stdout
