@@ -65,14 +65,14 @@ def test_what_was_half_written_goes(finished, tmp_path, number):
     assert not list(tmp_path.iterdir())
 
 
-def script(tmp_path, body):
+def script(tmp_path, body, says="ready\n"):
     """A script of these lines, in the background, that has said that it is ready."""
     file = tmp_path / "script.py"
     file.write_text(
         f"import sys, time; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import ending\n{body}"
     )
     process = subprocess.Popen([sys.executable, file], **PIPES)
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.read(len(says)) == says
     return process
 
 
@@ -118,10 +118,48 @@ def test_a_second_signal_does_not_wait(tmp_path):
     assert one_line(process, errors) == "script.py: ended by SIGINT; give the command again"
 
 
-def test_a_signal_after_the_last_line_changes_nothing(tmp_path):
+ENDS_SLOWLY = """
+import atexit, hashlib
+def wait():
+    print("ready", flush=True)
+    {wait}
+def main(_):
+    print("all is said")
+    sys.exit({code})
+ending.exit_at_once()
+atexit.register(wait)
+ending.run(main, clears_up={clears_up})
+"""
+LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python's handlers
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "wait, clears_up, code, exit_code, said",
+    [
+        ("time.sleep(60)", True, 0, 0, ""),
+        (LIBRARY, True, 3, 3, ""),
+        (LIBRARY, False, "'it failed'", 1, "it failed\n"),
+    ],
+)
+def test_a_signal_after_the_last_line_keeps_the_exit_code(
+    tmp_path, number, wait, clears_up, code, exit_code, said
+):
+    body = ENDS_SLOWLY.format(wait=wait, clears_up=clears_up, code=code)
+    process = script(tmp_path, body, says="all is said\nready\n")
+    process.send_signal(number)
+    assert process.wait(timeout=10) == exit_code
+    assert (process.stdout.read(), process.stderr.read()) == ("", said)
+
+
+def test_a_signal_while_python_ends_does_not_kill(tmp_path):
+    """Where it has taken its modules apart, and calls no handler any more."""
     process = script(
         tmp_path,
-        "import atexit; atexit.register(lambda: (print('ready', flush=True), time.sleep(1)))\n"
+        "import os\n"
+        "class Slow:\n"
+        "    def __del__(self, os=os, sleep=time.sleep): os.write(1, b'ready\\n'); sleep(1)\n"
+        "slow = Slow()\n"
         "ending.exit_at_once()\nending.run(lambda _: None)\n",
     )
     process.send_signal(signal.SIGTERM)
