@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 
+# As in mixmo_tf/training/interruption.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE = 10  # seconds for `main` to remove what it had half written

@@ -9,6 +9,12 @@ import time
 import pytest
 from scripts_at_work import DIGITS, ROOT, command
 
+from mixmo_tf.training import interruption
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import ending  # noqa: E402
+
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
     "show_encoders", "draw_idea",
@@ -202,6 +208,11 @@ def test_only_a_second_ctrl_c_does_what_it_did_before(tmp_path, before, at_once,
     printed, errors = process.stdout.read(), process.stderr.read()
     assert (process.wait(), printed) == (exit_code, output), errors
     assert errors.count("script.py: ended by SIGINT; give the command again\n") == at_once
+
+
+def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
+    assert (ending.EXIT_CODE, ending.SIGNALS) == (interruption.EXIT_CODE, interruption._SIGNALS)
+    assert ending.EXIT_CODE == 75
 
 
 RUNS_THAT_FAIL = """
