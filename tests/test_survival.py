@@ -12,6 +12,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -104,20 +105,42 @@ def test_a_run_that_was_ended_goes_on(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", tmp_path / "model.keras")
 
 
-def test_a_second_ctrl_c_ends_the_run_at_once(tmp_path):
-    """In the middle of an execution of a whole epoch, where Python does not come to a handler."""
-    steps = "--batch_size=8", "--batch_repetitions=4", "--steps_per_execution=179"
-    process = start("--flagfile=configs/digits.flags", *steps, f"--output_dir={tmp_path}")
-    time.sleep(4)
+LONG_EXECUTION = """
+import os, sys
+sys.path.insert(0, "scripts")
+import ending
+ending.exit_at_once()
+import tensorflow as tf
+from mixmo_tf.training import interruption
+
+@tf.function
+def execute():
+    def body(i):
+        if_first = lambda: tf.print("executes", output_stream=sys.stderr)
+        tf.cond(i == 0, if_first, tf.no_op)
+        return i + 1
+    return tf.while_loop(lambda i: i < 10**9, body, [tf.constant(0)], parallel_iterations=1)
+
+with interruption.Request():
+    execute()
+print("executed")
+"""
+
+
+def test_a_second_ctrl_c_ends_an_execution_at_once():
+    """In the middle of one that takes many minutes, where Python does not come to a handler."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG_EXECUTION], cwd=ROOT, text=True, stdout=-1, stderr=-1
+    )
+    while process.stderr.readline() != "executes\n":
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=2)
-    assert process.returncode == 75
-    assert errors.splitlines()[-1] == "train.py: ended by SIGINT; give the command again"
-    assert "Traceback" not in errors
-    assert not list((tmp_path / "checkpoints").iterdir())
+    assert process.wait(timeout=10) == 75
+    assert process.stderr.read() == "-c: ended by SIGINT; give the command again\n"
+    assert process.stdout.read() == ""
 
 
 def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
