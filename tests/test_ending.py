@@ -143,7 +143,7 @@ ending.exit_at_once()
 atexit.register(wait)
 ending.run(main, clears_up={clears_up})
 """
-LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python's handlers
+LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
