@@ -4,17 +4,22 @@ Importing TensorFlow takes seconds, in which Python's own answers are a tracebac
 script imports this file first, which needs the standard library alone.
 """
 
+import atexit
+import contextlib
+import gc
 import os
 import select
 import signal
 import sys
 import threading
 
+# As in mixmo_tf/training/interruption.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE = 10  # seconds for `main` to remove what it had half written
 
 _ends = threading.Lock()  # taken by what ends the process: the line comes once
+_decided = []  # the exit code, once `main` has ended
 
 
 def exit_at_once():
@@ -23,12 +28,16 @@ def exit_at_once():
     An exception would do less: it could come up inside a library that takes it for an error
     of its own. For the process of a script alone; what it changes stays.
     """
+    atexit.register(_at_last)
     _answer_with(_end, patience=0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
 
 
 def run(main, clears_up=True):
     """absl's `app.run`, of the process that called `exit_at_once`.
+
+    Where `main` has ended, a signal does not wait for Python's end, which may take TensorFlow
+    a minute; the exit code is then that of `main`.
 
     Args:
         main: function of the command line's arguments.
@@ -38,16 +47,23 @@ def run(main, clears_up=True):
     """
     from absl import app
 
-    if clears_up:
-        _answer_with(_interrupt, _PATIENCE)
     try:
-        app.run(main)
+        if clears_up:
+            _answer_with(_interrupt, _PATIENCE)
+        try:
+            app.run(main)
+        finally:
+            _answer_with(_end, patience=0)
     except KeyboardInterrupt as interrupt:
         sys.stdout.flush()
         _end(*interrupt.args)
-    finally:
-        for number in SIGNALS:  # all is said; Python would let them kill while it ends
-            signal.signal(number, signal.SIG_IGN)
+    except SystemExit as end:
+        code = 0 if end.code is None else end.code
+        _decide(code if isinstance(code, int) else 1)
+        raise
+    except BaseException:
+        _decide(1)
+        raise
 
 
 def _answer_with(handler, patience):
@@ -64,13 +80,27 @@ def _watch(signals, patience):
 
     Where an `interruption.Request` answers, it waits for a second Ctrl-C.
     """
-    asked = False
+    asked = _end
     while True:
         (number,) = os.read(signals, 1)
-        if signal.getsignal(number) in (_interrupt, _end) or (asked and number == signal.SIGINT):
+        handler = signal.getsignal(number)
+        if handler in (_interrupt, _end) or (handler == asked and number == signal.SIGINT):
             select.select([signals], [], [], patience)
             _end(number)
-        asked = True
+        asked = handler
+
+
+def _decide(exit_code):
+    with contextlib.suppress(OSError):  # Python tries again, and says what is wrong
+        sys.stdout.flush()
+    _decided.append(exit_code)
+
+
+def _at_last():
+    """The last that Python calls before it takes modules apart and answers no signal any more."""
+    gc.collect()  # of iterators, which may wait
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)  # Python would let them kill
 
 
 def _interrupt(number, frame):
@@ -81,6 +111,8 @@ def _interrupt(number, frame):
 
 def _end(number, frame=None):
     if _ends.acquire(blocking=False):
+        if _decided:
+            os._exit(*_decided)
         script, name = os.path.basename(sys.argv[0]), signal.Signals(number).name
         os.write(2, f"{script}: ended by {name}; give the command again\n".encode())
         os._exit(EXIT_CODE)

@@ -11,6 +11,7 @@ is that of the errors of all seeds together. Below the table stands which runs w
 
 import os
 import pathlib
+import shlex
 import signal
 import statistics
 import subprocess
@@ -52,6 +53,7 @@ flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
 flags.DEFINE_list("seeds", ["0", "1", "2"], "Seeds of the runs of each config.")
 flags.adopt_module_key_flags(train_flags)
 TABLE_START = "| method | runs"
+LOG_START = "reproduce.py: "  # of the first line of each log, the command
 OF_REPRODUCE = ("output_dir", "seed", "extend")  # a run gets these from here
 
 
@@ -92,6 +94,9 @@ def compare(output, seeds):
     check_table(report_file)
     pictures.check(picture)
     configs = suites.configs(FLAGS.suite)
+    for config in configs.values():
+        for folder in folders_of(config, seeds, output):
+            check_log(log_of(folder))
     runs = {title: [] for title in configs}
     for title, config in configs.items():
         runs[title] = figures_of(config, seeds, output, more)
@@ -104,17 +109,27 @@ def compare(output, seeds):
 def figures_of(config, seeds, output, more):
     """The metrics.json of every run of a config, a list of dicts; trains what is missing."""
     flagfile = ROOT / "configs" / f"{config}.flags"
-    lines = flagfile.read_text(encoding="utf-8").splitlines()
-    models = [line.partition("=")[2] for line in lines if line.startswith("--model=")]
-    if models:
-        folders = [output / pathlib.Path(name).name for name in models[0].split(",")]
-        return figures_of_ensemble(config, folders, output / config)
+    if members := members_of(config):
+        return figures_of_ensemble(config, [output / name for name in members], output / config)
     figures = []
-    for seed in seeds:
-        folder = output / f"{config}_seed{seed}"
+    for seed, folder in zip(seeds, folders_of(config, seeds, output), strict=True):
         of_run = [f"--flagfile={flagfile}", *more, f"--seed={seed}", f"--output_dir={folder}"]
         figures.append(figures_of_run(folder, of_run))
     return figures
+
+
+def members_of(config):
+    """Names of the runs' folders that a deep ensemble needs; none for another config."""
+    lines = (ROOT / "configs" / f"{config}.flags").read_text(encoding="utf-8").splitlines()
+    models = [line.partition("=")[2] for line in lines if line.startswith("--model=")]
+    return [pathlib.Path(name).name for name in models[0].split(",")] if models else []
+
+
+def folders_of(config, seeds, output):
+    """The folders that are written for a config."""
+    if members_of(config):
+        return [output / config]
+    return [output / f"{config}_seed{seed}" for seed in seeds]
 
 
 def figures_of_run(folder, of_run):
@@ -174,14 +189,17 @@ def run_script(script, folder, script_flags):
 
     A signal goes on to it; it saves itself, and both end.
     """
-    log = folder.with_name(f"{folder.name}.log")
+    log = log_of(folder)
     command = [sys.executable, str(ROOT / "scripts" / script), *script_flags]
     start = time.perf_counter()
     process = None
     with (
-        open(log, "a") as file,
+        open(log, "a", encoding="utf-8", errors="surrogateescape") as file,
         interruption.Request(lambda number: process and process.send_signal(number)) as request,
     ):
+        file.write(f"{LOG_START}{shlex.join(command)}\n")
+        file.flush()
+        said_before = file.tell()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, ending.SIGNALS)  # until it can answer
         try:
             process = subprocess.Popen(
@@ -193,7 +211,8 @@ def run_script(script, folder, script_flags):
             process.send_signal(signal.Signals[request.signal])
         print(f"{folder.name} …  (log: {log})", flush=True)
         exit_code = process.wait()
-    said = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+    said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
+    said = said or ["no output"]
     if request.signal and exit_code in (0, interruption.EXIT_CODE):
         raise interruption.Interrupted(request.signal)
     if exit_code == interruption.EXIT_CODE:
@@ -201,6 +220,29 @@ def run_script(script, folder, script_flags):
     if exit_code:
         raise ValueError(f"{folder.name}: {said[-1]}")
     return report(folder, f"{time.perf_counter() - start:.0f} s")
+
+
+def log_of(folder):
+    """Where the output of the script that writes `folder` goes."""
+    return folder.with_name(f"{folder.name}.log")
+
+
+def check_log(file):
+    """Raises FileExistsError where there is a file that is no log of this script.
+
+    Logs of earlier versions do not begin with the command. They are known by the run beside
+    them, or by a line with which its script ended before there was one.
+    """
+    run = file.with_suffix("")
+    if not file.exists() or any((run / name).exists() for name in (run_flags.NAME, "metrics.json")):
+        return
+    content = file.read_bytes()
+    of_scripts = (b"train.py: ", b"evaluate.py: ")
+    is_own = content.startswith(LOG_START.encode()) or any(
+        line.startswith(of_scripts) for line in content.splitlines()
+    )
+    if content and not is_own:
+        raise FileExistsError(f"{file} exists and is no log of this script; move it")
 
 
 def report(folder, remark):

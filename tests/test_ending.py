@@ -9,6 +9,12 @@ import time
 import pytest
 from scripts_at_work import DIGITS, ROOT, command
 
+from mixmo_tf.training import interruption
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import ending  # noqa: E402
+
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
     "show_encoders", "draw_idea",
@@ -17,7 +23,7 @@ PIPES = {"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subproc
 
 
 def start(script):
-    """A script in the background, as soon as it answers SIGTERM; TensorFlow is not there yet."""
+    """A script in the background, as soon as it answers SIGTERM."""
     process = subprocess.Popen(command(script, "--model=x"), **PIPES)
     status = pathlib.Path(f"/proc/{process.pid}/status")
     if not status.exists():
@@ -27,8 +33,14 @@ def start(script):
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         assert "SigCgt" in lines and process.poll() is None, process.communicate()
         caught = int(lines["SigCgt"], 16)
-    assert "tensorflow" not in status.with_name("maps").read_text()
     return process
+
+
+def wait_for(library, process):
+    """Waits until the process has loaded the first files of a library."""
+    maps = pathlib.Path(f"/proc/{process.pid}/maps")
+    while f"/{library}/" not in maps.read_text():
+        assert process.poll() is None, process.communicate()
 
 
 def one_line(process, errors):
@@ -40,11 +52,12 @@ def one_line(process, errors):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("delay", [0, 0.3, 1])
-def test_a_signal_while_tensorflow_is_imported(script, delay):
-    number = signal.SIGINT if delay else signal.SIGTERM
+@pytest.mark.parametrize("library", [None, "numpy", "tensorflow"])
+def test_a_signal_while_tensorflow_is_imported(script, library):
+    number = signal.SIGINT if library else signal.SIGTERM
     process = start(f"{script}.py")
-    time.sleep(delay)
+    if library:
+        wait_for(library, process)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     expected = f"{script}.py: ended by {number.name}; give the command again"
@@ -65,14 +78,14 @@ def test_what_was_half_written_goes(finished, tmp_path, number):
     assert not list(tmp_path.iterdir())
 
 
-def script(tmp_path, body):
+def script(tmp_path, body, says="ready\n"):
     """A script of these lines, in the background, that has said that it is ready."""
     file = tmp_path / "script.py"
     file.write_text(
         f"import sys, time; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import ending\n{body}"
     )
     process = subprocess.Popen([sys.executable, file], **PIPES)
-    assert process.stdout.readline() == "ready\n"
+    assert process.stdout.read(len(says)) == says
     return process
 
 
@@ -118,15 +131,95 @@ def test_a_second_signal_does_not_wait(tmp_path):
     assert one_line(process, errors) == "script.py: ended by SIGINT; give the command again"
 
 
-def test_a_signal_after_the_last_line_changes_nothing(tmp_path):
+ENDS_SLOWLY = """
+import atexit, hashlib
+def wait():
+    print("ready", flush=True)
+    {wait}
+def main(_):
+    print("all is said")
+    sys.exit({code})
+ending.exit_at_once()
+atexit.register(wait)
+ending.run(main, clears_up={clears_up})
+"""
+LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "wait, clears_up, code, exit_code, said",
+    [
+        ("time.sleep(60)", True, 0, 0, ""),
+        (LIBRARY, True, 3, 3, ""),
+        (LIBRARY, False, "'it failed'", 1, "it failed\n"),
+    ],
+)
+def test_a_signal_after_the_last_line_keeps_the_exit_code(
+    tmp_path, number, wait, clears_up, code, exit_code, said
+):
+    body = ENDS_SLOWLY.format(wait=wait, clears_up=clears_up, code=code)
+    process = script(tmp_path, body, says="all is said\nready\n")
+    process.send_signal(number)
+    assert process.wait(timeout=10) == exit_code
+    assert (process.stdout.read(), process.stderr.read()) == ("", said)
+
+
+def test_a_signal_while_python_ends_does_not_kill(tmp_path):
+    """Where it has taken its modules apart, and calls no handler any more."""
     process = script(
         tmp_path,
-        "import atexit; atexit.register(lambda: (print('ready', flush=True), time.sleep(1)))\n"
+        "import os\n"
+        "class Slow:\n"
+        "    def __del__(self, os=os, sleep=time.sleep): os.write(1, b'ready\\n'); sleep(1)\n"
+        "slow = Slow()\n"
         "ending.exit_at_once()\nending.run(lambda _: None)\n",
     )
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=10) == ("", "")
     assert process.returncode == 0
+
+
+CTRL_C_IN_PYTHON = f"""
+sys.path.insert(0, {str(ROOT)!r})
+import os, signal
+from mixmo_tf.training import interruption
+signal.signal(signal.SIGINT, {{before}})
+ending.exit_at_once() if {{at_once}} else None
+press = lambda: os.kill(os.getpid(), signal.SIGINT)  # its handler comes before any other thread
+for _ in range(10):
+    with interruption.Request() as request:
+        press()
+        until = time.monotonic() + 0.05
+        while time.monotonic() < until: pass
+        assert request.signal == "SIGINT"
+print("ready", flush=True)
+with interruption.Request() as request:
+    press()
+    press()
+    print("went on")
+"""
+
+
+@pytest.mark.parametrize(
+    "before, at_once, exit_code, output",
+    [
+        ("signal.SIG_DFL", True, 75, ""),
+        ("signal.SIG_DFL", False, -signal.SIGINT, ""),
+        ("signal.SIG_IGN", False, 0, "went on\n"),
+    ],
+)
+def test_only_a_second_ctrl_c_does_what_it_did_before(tmp_path, before, at_once, exit_code, output):
+    """In Python code that never waits, where the handler comes before the thread that ends."""
+    process = script(tmp_path, CTRL_C_IN_PYTHON.format(before=before, at_once=at_once))
+    printed, errors = process.stdout.read(), process.stderr.read()
+    assert (process.wait(), printed) == (exit_code, output), errors
+    assert errors.count("script.py: ended by SIGINT; give the command again\n") == at_once
+
+
+def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
+    assert (ending.EXIT_CODE, ending.SIGNALS) == (interruption.EXIT_CODE, interruption._SIGNALS)
+    assert ending.EXIT_CODE == 75
 
 
 RUNS_THAT_FAIL = """

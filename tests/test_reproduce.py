@@ -146,6 +146,39 @@ def test_what_is_wrong_is_named(reported, tmp_path):
         assert ending.startswith("reproduce.py: ") and message in ending and "\n" not in ending
 
 
+def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
+    """The last of the suite's; a user's own file is as it was, and so is the folder."""
+    notes = tmp_path / "digits_cow_mixmo_seed1.log"
+    notes.write_text("Cow masks: ask Ann\n")
+    (tmp_path / "digits_plain_seed0.log").write_text("")
+    calls = [["--seeds=0,1", f"--output_dir={tmp_path}", *SMALL, "--epochs=0"]] * 2
+    (message, _) = exit_messages("reproduce", *calls)
+    assert message == f"reproduce.py: {notes} exists and is no log of this script; move it"
+    assert notes.read_text() == "Cow masks: ask Ann\n"
+    assert len(list(tmp_path.iterdir())) == 2
+    notes.unlink()
+    failed = "reproduce.py: digits_plain_seed0: train.py: epochs must be >= 1, got 0"
+    assert exit_messages("reproduce", *calls) == [failed, failed]
+    first_line, *said = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
+    assert first_line.startswith("reproduce.py: ") and " --seed=0 " in first_line
+    assert said.count("train.py: epochs must be >= 1, got 0") == 2
+
+
+def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
+    log = tmp_path / "digits_plain_seed0.log"
+    for content in ("", "WARNING\ntrain.py: ended by SIGTERM; give the command again\n"):
+        log.write_text(content)
+        reproduce.check_log(log)
+    for name in ("run.flags", "metrics.json"):
+        log.write_text("Training wrn with 1 members on digits\n")
+        with pytest.raises(FileExistsError, match="seed0.log exists and is no log of this"):
+            reproduce.check_log(log)
+        (tmp_path / "digits_plain_seed0").mkdir()
+        (tmp_path / "digits_plain_seed0" / name).touch()
+        reproduce.check_log(log)
+        shutil.rmtree(tmp_path / "digits_plain_seed0")
+
+
 def start(*flags):
     """reproduce.py in the background, once its first run has been started."""
     process = subprocess.Popen(
@@ -174,17 +207,20 @@ def test_a_signal_right_after_a_runs_start(tmp_path, number, delay):
         f"reproduce.py: ended by {number.name}; the same command goes on from there"
     )
     log = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
-    assert log[-1] == f"train.py: ended by {number.name}; give the command again"
+    ended, _, hint = log[-1].partition("; ")
+    assert ended == f"train.py: ended by {number.name}"
+    assert hint in ("give the command again", "the same command goes on from there")  # trains
     assert "Traceback" not in errors + "".join(log)
 
 
-def test_a_signal_reaches_the_run(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_reaches_the_run(tmp_path, number):
     process = start(f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1")
     wait_for_checkpoint(tmp_path / "digits_plain_seed0")
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     assert process.wait(60) == 75
     log = (tmp_path / "digits_plain_seed0.log").read_text()
-    assert "ended by SIGTERM; the same command goes on from there" in log
+    assert f"ended by {number.name}; the same command goes on from there" in log
 
 
 def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):

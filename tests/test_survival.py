@@ -5,14 +5,21 @@ pytest tests/test_survival.py --kills=10    kills one run ten times
 
 import fcntl
 import os
+import platform
 import random
+import re
 import resource
 import shutil
 import signal
 import subprocess
+import sys
+import threading
 import time
 
+import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, exit_messages, run
+
+from mixmo_tf.training import run_directory
 
 
 def start(*flags):
@@ -69,36 +76,71 @@ def test_killed_at_random_moments(tmp_path, request):
     assert figures[0] == figures[1]
 
 
-def test_sigterm_writes_a_checkpoint(finished, tmp_path):
-    flags = [*DIGITS, f"--output_dir={tmp_path}"]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_of_its_step(tmp_path, number):
+    """In the middle of an epoch of 718 steps, of which 300 are known to be done, not 600."""
+    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=300", f"--output_dir={tmp_path}"]
     process = start(*flags)
-    time.sleep(1)
-    process.send_signal(signal.SIGTERM)
+    wait_for_checkpoints(tmp_path, 1, process)
+    time.sleep(0.1)  # some steps
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 75
-    assert "train.py: ended by SIGTERM; the same command goes on from there" in errors
+    ended = f"train.py: ended by {number.name}; the same command goes on from there"
+    assert errors.splitlines()[-1] == ended
     assert "Traceback" not in errors
-    assert list((tmp_path / "checkpoints").glob("step_*.keras"))
+    newest = sorted(file.name for file in (tmp_path / "checkpoints").iterdir())[-1]
+    assert "step_00000300.keras" < newest < "step_00000600.keras"
+
+
+def test_a_run_that_was_ended_goes_on(finished, tmp_path):
+    flags = [*DIGITS, f"--output_dir={tmp_path}"]
+    process = start(*flags, "--checkpoint_steps=1")
+    wait_for_checkpoints(tmp_path, 1, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
     assert "going on from there" in result.stdout
     assert_same_weights(finished[0] / "model.keras", tmp_path / "model.keras")
 
 
-def test_a_second_ctrl_c_ends_the_run_at_once(tmp_path):
-    """In the middle of an execution of a whole epoch, where Python does not come to a handler."""
-    steps = "--batch_size=8", "--batch_repetitions=4", "--steps_per_execution=179"
-    process = start("--flagfile=configs/digits.flags", *steps, f"--output_dir={tmp_path}")
-    time.sleep(4)
+LONG_EXECUTION = """
+import os, sys
+sys.path.insert(0, "scripts")
+import ending
+ending.exit_at_once()
+import tensorflow as tf
+from mixmo_tf.training import interruption
+
+@tf.function
+def execute():
+    def body(i):
+        if_first = lambda: tf.print("executes", output_stream=sys.stderr)
+        tf.cond(i == 0, if_first, tf.no_op)
+        return i + 1
+    return tf.while_loop(lambda i: i < 10**9, body, [tf.constant(0)], parallel_iterations=1)
+
+with interruption.Request():
+    execute()
+print("executed")
+"""
+
+
+def test_a_second_ctrl_c_ends_an_execution_at_once():
+    """In the middle of one that takes many minutes, where Python does not come to a handler."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", LONG_EXECUTION], cwd=ROOT, text=True, stdout=-1, stderr=-1
+    )
+    while process.stderr.readline() != "executes\n":
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     time.sleep(0.5)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=2)
-    assert process.returncode == 75
-    assert errors.splitlines()[-1] == "train.py: ended by SIGINT; give the command again"
-    assert "Traceback" not in errors
-    assert not list((tmp_path / "checkpoints").iterdir())
+    assert process.wait(timeout=10) == 75
+    assert process.stderr.read() == "-c: ended by SIGINT; give the command again\n"
+    assert process.stdout.read() == ""
 
 
 def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
@@ -147,6 +189,21 @@ def test_a_directory_in_use_is_refused(finished):
     assert result.returncode == 1
     assert f"another process is training in {path} (pid 4711 on node-3)" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
+    """As `run_directory.trainer` does, for a moment; another process alone is refused."""
+    with open(tmp_path / "run.lock", "w+") as looking:
+        looking.write("pid 4711 on node-3")  # which is gone
+        looking.flush()
+        fcntl.flock(looking, fcntl.LOCK_SH)
+        threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
+        with run_directory.start(tmp_path, [], {}):
+            holder = f"pid {os.getpid()} on {platform.node()}"
+            assert run_directory.trainer(tmp_path) == holder
+            with pytest.raises(BlockingIOError, match=re.escape(f"({holder})")):
+                run_directory.start(tmp_path, [], {})
+    assert run_directory.trainer(tmp_path) is None
 
 
 def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):

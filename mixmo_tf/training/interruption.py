@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 
+# As in scripts/ending.py, which can import nothing of this package: that takes seconds, in which
+# it answers already. The package, in turn, is used without the scripts.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -63,10 +65,23 @@ class Request:
         _answer_with(self._before)
 
     def _note(self, number, frame):
+        # It stays in place after the first signal: a script's thread may look only then at what
+        # answers, and would end the process if that were what did so before.
+        if self.signal and number == signal.SIGINT:
+            _do(self._before[number], number, frame)
+            return
         self.signal = signal.Signals(number).name
-        signal.signal(signal.SIGINT, self._before[signal.SIGINT])
         if self._tell:
             self._tell(number)
+
+
+def _do(handler, number, frame):
+    """What a signal does with a handler, or with one of Python's constants in its place."""
+    if callable(handler):
+        handler(number, frame)
+    elif handler == signal.SIG_DFL:
+        signal.signal(number, handler)
+        signal.raise_signal(number)
 
 
 def _handlers():

@@ -16,6 +16,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 import unicodedata
 
 import keras
@@ -196,7 +197,7 @@ def _lock(path):
     with contextlib.ExitStack() as opened:
         lock = opened.enter_context(open(path / "run.lock", "a+"))
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take(lock)
         except BlockingIOError:
             lock.seek(0)
             who = f" ({holder})" if (holder := lock.read()) else ""
@@ -206,3 +207,19 @@ def _lock(path):
             os.write(lock.fileno(), f"pid {os.getpid()} on {platform.node()}".encode())
         opened.pop_all()
     return lock
+
+
+def _take(lock):
+    """Locks an open file; raises BlockingIOError where a process trains.
+
+    `trainer` shares the lock for a moment, to look. That is not training: it is tried again,
+    for a second at most.
+    """
+    for _ in range(100):
+        try:
+            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises where it is not shared
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        time.sleep(0.01)
+    raise BlockingIOError
