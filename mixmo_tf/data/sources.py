@@ -13,7 +13,6 @@ from mixmo_tf.data import image_folder
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
-from mixmo_tf.networks.members import LARGEST_SIDE
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
@@ -51,7 +50,7 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
     arguments.one_of("split", split, SPLITS)
     arguments.count("validation_examples", validation_examples, 0)
     if image_size is not None:
-        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
+        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
     if split == "validation" and not validation_examples and not has_validation_split(name):
