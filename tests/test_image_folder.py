@@ -75,6 +75,22 @@ def test_a_path_is_the_same_however_it_is_written(folder, monkeypatch):
     for path in (f"{folder}/", folder.name, f"./{folder.name}/../{folder.name}"):
         assert data.full_name(f"image_folder:{path}") == name
     assert data.full_name("digits") == "digits"
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert data.full_name(f"image_folder:~/{folder.name}") == name
+
+
+def test_a_home_folder_that_is_not_there_is_named():
+    name = "image_folder:~nouser/x"
+    calls = (
+        data.full_name,
+        data.has_test_split,
+        data.has_validation_split,
+        lambda name: data.load_examples(name, "train"),
+    )
+    for call in calls:
+        with pytest.raises(FileNotFoundError) as error:
+            call(name)
+        assert str(error.value) == "there is no home folder ~nouser, for ~nouser/x"
 
 
 def test_one_folder_with_images_held_out(folder):

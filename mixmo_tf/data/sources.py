@@ -13,6 +13,7 @@ from mixmo_tf.data import image_folder
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
+from mixmo_tf.paths import expanded
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
@@ -106,10 +107,14 @@ def has_validation_split(name):
 
 
 def full_name(name):
-    """The name of a dataset; that of an image folder with its absolute path."""
+    """The name of a dataset; that of an image folder with its absolute path.
+
+    Raises:
+        FileNotFoundError: if the path begins with ~NAME and there is no such home folder.
+    """
     if not is_folder(name):
         return name
-    path = os.path.expanduser(name.removeprefix(image_folder.PREFIX))
+    path = expanded(name.removeprefix(image_folder.PREFIX))
     return image_folder.PREFIX + os.path.abspath(path)
 
 
