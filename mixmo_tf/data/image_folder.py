@@ -16,7 +16,6 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import arguments
 from mixmo_tf.data import decoding, folders, headers
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
@@ -35,7 +34,7 @@ def read(name, split, image_size=None):
         name: "image_folder:PATH".
         split: "train"; "test", the images of `test/`, or else of `val/`; "validation", those of
             `val/` where `test/` is there too.
-        image_size: int, pixels: the central square of each image is scaled to this height and
+        image_size: int >= 1, pixels: the central square of each image is scaled to this height and
             width. None where all images have the size of the first.
 
     Returns:
@@ -45,13 +44,11 @@ def read(name, split, image_size=None):
     Raises:
         FileNotFoundError: if there is no such folder.
         ValueError: if folders contradict each other, a class has no images to train on, `val/`
-            or `test/` has a class that `train/` has not, or `image_size` is out of range.
+            or `test/` has a class that `train/` has not.
         DamagedImageError: if files are no images, or the first image cannot be read.
     """
     root = pathlib.Path(name.removeprefix(PREFIX))
     found = folders.find(root)
-    if image_size is not None:
-        arguments.at_least("image_size", image_size, 1)
     classes, folder = folders.classes(found.train), found.of(split)
     if len(classes) < 2:
         raise ValueError(f"{found.train} must have a folder per class, 2 or more")

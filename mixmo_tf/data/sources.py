@@ -170,7 +170,6 @@ def _imagenet2012(name, split, data_dir, image_size):
     """ImageNet (Russakovsky et al. 2015); its validation images are the test images."""
     import tensorflow_datasets as tfds
 
-    arguments.at_least("image_size", image_size, 1)
     builder = tfds.builder(name, data_dir=data_dir)
     if builder.is_prepared():  # then what is on disk decides the format
         builder = tfds.builder_from_directory(builder.data_path)
