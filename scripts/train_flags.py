@@ -191,15 +191,9 @@ def check():
 
 def load_data():
     """The Examples that the flags describe, by split: train, validation, test, if there."""
-    options = {"validation_examples": FLAGS.validation_examples, "image_size": FLAGS.image_size}
-    has_validation = FLAGS.validation_examples or data.has_validation_split(dataset())
-    examples = {}
-    for split in data.SPLITS:
-        if split == "validation" and not has_validation:
-            continue
-        if split == "test" and not data.has_test_split(dataset()):
-            continue
-        examples[split] = data.load_examples(dataset(), split, FLAGS.data_dir, **options)
+    examples = data.load_splits(
+        dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size
+    )
     if len(examples) == 1:
         raise ValueError(f"{dataset()} has no val folder: set validation_examples")
     if sum(part.num_bytes for part in examples.values()) <= FLAGS.memory_gib * 2**30:

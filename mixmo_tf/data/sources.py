@@ -49,30 +49,27 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         FileNotFoundError: if an image folder is missing.
     """
     arguments.one_of("split", split, SPLITS)
-    arguments.count("validation_examples", validation_examples, 0)
-    if image_size is not None:
-        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
-    if data_dir is not None:
-        arguments.path("data_dir", data_dir)
+    _check(name, data_dir, validation_examples, image_size)
     if split == "validation" and not validation_examples and not has_validation_split(name):
         raise ValueError("the split validation needs validation_examples > 0")
-    if validation_examples and has_validation_split(name):
-        say_once(f"{name}: its own validation images are not used, as training images are held out")
-    source_split = "train" if split == "validation" and validation_examples else split
-    if is_folder(name):
-        examples = image_folder.read(full_name(name), source_split, image_size)
-    else:
-        arguments.one_of("dataset", name, NAMES)
-        if not takes_image_size(name) and image_size is not None:
-            raise ValueError(
-                f"image_size is for an image_folder or imagenet2012, got {image_size} for {name}"
-            )
-        options = [image_size or 224] if takes_image_size(name) else []
-        examples = _SOURCES[name](name, source_split, data_dir, *options)
     if split == "test" or not validation_examples:
-        return examples
-    train, held_out = examples.hold_out(validation_examples)
+        return _read(name, split, data_dir, image_size)
+    train, held_out = _read(name, "train", data_dir, image_size).hold_out(validation_examples)
     return train if split == "train" else held_out
+
+
+def load_splits(name, data_dir=None, validation_examples=0, image_size=None):
+    """`load_examples` of every split that there is, by its name; no image is looked at twice."""
+    _check(name, data_dir, validation_examples, image_size)
+    examples = {"train": _read(name, "train", data_dir, image_size)}
+    if validation_examples:
+        parts = examples["train"].hold_out(validation_examples)
+        examples["train"], examples["validation"] = parts
+    elif has_validation_split(name):
+        examples["validation"] = _read(name, "validation", data_dir, image_size)
+    if has_test_split(name):
+        examples["test"] = _read(name, "test", data_dir, image_size)
+    return examples
 
 
 def load_arrays(name, split, data_dir=None, **options):
@@ -127,6 +124,31 @@ def is_folder(name):
 def takes_image_size(name):
     """Whether a dataset's images have no size of their own."""
     return is_folder(name) or name == "imagenet2012"
+
+
+def _check(name, data_dir, validation_examples, image_size):
+    """Raises ValueError where an argument of `load_examples` is out of range."""
+    if not is_folder(name):
+        arguments.one_of("dataset", name, NAMES)
+    arguments.count("validation_examples", validation_examples, 0)
+    if image_size is not None:
+        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
+        if not takes_image_size(name):
+            raise ValueError(
+                f"image_size is for an image_folder or imagenet2012, got {image_size} for {name}"
+            )
+    if data_dir is not None:
+        arguments.path("data_dir", data_dir)
+    if validation_examples and has_validation_split(name):
+        say_once(f"{name}: its own validation images are not used, as training images are held out")
+
+
+def _read(name, split, data_dir, image_size):
+    """A split of a dataset as it is, with nothing held out."""
+    if is_folder(name):
+        return image_folder.read(full_name(name), split, image_size)
+    options = [image_size or 224] if takes_image_size(name) else []
+    return _SOURCES[name](name, split, data_dir, *options)
 
 
 def _digits(name, split, data_dir):
