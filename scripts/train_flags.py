@@ -189,10 +189,14 @@ def check():
             arguments.count(name, FLAGS[name].value, *bounds)
 
 
-def load_data():
-    """The Examples that the flags describe, by split: train, validation, test, if there."""
+def load_data(as_before=False):
+    """The Examples that the flags describe, by split: train, validation, test, if there.
+
+    Args:
+        as_before: bool, see `run_directory.reads_as_before`.
+    """
     examples = data.load_splits(
-        dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size
+        dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size, as_before
     )
     if len(examples) == 1:
         raise ValueError(f"{dataset()} has no val folder: set validation_examples")

@@ -26,7 +26,9 @@ class MissingDataError(FileNotFoundError):
     """The dataset is not on this machine, and could not be downloaded."""
 
 
-def load_examples(name, split, data_dir=None, validation_examples=0, image_size=None):
+def load_examples(
+    name, split, data_dir=None, validation_examples=0, image_size=None, as_before=False
+):
     """Finds a split; a dataset of tensorflow-datasets is downloaded if need be.
 
     Args:
@@ -39,6 +41,8 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         validation_examples: int, training images to hold out; "train" is without them.
         image_size: int, pixels, the height and width that images are brought to: those of
             image folders, see `image_folder.read`, and of ImageNet (224 if None).
+        as_before: bool, whether the `val/` of an image folder is for the test and its `test/` for
+            nothing, as before 0.2.
 
     Returns:
         Examples; Records for ImageNet.
@@ -49,26 +53,29 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         FileNotFoundError: if an image folder is missing.
     """
     arguments.one_of("split", split, SPLITS)
-    _check(name, data_dir, validation_examples, image_size)
-    if split == "validation" and not validation_examples and not has_validation_split(name):
+    _check(name, data_dir, validation_examples, image_size, as_before)
+    has_validation = validation_examples or has_validation_split(name, as_before)
+    if split == "validation" and not has_validation:
         raise ValueError("the split validation needs validation_examples > 0")
     if split == "test" or not validation_examples:
-        return _read(name, split, data_dir, image_size)
-    train, held_out = _read(name, "train", data_dir, image_size).hold_out(validation_examples)
+        return _read(name, split, data_dir, image_size, as_before)
+    train = _read(name, "train", data_dir, image_size, as_before)
+    train, held_out = train.hold_out(validation_examples)
     return train if split == "train" else held_out
 
 
-def load_splits(name, data_dir=None, validation_examples=0, image_size=None):
+def load_splits(name, data_dir=None, validation_examples=0, image_size=None, as_before=False):
     """`load_examples` of every split that there is, by its name; no image is looked at twice."""
-    _check(name, data_dir, validation_examples, image_size)
-    examples = {"train": _read(name, "train", data_dir, image_size)}
+    _check(name, data_dir, validation_examples, image_size, as_before)
+    how = data_dir, image_size, as_before
+    examples = {"train": _read(name, "train", *how)}
     if validation_examples:
         parts = examples["train"].hold_out(validation_examples)
         examples["train"], examples["validation"] = parts
-    elif has_validation_split(name):
-        examples["validation"] = _read(name, "validation", data_dir, image_size)
-    if has_test_split(name):
-        examples["test"] = _read(name, "test", data_dir, image_size)
+    elif has_validation_split(name, as_before):
+        examples["validation"] = _read(name, "validation", *how)
+    if has_test_split(name, as_before):
+        examples["test"] = _read(name, "test", *how)
     return examples
 
 
@@ -93,14 +100,14 @@ def load(name, split, data_dir=None, **options):
     return examples.batches(1).unbatch(), examples.info
 
 
-def has_test_split(name):
+def has_test_split(name, as_before=False):
     """Whether a dataset has test images apart from its training images."""
-    return image_folder.has_test_split(full_name(name)) if is_folder(name) else True
+    return image_folder.has_test_split(full_name(name), as_before) if is_folder(name) else True
 
 
-def has_validation_split(name):
+def has_validation_split(name, as_before=False):
     """Whether a dataset has images to validate on, apart from those to train and to test on."""
-    return image_folder.has_validation_split(full_name(name)) if is_folder(name) else False
+    return is_folder(name) and image_folder.has_validation_split(full_name(name), as_before)
 
 
 def full_name(name):
@@ -126,7 +133,7 @@ def takes_image_size(name):
     return is_folder(name) or name == "imagenet2012"
 
 
-def _check(name, data_dir, validation_examples, image_size):
+def _check(name, data_dir, validation_examples, image_size, as_before):
     """Raises ValueError where an argument of `load_examples` is out of range."""
     if not is_folder(name):
         arguments.one_of("dataset", name, NAMES)
@@ -139,14 +146,14 @@ def _check(name, data_dir, validation_examples, image_size):
             )
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
-    if validation_examples and has_validation_split(name):
+    if validation_examples and has_validation_split(name, as_before):
         say_once(f"{name}: its own validation images are not used, as training images are held out")
 
 
-def _read(name, split, data_dir, image_size):
+def _read(name, split, data_dir, image_size, as_before):
     """A split of a dataset as it is, with nothing held out."""
     if is_folder(name):
-        return image_folder.read(full_name(name), split, image_size)
+        return image_folder.read(full_name(name), split, image_size, as_before)
     options = [image_size or 224] if takes_image_size(name) else []
     return _SOURCES[name](name, split, data_dir, *options)
 
