@@ -7,6 +7,7 @@ import os
 import tensorflow as tf
 
 MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
+LARGEST_SIDE = 10_000  # pixels of an image
 
 
 def one_of(name, value, choices):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from absl import flags
 
 from mixmo_tf import data
+from mixmo_tf.training import run_directory
 from mixmo_tf.training.run_flags import number, read
 
 FLAGS = flags.FLAGS
@@ -20,6 +21,7 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
+_AS_BEFORE = "--as_before"  # among a run's flags where `run_directory.reads_as_before`
 
 
 class Images(NamedTuple):
@@ -28,7 +30,7 @@ class Images(NamedTuple):
     dataset: str
     split: str
     data_dir: str | None
-    options: tuple  # of (name, value): image_size, validation_examples
+    options: tuple  # of (name, value): image_size, validation_examples, as_before
 
     def described(self):
         """The same as flags of train.py, values by names such as "--dataset"."""
@@ -60,6 +62,8 @@ def find(files, model):
         for name in ("validation_examples", "image_size"):
             if f"--{name}" in run_flags:
                 options[name] = int(run_flags[f"--{name}"])
+        if _AS_BEFORE in run_flags:
+            options["as_before"] = True
     elif data.takes_image_size(dataset) and model.image_shape[0] == model.image_shape[1]:
         options["image_size"] = model.image_shape[0]
     data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
@@ -73,7 +77,7 @@ def find(files, model):
     if options.get("validation_examples"):
         not_trained_on = all_held_them_out
     else:
-        not_trained_on = data.has_validation_split(dataset)
+        not_trained_on = data.has_validation_split(dataset, options.get("as_before", False))
     if split != "test" or not not_trained_on:
         return judged, None
     return judged, judged._replace(split="validation")
@@ -81,7 +85,7 @@ def find(files, model):
 
 def default_split(dataset, options):
     """The test images; else those held out; else all that the folder has."""
-    if data.has_test_split(dataset):
+    if data.has_test_split(dataset, options.get("as_before", False)):
         return "test"
     return "validation" if options.get("validation_examples") else "train"
 
@@ -112,8 +116,9 @@ def flags_of_runs(files):
         ValueError: if the runs were trained on other images than each other.
     """
     first, *others = of_runs = [flags_of_run(file) for file in files]
-    what = [] if FLAGS.dataset else ["--dataset", "--image_size"]
-    has_test = "--dataset" in first and data.has_test_split(first["--dataset"])
+    what = [] if FLAGS.dataset else ["--dataset", "--image_size", _AS_BEFORE]
+    as_before = _AS_BEFORE in first
+    has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
     if (FLAGS.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
     for file, other in zip(files[1:], others):
@@ -136,6 +141,8 @@ def flags_of_run(path):
     of_run = read(folder)
     for name in of_run.keys() & {"--validation_examples", "--image_size"}:
         number(folder, name)  # which says so if it is none
+    if run_directory.reads_as_before(folder, of_run.get("--dataset", "")):
+        of_run[_AS_BEFORE] = "True"
     return of_run
 
 

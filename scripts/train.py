@@ -75,8 +75,9 @@ def run():
     with replicas.watch(strategy):
         lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
+        as_before = reads_as_before(strategy)
         with replicas.chief_first(strategy):
-            examples = train_flags.load_data()
+            examples = train_flags.load_data(as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
         check_sizes(examples["train"].info, strategy)
@@ -98,6 +99,16 @@ def run():
         print(f"Trained for {seconds:.0f} s.")
         saved = "The model is" if is_saved and is_judged else "Saved the model as"
         print(f"{saved} {path / 'model.keras'}, the figures {path / 'metrics.json'}.")
+
+
+def reads_as_before(strategy):
+    """`run_directory.reads_as_before` of the run, which the chief's machine has."""
+    found = np.zeros([], np.int32)
+    if replicas.is_chief(strategy):
+        dataset = train_flags.dataset()
+        found[()] = run_directory.reads_as_before(train_flags.output_dir(), dataset)
+    (found,) = replicas.from_chief(strategy, [found])
+    return bool(found)
 
 
 @contextlib.contextmanager

@@ -165,7 +165,7 @@ flags.DEFINE_boolean(
 
 
 BOUNDS = {  # of the flags that are whole numbers, beside seed; a dataset or a network may set others
-    "image_size": (1, members.LARGEST_SIDE),
+    "image_size": (1, arguments.LARGEST_SIDE),
     "validation_examples": (0, arguments.MOST),
     "checkpoint_steps": (1, arguments.MOST),
     "depth": (1, DEEPEST),
@@ -189,17 +189,15 @@ def check():
             arguments.count(name, FLAGS[name].value, *bounds)
 
 
-def load_data():
-    """The Examples that the flags describe, by split: train, validation, test, if there."""
-    options = {"validation_examples": FLAGS.validation_examples, "image_size": FLAGS.image_size}
-    has_validation = FLAGS.validation_examples or data.has_validation_split(dataset())
-    examples = {}
-    for split in data.SPLITS:
-        if split == "validation" and not has_validation:
-            continue
-        if split == "test" and not data.has_test_split(dataset()):
-            continue
-        examples[split] = data.load_examples(dataset(), split, FLAGS.data_dir, **options)
+def load_data(as_before=False):
+    """The Examples that the flags describe, by split: train, validation, test, if there.
+
+    Args:
+        as_before: bool, see `run_directory.reads_as_before`.
+    """
+    examples = data.load_splits(
+        dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size, as_before
+    )
     if len(examples) == 1:
         raise ValueError(f"{dataset()} has no val folder: set validation_examples")
     if sum(part.num_bytes for part in examples.values()) <= FLAGS.memory_gib * 2**30:

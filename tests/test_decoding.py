@@ -65,9 +65,7 @@ def decoded(path, content=None, image_size=None):
     ],
 )
 def test_one_picture_in_eight_orientations_gives_equal_pixels(tmp_path, kind, options):
-    images = [
-        decoded(tmp_path / f"{i}.jpg", encoded(stored(i), kind, i, **options)) for i in AXES
-    ]
+    images = [decoded(tmp_path / f"{i}.jpg", encoded(stored(i), kind, i, **options)) for i in AXES]
     for image in images[1:]:
         np.testing.assert_array_equal(image, images[0])
     assert images[0].shape == UPRIGHT.shape
@@ -104,6 +102,53 @@ def test_exif_after_the_pixels_of_a_png(tmp_path):
     end = content.index(b"IEND") - 4
     content = content[:end] + png_chunk(b"eXIf", exif.tobytes()[6:]) + content[end:]
     np.testing.assert_array_equal(decoded(tmp_path / "a.png", content), UPRIGHT)
+
+
+def in_many_chunks(num_chunks, after=b""):
+    """A PNG with its pixels in many chunks, as tf.io.encode_png writes large ones."""
+    content = encoded(stored(6), "PNG")
+    start = content.index(b"IDAT") - 4
+    size = int.from_bytes(content[start : start + 4], "big")
+    pixels = content[start + 8 : start + 8 + size]
+    empty = png_chunk(b"IDAT", b"") * num_chunks
+    end = png_chunk(b"IEND", b"")
+    return content[:start] + png_chunk(b"IDAT", pixels) + empty + after + end
+
+
+def test_a_png_is_not_read_chunk_by_chunk(tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[274] = 6
+    path = tmp_path / "a.png"
+    path.write_bytes(in_many_chunks(20_000, after=png_chunk(b"eXIf", exif.tobytes()[6:])))
+    reads = []
+
+    class File(io.FileIO):
+        def read(self, size=-1):
+            reads.append(size)
+            return super().read(size)
+
+    monkeypatch.setattr(headers, "open", lambda path, mode: File(path), raising=False)
+    assert headers.read(path) == headers.Header("opaque", 6)
+    assert len(reads) < 10
+    np.testing.assert_array_equal(decoded(path), UPRIGHT)
+
+
+def test_pixels_that_spell_exif_are_not_taken_for_it(tmp_path):
+    """They are stored as they are, with a size before them, but without the checksum."""
+    exif = Image.Exif()
+    exif[274] = 6
+    content = exif.tobytes()[6:]
+    spelt = struct.pack(">I", len(content)) + b"eXIf" + content + b"1234"
+    first_row = np.frombuffer(spelt.ljust(3 * 24, b"\0"), np.uint8)
+    pixels = np.concatenate([first_row.reshape(1, 24, 3), UPRIGHT[1:]])
+    stored_plainly = encoded(pixels, "PNG", compress_level=0)
+    assert stored_plainly.count(spelt) == 1
+    np.testing.assert_array_equal(decoded(tmp_path / "a.png", stored_plainly), pixels)
+    end = stored_plainly.index(b"IEND") - 4
+    chunk = png_chunk(b"eXIf", content) + png_chunk(b"tEXt", b"Comment\0eXIf")
+    both = stored_plainly[:end] + chunk + stored_plainly[end:]
+    turned = np.rot90(pixels, -1)  # a sixth orientation: the first row is at the right
+    np.testing.assert_array_equal(decoded(tmp_path / "b.png", both), turned)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0", b"Exif\0\0MM\0*\0\0\0\xff", b"Exif\0\0garbage"])

@@ -111,7 +111,9 @@ def test_an_overflow_of_a_scaled_loss_is_left_out_as_ever(pixels_and_labels):
     assert int(model.step.numpy()) == 2  # both were left out, and the scale was halved twice
     assert_same([w.numpy() for w in model.network.trainable_variables], before)
     assert float(model.optimizer.dynamic_scale) == 2.0**125
-    with pytest.raises(NotFiniteError, match=MESSAGE.format(3)):  # a loss that is NaN is another matter
+    with pytest.raises(
+        NotFiniteError, match=MESSAGE.format(3)
+    ):  # a loss that is NaN is another matter
         model.fit(batches(pixels_and_labels, bad=0), verbose=0)
 
 

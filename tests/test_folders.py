@@ -133,6 +133,70 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path):
         data.load_examples(name, "train")
 
 
+@pytest.mark.parametrize(
+    "then, now, held_out, said",
+    [
+        (["val"], ["val", "test"], 0, "val is for the test, test is not read"),
+        (["val"], ["val", "Testing"], 2, "val is for the test, Testing is not read"),
+        ([], ["test"], 2, "no folder is for the test, test is not read"),
+        ([], ["Val"], 2, "no folder is for the test, Val is not read"),
+        ([], ["dev", "test"], 2, "no folder is for the test, dev and test are not read"),
+        ([], [], 2, None),
+        (["val"], ["val"], 0, None),
+        (["test"], ["test"], 0, None),
+        (["val", "test"], ["val", "test"], 0, None),
+        (["val", "test"], ["val", "test"], 2, None),
+    ],
+)
+def test_runs_begun_before_test_folders_were_read(tmp_path, capsys, then, now, held_out, said):
+    """Versions before 0.2 noted of the folders `now` what today's notes of `then`."""
+    root, run = tmp_path / "images", tmp_path / "run"
+    run.mkdir()
+    name = make(root, *(f"{s}/{c}" for s in ("train", *then) for c in ("cat", "dog")))
+    (run / "run.flags").write_text(f"--dataset={name}\n")
+    examples = data.load_splits(name, validation_examples=held_out)
+    run_directory.check_dataset(run, examples)
+    for folder in set(now) - set(then):
+        make(root, f"{folder}/cat", f"{folder}/dog")
+        save(root / folder / "cat" / "later.png", grey(0))  # a name that val/ has not
+    capsys.readouterr()
+    as_before = run_directory.reads_as_before(run, name)
+    assert as_before == bool(said)
+    line = f"{run}: in {name}, {said}, as when this run was begun\n"
+    assert capsys.readouterr().out == (line if said else "")
+    again = data.load_splits(name, validation_examples=held_out, as_before=as_before)
+    run_directory.check_dataset(run, again)
+    assert {split: part.fingerprint() for split, part in again.items()} == (
+        {split: part.fingerprint() for split, part in examples.items()}
+    )
+    if said:
+        with pytest.raises(ValueError, match="other images"):
+            run_directory.check_dataset(run, data.load_splits(name, validation_examples=held_out))
+
+
+def test_a_run_of_today_is_not_taken_for_one_of_before(tmp_path):
+    """Though val/ and test/ have the same names; nor one on another dataset, or damaged."""
+    folders = [f"{split}/{name}" for split in ("train", "val", "test") for name in ("cat", "dog")]
+    name = make(tmp_path / "images", *folders)
+    (tmp_path / "run.flags").write_text(f"--dataset={name}\n")
+    examples = data.load_splits(name)
+    assert examples["validation"].fingerprint() == examples["test"].fingerprint()
+    assert not run_directory.reads_as_before(tmp_path, name)
+    run_directory.check_dataset(tmp_path, examples)
+    assert not run_directory.reads_as_before(tmp_path, name)
+    file = tmp_path / "dataset.json"
+    noted = json.loads(file.read_text())
+    del noted["validation names"], noted["validation images"]
+    file.write_text(json.dumps(noted))
+    assert run_directory.reads_as_before(tmp_path, name)
+    (tmp_path / "run.flags").write_text("--dataset=digits\n")
+    assert not run_directory.reads_as_before(tmp_path, name)
+    assert not run_directory.reads_as_before(tmp_path, "digits")
+    (tmp_path / "run.flags").write_text(f"--dataset={name}\n")
+    file.write_text("{")
+    assert not run_directory.reads_as_before(tmp_path, name)
+
+
 def test_runs_that_know_their_classes_in_the_other_form(tmp_path):
     """Until now dataset.json had the names as they are on the disk, on a Mac in NFD."""
     name = make(tmp_path / "images", unicodedata.normalize("NFD", "café"), "thé")

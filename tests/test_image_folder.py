@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from mixmo_tf import data
+from mixmo_tf.data import headers
 
 
 def save(path, pixels):
@@ -75,6 +76,22 @@ def test_a_path_is_the_same_however_it_is_written(folder, monkeypatch):
     for path in (f"{folder}/", folder.name, f"./{folder.name}/../{folder.name}"):
         assert data.full_name(f"image_folder:{path}") == name
     assert data.full_name("digits") == "digits"
+    monkeypatch.setenv("HOME", str(folder.parent))
+    assert data.full_name(f"image_folder:~/{folder.name}") == name
+
+
+def test_a_home_folder_that_is_not_there_is_named():
+    name = "image_folder:~nouser/x"
+    calls = (
+        data.full_name,
+        data.has_test_split,
+        data.has_validation_split,
+        lambda name: data.load_examples(name, "train"),
+    )
+    for call in calls:
+        with pytest.raises(FileNotFoundError) as error:
+            call(name)
+        assert str(error.value) == "there is no home folder ~nouser, for ~nouser/x"
 
 
 def test_one_folder_with_images_held_out(folder):
@@ -88,6 +105,30 @@ def test_one_folder_with_images_held_out(folder):
         held_out = data.load_examples(name, "validation", **options)
         assert (len(train), len(held_out)) == (4, 4)
         assert not set(train.images) & set(held_out.images)
+
+
+def test_all_splits_at_once_look_at_every_file_once(folder, monkeypatch):
+    looked_at = []
+    read = headers.read
+    monkeypatch.setattr(headers, "read", lambda path: looked_at.append(path) or read(path))
+    for i in range(4):
+        save(folder / f"train/cat/more_{i}.png", grey(100 + i))
+    name = f"image_folder:{folder}"
+    parts = data.load_splits(name, validation_examples=4)
+    assert {split: len(part) for split, part in parts.items()} == (
+        {"train": 4, "validation": 4, "test": 2}
+    )
+    assert len(looked_at) == len(set(looked_at)) == 10
+    for split, part in parts.items():
+        alone = data.load_examples(name, split, validation_examples=4)
+        assert alone.fingerprint() == part.fingerprint()
+    save(folder / "train/dog/later.png", grey(200))  # as in a notebook, between two cells
+    assert len(data.load_splits(name, validation_examples=4)["train"]) == 5
+    shutil.copytree(folder / "val", folder / "test")
+    assert list(data.load_splits(name)) == ["train", "validation", "test"]
+    shutil.rmtree(folder / "val")
+    shutil.rmtree(folder / "test")
+    assert list(data.load_splits(name)) == ["train"]
 
 
 def test_images_are_cut_to_their_central_square_and_scaled(folder):

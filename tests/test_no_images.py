@@ -85,9 +85,7 @@ def test_replicas_without_a_share(num_images):
 def filtered(images, labels, kept):
     """Batches of four, of which some lose all their rows."""
     batches = tf.data.Dataset.from_tensor_slices((images, labels, kept)).batch(4)
-    batches = batches.map(
-        lambda x, y, keep: (tf.boolean_mask(x, keep), tf.boolean_mask(y, keep))
-    )
+    batches = batches.map(lambda x, y, keep: (tf.boolean_mask(x, keep), tf.boolean_mask(y, keep)))
     return batches.with_options(stream.without_autotune())
 
 

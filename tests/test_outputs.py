@@ -237,7 +237,10 @@ def test_two_commands_with_one_output(finished, tmp_path):
     processes = [
         subprocess.Popen(
             command("evaluate.py", f"--model={model}", flags),
-            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
         )  # fmt: skip
         for model in both
     ]

@@ -142,6 +142,52 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     assert message == "show_masks.py: num_members must be <= 2 classes, got 3"
 
 
+def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
+    """Then val/ was for the test, and test/ for nothing: as it is for a run without test/."""
+    images, path = tmp_path / "images", tmp_path / "run"
+    shutil.copytree(folder, images)
+    flags = [f"--dataset=image_folder:{images}", *SMALL, f"--output_dir={path}"]
+    result = run("train.py", *flags)
+    assert result.returncode == 0, result.stderr
+    shutil.copytree(folder / "train", images / "test")
+    said = (
+        f"{path}: in image_folder:{images}, val is for the test, test is not read, as when this "
+        "run was begun"
+    )
+    longer = [*flags, "--epochs=2", "--milestones=16,19", "--extend"]
+    endings, printed = call("train", flags, longer)
+    assert endings == [None, None], endings
+    lines = printed.splitlines()
+    assert lines.count(said) == 1
+    assert lines.count("  tested on       12 test images in val, at the end") == 2
+    assert lines.count("  validated on    12 test images in val, after each epoch") == 2
+    assert len((path / "history.csv").read_text().splitlines()) == 3
+    (other,) = exit_messages("train", [*flags[:-1], f"--output_dir={tmp_path / 'new'}"])
+    assert other is None
+    noted = json.loads((tmp_path / "new" / "dataset.json").read_text())
+    assert (noted["validation images"], noted["test images"]) == (12, 36)
+
+    kept, again = tmp_path / "kept", tmp_path / "again"
+    calls = [
+        [f"--model={path}", f"--output_dir={kept}"],
+        [f"--model={kept}", f"--output_dir={again}"],
+        [f"--model={path}", f"--dataset=image_folder:{images}/test"],
+        [f"--model={path}", f"--model={tmp_path / 'new'}"],
+        [f"--model={path},{tmp_path / 'new'}"],
+    ]
+    (*good, table, ensemble), printed = call("evaluate", *calls)
+    assert good == [None] * 3 and printed.splitlines().count(said) == 1
+    for output in (kept, again):
+        figures = json.loads((output / "metrics.json").read_text())
+        assert (figures["split"], figures["examples"]) == ("test", 12)
+        assert figures["temperature_fitted_on"].startswith("the other nine of ten folds")
+    assert f"image_folder:{images}/test, train: 36 images" in printed
+    assert "the models have other images" in table and "the runs have other images" in ensemble
+    result = run("export.py", f"--model={path}")
+    assert result.returncode == 0 and said in result.stdout
+    assert f"On 12 images of image_folder:{images}, test" in result.stdout
+
+
 def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
     """Two classes that differ by orientation alone, and by opacity alone, train and are judged."""
     folder = tmp_path / "images"

@@ -39,8 +39,14 @@ DOORS = list(doors(None, np.zeros(1), None))
         (lambda images: (images / 255).astype(np.float64), SCALED),
         (lambda images: (images / 127.5 - 1).astype(np.float16), SCALED),
         (lambda images: images > 100, SCALED),
-        (lambda images: np.where(np.arange(16) == 3, np.nan, images.T).T, "finite.* image 3 is not"),
-        (lambda images: np.where(np.arange(16) == 7, np.inf, images.T).T, "finite.* image 7 is not"),
+        (
+            lambda images: np.where(np.arange(16) == 3, np.nan, images.T).T,
+            "finite.* image 3 is not",
+        ),
+        (
+            lambda images: np.where(np.arange(16) == 7, np.inf, images.T).T,
+            "finite.* image 7 is not",
+        ),
         (lambda images: images.astype(str), "images must be an array of numbers, got .*str"),
         (lambda images: images.astype(object), "images must be an array of numbers"),
         (lambda images: images[0], "images must have the shape"),

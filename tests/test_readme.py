@@ -92,9 +92,7 @@ def test_every_suite_is_named():
 
 
 def test_every_figure_is_explained():
-    for name, what in (
-        evaluation.KEYS | evaluation.DIVERSITY_KEYS | evaluation.PAIR_KEYS
-    ).items():
+    for name, what in (evaluation.KEYS | evaluation.DIVERSITY_KEYS | evaluation.PAIR_KEYS).items():
         assert f"| `{name}` | {what} |\n" in README
 
 

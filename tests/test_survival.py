@@ -172,8 +172,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     assert result.returncode == 1
     assert (
         "train.py: the loss or a gradient became NaN or infinite at step 2; "
-        "there is no checkpoint yet"
-        in result.stderr
+        "there is no checkpoint yet" in result.stderr
     )
     assert "Traceback" not in result.stderr
     assert not list((tmp_path / "checkpoints").iterdir())

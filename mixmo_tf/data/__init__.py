@@ -14,6 +14,7 @@ from mixmo_tf.data.sources import (
     load,
     load_arrays,
     load_examples,
+    load_splits,
     takes_image_size,
 )
 from mixmo_tf.data.stream import evaluation_batches, full_batches, training_batches
@@ -36,6 +37,7 @@ __all__ = [
     "load",
     "load_arrays",
     "load_examples",
+    "load_splits",
     "takes_image_size",
     "training_batches",
 ]

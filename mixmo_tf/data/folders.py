@@ -38,6 +38,11 @@ class Folders(NamedTuple):
             return self.validation if self.test else None
         return self.train
 
+    def as_before(self):
+        """The same as versions before 0.2 had them: `val` was for the test, no other folder was."""
+        is_val = self.validation is not None and self.validation.name == "val"
+        return self._replace(validation=None, test=self.validation if is_val else None)
+
 
 def find(root):
     """The folders of the splits below `root`, a pathlib.Path; without splits, all is "train".

@@ -7,6 +7,7 @@ import functools
 import multiprocessing.pool
 import os
 import struct
+import zlib
 from typing import NamedTuple
 
 import tqdm
@@ -37,6 +38,7 @@ _BMP_HEADERS = range(12, 125)  # bytes of a BMP's second header; letters are lar
 _NOT_READ = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of HEIF
 _MODES_NOT_READ = ("I", "F", "LAB")  # whose range is not known, or whose colours
 _MOST_PIXELS = 2**28  # of what Pillow decodes
+_END = 2**16  # bytes in which a PNG's EXIF is looked for, behind its pixels
 _ANIMATED = 2  # the bit among the flags of a WebP
 _THREADS = 16  # files that are waited for at once: disks across a network answer slowly
 _CHUNK = 100  # files that a thread takes at once
@@ -149,18 +151,39 @@ def _read_jpeg(file):
 
 
 def _read_png(file):
-    """PNG's chunks: Pillow would decode the image to reach those that come after it."""
-    reader, orientation = "opaque", 1
+    """PNG's chunks up to the pixels: Pillow would decode these to reach what comes after them."""
+    reader, exif = "opaque", None
     file.seek(8)
     while len(chunk := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", chunk)
+        if name == b"IDAT":
+            break
         content = file.read(size) if name in (b"IHDR", b"eXIf") else b""
         file.seek(size - len(content) + 4, os.SEEK_CUR)
         if name == b"tRNS" or (name == b"IHDR" and content[9:10] in (b"\4", b"\6")):
             reader = "transparent"
         if name == b"eXIf":
-            orientation = _orientation(functools.partial(_exif, content))
-    return Header(reader, orientation)
+            exif = content
+    exif = _exif_at_end(file) if exif is None else exif
+    return Header(reader, 1 if exif is None else _orientation(functools.partial(_exif, exif)))
+
+
+def _exif_at_end(file):
+    """What the last eXIf chunk of a PNG holds, bytes; None if there is none near its end.
+
+    The pixels are in thousands of chunks, which nobody wants to walk along. So the chunk is looked
+    for by its name, which pixels may spell too; they have not its checksum.
+    """
+    file.seek(max(file.seek(0, os.SEEK_END) - _END, 0))
+    end = file.read()
+    at = end.rfind(b"eXIf")
+    while at >= 4:
+        size = int.from_bytes(end[at - 4 : at], "big")
+        content, checksum = end[at + 4 : at + 4 + size], end[at + 4 + size : at + 8 + size]
+        if checksum == zlib.crc32(b"eXIf" + content).to_bytes(4, "big"):
+            return content
+        at = end.rfind(b"eXIf", 0, at)
+    return None
 
 
 def _read_gif(file):

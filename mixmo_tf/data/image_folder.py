@@ -16,7 +16,6 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import arguments
 from mixmo_tf.data import decoding, folders, headers
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
@@ -28,15 +27,17 @@ PREFIX = "image_folder:"
 _MOST_NAMED = 5
 
 
-def read(name, split, image_size=None):
+def read(name, split, image_size=None, as_before=False):
     """Lists the images of a split. The images themselves are read when they are needed.
 
     Args:
         name: "image_folder:PATH".
         split: "train"; "test", the images of `test/`, or else of `val/`; "validation", those of
             `val/` where `test/` is there too.
-        image_size: int, pixels: the central square of each image is scaled to this height and
+        image_size: int >= 1, pixels: the central square of each image is scaled to this height and
             width. None where all images have the size of the first.
+        as_before: bool, whether folders mean what they did before 0.2, see
+            `folders.Folders.as_before`.
 
     Returns:
         Examples of three channels. A class without images in `val/` or `test/` is printed, and
@@ -45,13 +46,11 @@ def read(name, split, image_size=None):
     Raises:
         FileNotFoundError: if there is no such folder.
         ValueError: if folders contradict each other, a class has no images to train on, `val/`
-            or `test/` has a class that `train/` has not, or `image_size` is out of range.
+            or `test/` has a class that `train/` has not.
         DamagedImageError: if files are no images, or the first image cannot be read.
     """
     root = pathlib.Path(name.removeprefix(PREFIX))
-    found = folders.find(root)
-    if image_size is not None:
-        arguments.at_least("image_size", image_size, 1)
+    found = _found(name, as_before)
     classes, folder = folders.classes(found.train), found.of(split)
     if len(classes) < 2:
         raise ValueError(f"{found.train} must have a folder per class, 2 or more")
@@ -64,7 +63,7 @@ def read(name, split, image_size=None):
     elements = np.empty(len(paths), object)
     elements[:] = [decoding.element(*each) for each in zip(paths, headers.read_all(paths))]
     decode = decoding.decoder(elements, image_size)
-    location = f"{folder}{os.sep}"
+    location, names = _below(folder, paths)
 
     def examples(image_shape):
         return Examples(
@@ -72,7 +71,7 @@ def read(name, split, image_size=None):
             labels=labels,
             info=Info(name, len(paths), image_shape, tuple(classes)),
             decode=decode,
-            names=np.array([path.removeprefix(location) for path in paths]),
+            names=names,
             location=location,
         )
 
@@ -83,21 +82,68 @@ def read(name, split, image_size=None):
         raise
 
 
-def has_test_split(name):
+def has_test_split(name, as_before=False):
     """Whether there are images that are not trained on: `test/` or `val/`."""
-    return _has_split(name, "test")
+    return _has_split(name, "test", as_before)
 
 
-def has_validation_split(name):
+def has_validation_split(name, as_before=False):
     """Whether there is a `val/` to validate on, beside `test/`."""
-    return _has_split(name, "validation")
+    return _has_split(name, "validation", as_before)
 
 
-def _has_split(name, split):
+def was_read_as_before(name, fingerprints):
+    """Whether images were read from folders that meant what they did before 0.2, not today.
+
+    Args:
+        name: "image_folder:PATH".
+        fingerprints: dict of `Examples.fingerprint` by split, of all that were read then.
+    """
     try:
-        return folders.find(pathlib.Path(name.removeprefix(PREFIX))).of(split) is not None
+        now, before = _found(name, False), _found(name, True)
+        if now.of("test") == before.of("test"):
+            return False
+        if "test" not in fingerprints or before.test is None:
+            return "test" not in fingerprints and before.test is None
+        if fingerprints["test"] != _fingerprint(before.train, before.test):
+            return False
+        is_like_today = "validation" in fingerprints  # unless training images were held out
+        return not is_like_today or fingerprints["test"] != _fingerprint(now.train, now.test)
     except (ValueError, OSError):
         return False  # `read` says what is wrong
+
+
+def described_as_before(name):
+    """What folders meant before 0.2, in words; where this is not what they mean today."""
+    now, before = _found(name, False), _found(name, True)
+    unread = [each.name for each in (now.validation, now.test) if each not in (None, before.test)]
+    meant = f"{before.test.name} is for the test" if before.test else "no folder is for the test"
+    return f"{meant}, {' and '.join(unread)} {'are' if len(unread) > 1 else 'is'} not read"
+
+
+def _found(name, as_before):
+    found = folders.find(pathlib.Path(name.removeprefix(PREFIX)))
+    return found.as_before() if as_before else found
+
+
+def _has_split(name, split, as_before):
+    try:
+        return _found(name, as_before).of(split) is not None
+    except (ValueError, OSError):
+        return False  # `read` says what is wrong
+
+
+def _fingerprint(train, folder):
+    """`Examples.fingerprint` of the images in a folder, by their names alone."""
+    paths, labels = _list_images(folder, folders.classes(train), needed=False)
+    _, names = _below(folder, paths)
+    return Examples(paths, labels, info=None, names=names).fingerprint()
+
+
+def _below(folder, paths):
+    """A folder as `Examples.location`, and the names of the paths in it, str (N,)."""
+    location = f"{folder}{os.sep}"
+    return location, np.array([path.removeprefix(location) for path in paths])
 
 
 def _list_images(folder, train_classes, needed):

@@ -13,7 +13,7 @@ from mixmo_tf.data import image_folder
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
-from mixmo_tf.networks.members import LARGEST_SIDE
+from mixmo_tf.paths import expanded
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
@@ -26,7 +26,9 @@ class MissingDataError(FileNotFoundError):
     """The dataset is not on this machine, and could not be downloaded."""
 
 
-def load_examples(name, split, data_dir=None, validation_examples=0, image_size=None):
+def load_examples(
+    name, split, data_dir=None, validation_examples=0, image_size=None, as_before=False
+):
     """Finds a split; a dataset of tensorflow-datasets is downloaded if need be.
 
     Args:
@@ -39,6 +41,8 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         validation_examples: int, training images to hold out; "train" is without them.
         image_size: int, pixels, the height and width that images are brought to: those of
             image folders, see `image_folder.read`, and of ImageNet (224 if None).
+        as_before: bool, whether the `val/` of an image folder is for the test and its `test/` for
+            nothing, as before 0.2.
 
     Returns:
         Examples; Records for ImageNet.
@@ -49,30 +53,30 @@ def load_examples(name, split, data_dir=None, validation_examples=0, image_size=
         FileNotFoundError: if an image folder is missing.
     """
     arguments.one_of("split", split, SPLITS)
-    arguments.count("validation_examples", validation_examples, 0)
-    if image_size is not None:
-        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
-    if data_dir is not None:
-        arguments.path("data_dir", data_dir)
-    if split == "validation" and not validation_examples and not has_validation_split(name):
+    _check(name, data_dir, validation_examples, image_size, as_before)
+    has_validation = validation_examples or has_validation_split(name, as_before)
+    if split == "validation" and not has_validation:
         raise ValueError("the split validation needs validation_examples > 0")
-    if validation_examples and has_validation_split(name):
-        say_once(f"{name}: its own validation images are not used, as training images are held out")
-    source_split = "train" if split == "validation" and validation_examples else split
-    if is_folder(name):
-        examples = image_folder.read(full_name(name), source_split, image_size)
-    else:
-        arguments.one_of("dataset", name, NAMES)
-        if not takes_image_size(name) and image_size is not None:
-            raise ValueError(
-                f"image_size is for an image_folder or imagenet2012, got {image_size} for {name}"
-            )
-        options = [image_size or 224] if takes_image_size(name) else []
-        examples = _SOURCES[name](name, source_split, data_dir, *options)
     if split == "test" or not validation_examples:
-        return examples
-    train, held_out = examples.hold_out(validation_examples)
+        return _read(name, split, data_dir, image_size, as_before)
+    train = _read(name, "train", data_dir, image_size, as_before)
+    train, held_out = train.hold_out(validation_examples)
     return train if split == "train" else held_out
+
+
+def load_splits(name, data_dir=None, validation_examples=0, image_size=None, as_before=False):
+    """`load_examples` of every split that there is, by its name; no image is looked at twice."""
+    _check(name, data_dir, validation_examples, image_size, as_before)
+    how = data_dir, image_size, as_before
+    examples = {"train": _read(name, "train", *how)}
+    if validation_examples:
+        parts = examples["train"].hold_out(validation_examples)
+        examples["train"], examples["validation"] = parts
+    elif has_validation_split(name, as_before):
+        examples["validation"] = _read(name, "validation", *how)
+    if has_test_split(name, as_before):
+        examples["test"] = _read(name, "test", *how)
+    return examples
 
 
 def load_arrays(name, split, data_dir=None, **options):
@@ -96,21 +100,25 @@ def load(name, split, data_dir=None, **options):
     return examples.batches(1).unbatch(), examples.info
 
 
-def has_test_split(name):
+def has_test_split(name, as_before=False):
     """Whether a dataset has test images apart from its training images."""
-    return image_folder.has_test_split(full_name(name)) if is_folder(name) else True
+    return image_folder.has_test_split(full_name(name), as_before) if is_folder(name) else True
 
 
-def has_validation_split(name):
+def has_validation_split(name, as_before=False):
     """Whether a dataset has images to validate on, apart from those to train and to test on."""
-    return image_folder.has_validation_split(full_name(name)) if is_folder(name) else False
+    return is_folder(name) and image_folder.has_validation_split(full_name(name), as_before)
 
 
 def full_name(name):
-    """The name of a dataset; that of an image folder with its absolute path."""
+    """The name of a dataset; that of an image folder with its absolute path.
+
+    Raises:
+        FileNotFoundError: if the path begins with ~NAME and there is no such home folder.
+    """
     if not is_folder(name):
         return name
-    path = os.path.expanduser(name.removeprefix(image_folder.PREFIX))
+    path = expanded(name.removeprefix(image_folder.PREFIX))
     return image_folder.PREFIX + os.path.abspath(path)
 
 
@@ -123,6 +131,31 @@ def is_folder(name):
 def takes_image_size(name):
     """Whether a dataset's images have no size of their own."""
     return is_folder(name) or name == "imagenet2012"
+
+
+def _check(name, data_dir, validation_examples, image_size, as_before):
+    """Raises ValueError where an argument of `load_examples` is out of range."""
+    if not is_folder(name):
+        arguments.one_of("dataset", name, NAMES)
+    arguments.count("validation_examples", validation_examples, 0)
+    if image_size is not None:
+        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
+        if not takes_image_size(name):
+            raise ValueError(
+                f"image_size is for an image_folder or imagenet2012, got {image_size} for {name}"
+            )
+    if data_dir is not None:
+        arguments.path("data_dir", data_dir)
+    if validation_examples and has_validation_split(name, as_before):
+        say_once(f"{name}: its own validation images are not used, as training images are held out")
+
+
+def _read(name, split, data_dir, image_size, as_before):
+    """A split of a dataset as it is, with nothing held out."""
+    if is_folder(name):
+        return image_folder.read(full_name(name), split, image_size, as_before)
+    options = [image_size or 224] if takes_image_size(name) else []
+    return _SOURCES[name](name, split, data_dir, *options)
 
 
 def _digits(name, split, data_dir):
@@ -166,7 +199,6 @@ def _imagenet2012(name, split, data_dir, image_size):
     """ImageNet (Russakovsky et al. 2015); its validation images are the test images."""
     import tensorflow_datasets as tfds
 
-    arguments.at_least("image_size", image_size, 1)
     builder = tfds.builder(name, data_dir=data_dir)
     if builder.is_prepared():  # then what is on disk decides the format
         builder = tfds.builder_from_directory(builder.data_path)

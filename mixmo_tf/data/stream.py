@@ -93,7 +93,8 @@ def training_batches(
 
         def of_epoch(element):
             position, rows = shares.rows(element, size)
-            return batch(first_step + position, tf.gather(order, position * batch_size + rows), rows)
+            indices = tf.gather(order, position * batch_size + rows)
+            return batch(first_step + position, indices, rows)
 
         start = tf.maximum(start_step - first_step, 0) * shares.held
         return tf.data.Dataset.range(start, steps_per_epoch * shares.held).map(of_epoch)

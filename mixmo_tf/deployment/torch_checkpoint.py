@@ -11,7 +11,6 @@ from mixmo_tf.deployment.fold import FoldedModel
 from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.model import MixMo
 from mixmo_tf.networks import variable_limit
-from mixmo_tf.networks.members import LARGEST_SIDE
 from mixmo_tf.outputs import at_once, new_file
 
 _OF_PLAIN = "conv1.weight", "fc.weight"
@@ -43,7 +42,7 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
             message lists their names.
     """
     if image_size is not None:
-        arguments.count("image_size", image_size, 1, LARGEST_SIDE)
+        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
     state = read(file)
     try:
         size = sum(array.nbytes for array in state.values())
@@ -116,8 +115,7 @@ def build_network(state, image_size=None):
     inner = "layer1.0.conv2.weight"
     if missing := [name for name in (encoder, head, inner) if name not in state]:
         raise ValueError(
-            f"no network of the published code: missing: {', '.join(missing)}; "
-            f"it has {some(state)}"
+            f"no network of the published code: missing: {', '.join(missing)}; it has {some(state)}"
         )
     for name, rank in ((encoder, 4), (head, 2), (inner, 4)):
         if state[name].ndim != rank or not state[name].size:

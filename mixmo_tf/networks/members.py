@@ -7,7 +7,6 @@ from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.networks import size
 
 MOST_MEMBERS = 100  # each has layers of its own, which take a while to build
-LARGEST_SIDE = 10_000  # pixels
 
 
 def build(name, encoder, core, num_members, num_classes, image_shape, head_initializer):
@@ -73,13 +72,13 @@ def check(num_members, num_classes, image_shape):
     arguments.count("num_classes", num_classes, 2)
     try:
         height, width, channels = image_shape
-        arguments.count("height", height, 1, LARGEST_SIDE)
-        arguments.count("width", width, 1, LARGEST_SIDE)
+        arguments.count("height", height, 1, arguments.LARGEST_SIDE)
+        arguments.count("width", width, 1, arguments.LARGEST_SIDE)
         arguments.count("channels", channels, 1)
     except (TypeError, ValueError):
         raise ValueError(
             "image_shape must be (height, width, channels), whole numbers >= 1, sides of at most "
-            f"{LARGEST_SIDE}, got {image_shape}"
+            f"{arguments.LARGEST_SIDE}, got {image_shape}"
         ) from None
 
 

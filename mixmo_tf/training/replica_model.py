@@ -22,6 +22,7 @@ from mixmo_tf.training import executions, fit_arguments, metric_checks, replicas
 FINITE = "_finite"  # 0 where the step was not finite, and so not done
 LOOK_SCALED = "_look_scaled"  # 1 where the pixels look as if they were divided by 255
 
+
 class ReplicaModel(keras.Model):
     """A step counter, and `compile` and `fit` that suit replicas.
 
@@ -329,9 +330,7 @@ class ReplicaModel(keras.Model):
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
-        content = arrays.weighted(
-            images, labels, self.image_shape, self.num_classes, sample_weight
-        )
+        content = arrays.weighted(images, labels, self.image_shape, self.num_classes, sample_weight)
         return replicas.distribute(
             self.distribute_strategy,
             lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),

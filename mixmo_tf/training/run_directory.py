@@ -22,7 +22,9 @@ import unicodedata
 import keras
 import tensorflow as tf
 
-from mixmo_tf import outputs, strict_json
+from mixmo_tf import data, outputs, strict_json
+from mixmo_tf.data import image_folder
+from mixmo_tf.data.notices import say_once
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.training import history, run_flags
 from mixmo_tf.version import VERSION
@@ -105,18 +107,40 @@ def check_dataset(path, examples):
     if not file.exists():
         outputs.write(file, strict_json.dumps(now))
         return
-    try:
-        then = json.loads(file.read_bytes())
-        if not isinstance(then, dict):
-            raise ValueError(f"it holds {then!r:.20}")
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
+    then = _noted(file)
     for key in now:
         if _composed(then.get(key)) != _composed(now[key]):
             raise ValueError(
                 f"{path} holds a run on other images "
                 f"({key}: {_difference(then.get(key), now[key])}); choose another --output_dir"
             )
+
+
+def reads_as_before(path, dataset):
+    """Whether the images of the run in `path` are those that a folder had before version 0.2.
+
+    Then `val/` was for the test, though there was a `test/` too. That the run goes on so is
+    printed, once.
+
+    Args:
+        path: pathlib.Path of the run's directory; there may be none.
+        dataset: the full name of the dataset, see `data.full_name`.
+    """
+    file = path / "dataset.json"
+    if not data.is_folder(dataset) or not file.exists() or not (path / run_flags.NAME).exists():
+        return False
+    if run_flags.read(path).get("--dataset") != dataset:
+        return False
+    try:
+        noted = _noted(file)
+    except ValueError:
+        return False  # `check_dataset` says what is wrong
+    noted = {split: noted[f"{split} names"] for split in data.SPLITS if f"{split} names" in noted}
+    if not image_folder.was_read_as_before(dataset, noted):
+        return False
+    how = image_folder.described_as_before(dataset)
+    say_once(f"{path}: in {dataset}, {how}, as when this run was begun")
+    return True
 
 
 def check_is_new(path):
@@ -161,6 +185,17 @@ def versions():
         "keras": keras.__version__,
         "mixmo_tf": VERSION,
     }
+
+
+def _noted(file):
+    """The dict in a dataset.json."""
+    try:
+        noted = json.loads(file.read_bytes())
+        if not isinstance(noted, dict):
+            raise ValueError(f"it holds {noted!r:.20}")
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove it to go on") from None
+    return noted
 
 
 def _composed(value):
