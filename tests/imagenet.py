@@ -20,8 +20,8 @@ def jpeg(label, i):
     return tf.io.encode_jpeg((BRIGHTNESS[label] + noise).astype(np.uint8), quality=95).numpy()
 
 
-def write_archives(data_dir, damage=None):
-    """Writes the archives where TFDS looks for them; `damage` cuts an image (label, i) short."""
+def write_archives(data_dir, damage=()):
+    """Writes the archives where TFDS looks for them; `damage` cuts images (label, i) short."""
     folder = data_dir / "downloads" / "manual"
     folder.mkdir(parents=True)
     with tarfile.open(folder / "ILSVRC2012_img_train.tar", "w") as train:
@@ -30,7 +30,7 @@ def write_archives(data_dir, damage=None):
             with tarfile.open(fileobj=of_class, mode="w") as archive:
                 for i in range(PER_CLASS):
                     content = jpeg(label, i)
-                    content = content[:400] if damage == (label, i) else content
+                    content = content[:400] if (label, i) in damage else content
                     _add(archive, f"{wnid}_{i}.JPEG", content)
             _add(train, f"{wnid}.tar", of_class.getvalue())
     with tarfile.open(folder / "ILSVRC2012_img_val.tar", "w") as archive:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import imagenet
 import keras
 import numpy as np
@@ -115,7 +117,7 @@ def test_images_are_held_out(data_dir):
 
 
 def test_a_damaged_image_is_named(tmp_path):
-    imagenet.write_archives(tmp_path, damage=(1, 2))
+    imagenet.write_archives(tmp_path, damage=[(1, 2)])
     train = load(tmp_path)
     with pytest.raises(tf.errors.OpError):
         take(train.training_batches(12, seed=0), 1)
@@ -124,6 +126,30 @@ def test_a_damaged_image_is_named(tmp_path):
     record = train.source[int(str(e.value).split()[3])]
     assert b"n01443537_2.JPEG" in record
     load(tmp_path, "test").find_damaged()
+
+
+def test_all_damaged_images_are_named_at_once(tmp_path):
+    """Two that are cut short, and one that cannot be read, with which others were to be read."""
+    imagenet.write_archives(tmp_path, damage=[(1, 2), (2, 0)])
+    train = load(tmp_path)
+    cut = [i for i in range(NUM_TRAIN) if len(train.source[i]) < 700]
+    assert len(cut) == 2
+    good = [i for i in range(NUM_TRAIN) if i not in cut]
+    kept = np.array([i for i in range(NUM_TRAIN) if i != good[0]])  # without a good one
+    some = train.take(kept)
+    gone = good[1]
+
+    class Source:
+        def __getitem__(self, index):
+            if index == gone:
+                raise RuntimeError("a checksum is wrong")
+            return train.source[index]
+
+    for source, damaged in ((train.source, cut), (Source(), sorted([*cut, gone]))):
+        with pytest.raises(data.DamagedImageError) as error:
+            dataclasses.replace(some, source=source).find_damaged()
+        named = [f"record {i} of {train.location} is damaged" for i in damaged]
+        assert str(error.value) == f"cannot read {len(named)} of 11 images: {', '.join(named)}"
 
 
 def test_good_images_are_not_called_damaged(data_dir):

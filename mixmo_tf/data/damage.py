@@ -8,17 +8,17 @@ class DamagedImageError(ValueError):
     """An image cannot be decoded; the message names its file."""
 
 
-def check(problems, num_images, location=""):
+def check(problems, num_images, location="", advice="put a good file in its place"):
     """Raises DamagedImageError if there are problems.
 
     Args:
         problems: list of (file's name, what it is, such as "damaged").
         num_images: int, how many images were looked at.
         location: str, what comes before a name to make it a path.
+        advice: str, what a single image that is damaged, or gone, calls for.
     """
     if not problems:
         return
-    advice = "put a good file in its place"
     if len(problems) == 1:
         ((name, what),) = problems
         advice = f"; {advice}" if what in _MENDED else ""

@@ -7,17 +7,20 @@ The files are read by index (ArrayRecord), so the order of training is a pure fu
 import dataclasses
 import hashlib
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tqdm import tqdm
 
 from mixmo_tf import arguments
-from mixmo_tf.data import crops, stream
-from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+from mixmo_tf.data import crops, damage, stream
+from mixmo_tf.data.examples import Examples, Info
 
 _READ_BATCH = 100
+_SHOWN_AFTER = 2  # seconds, the progress bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,28 +86,29 @@ class Records:
         return Examples(np.concatenate(images), np.concatenate(labels), self.info)
 
     def find_damaged(self):
-        """Decodes all images whole, up to a damaged one.
+        """Decodes all images whole, on all cores, and names those damaged.
 
         Raises:
-            DamagedImageError: if there is one.
+            DamagedImageError: if there are any.
         """
-        decoded = stream.evaluation_batches(
-            (self.indices,), _READ_BATCH, read=self._read, decode=self._decode
-        )
-        num_good = 0
-        try:
-            for (shapes,) in decoded:
-                num_good += len(shapes)
-        except tf.errors.OpError:
-            pass
-        for i in self.indices[num_good:]:
-            try:
-                self._decode(tf.constant(self.source[int(i)]))
-            except (tf.errors.OpError, OSError, ValueError, RuntimeError):
-                raise DamagedImageError(
-                    f"cannot read record {i} of {self.location}: it is damaged; "
-                    "prepare the data again"
-                ) from None
+        indices = tf.constant(self.indices)
+
+        def read(positions):
+            return self._read(tf.gather(indices, positions), positions)
+
+        cores = os.cpu_count()
+        positions = tf.data.Dataset.range(len(self)).batch(_READ_BATCH)
+        records = positions.map(read, num_parallel_calls=cores).ignore_errors().unbatch()
+        decoded = records.map(self._decode, num_parallel_calls=cores)
+        decoded = decoded.with_options(stream.without_autotune())
+        is_good = np.zeros(len(self), bool)
+        bar = {"desc": "Looking for damaged images", "unit": " images", "delay": _SHOWN_AFTER}
+        good = decoded.ignore_errors().as_numpy_iterator()
+        for i, _ in tqdm(good, total=len(self), disable=None, **bar):
+            is_good[i] = True
+        damaged = [i for i in self.indices[~is_good] if self._is_damaged(i)]
+        problems = [(f"record {i} of {self.location}", "damaged") for i in damaged]
+        damage.check(problems, len(self), advice="prepare the data again")
 
     def hold_out(self, count):
         """Splits off images for validation; the choice depends on N and `count` only.
@@ -143,9 +147,17 @@ class Records:
     def _crop(self, content, box):
         return crops.decode_jpeg(content, box, self.info.image_shape[0])
 
-    def _decode(self, record):
-        """The shape of an image, decoded whole."""
-        return (tf.shape(tf.io.decode_jpeg(self._parse(record)[0], channels=3)),)
+    def _decode(self, record, position=()):
+        """`position`, and the shape of an image, decoded whole."""
+        return position, tf.shape(tf.io.decode_jpeg(self._parse(record)[0], channels=3))
+
+    def _is_damaged(self, index):
+        """Whether a record is; others that were read together with it may have been."""
+        try:
+            self._decode(tf.constant(self.source[int(index)]))
+        except (tf.errors.OpError, OSError, ValueError, RuntimeError):
+            return True
+        return False
 
     def _parse(self, record):
         """The encoded image, str (), and the label, int64 ()."""
