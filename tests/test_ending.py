@@ -252,5 +252,5 @@ def test_a_run_that_failed_leaves_nothing_behind(tmp_path):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     first, second, third = result.stdout.splitlines()[-3:]
-    assert first == second and "the loss became NaN or infinite at step 2" in first
+    assert first == second and "the loss or a gradient became NaN or infinite at step 2" in first
     assert "holds a run with other flags (--learning_rate 1e+30 there, 0.1 here)" in third

@@ -171,7 +171,8 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     result = run("train.py", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     assert result.returncode == 1
     assert (
-        "train.py: the loss became NaN or infinite at step 2; there is no checkpoint yet"
+        "train.py: the loss or a gradient became NaN or infinite at step 2; "
+        "there is no checkpoint yet"
         in result.stderr
     )
     assert "Traceback" not in result.stderr
