@@ -29,7 +29,7 @@ from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf import evaluation
-from mixmo_tf.evaluation.figures import WHY_UNDEFINED, explained
+from mixmo_tf.evaluation.metrics import WHY_UNDEFINED, explained
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,

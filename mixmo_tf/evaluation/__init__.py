@@ -17,16 +17,16 @@ from mixmo_tf.evaluation.diversity import (
     ratio_error,
     ratio_error_published,
 )
-from mixmo_tf.evaluation.figures import (
+from mixmo_tf.evaluation.inference import predict
+from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
+from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
+from mixmo_tf.evaluation.metrics import (
     DIVERSITY_KEYS,
     KEYS,
     PAIR_KEYS,
     pooled_ratio_error,
     report,
 )
-from mixmo_tf.evaluation.inference import predict
-from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
-from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
 from mixmo_tf.evaluation.metrics_json import read_metrics
 from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy

@@ -4,7 +4,7 @@
 
 - 1, or no schema: `ratio_error` was what `ratio_error_published` is, and `disagreement` what
   `error_disagreement` is.
-- 2: the keys of `figures.KEYS`, `DIVERSITY_KEYS` and `PAIR_KEYS`; no NaN and no Infinity.
+- 2: the keys of `metrics.KEYS`, `DIVERSITY_KEYS` and `PAIR_KEYS`; no NaN and no Infinity.
 """
 
 import json
