@@ -35,6 +35,11 @@ class Record:
         """The softmax of the logits."""
         return softmax(self.logits, axis=-1)
 
+    @property
+    def predicted(self):
+        """The classes, int (N,), or (N, M)."""
+        return self.logits.argmax(axis=-1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Metric:
@@ -54,87 +59,84 @@ METRICS = {
     "accuracy": Metric(
         "accuracy",
         "top-1 accuracy",
-        lambda record: scores.accuracy(record.logits, record.labels),
+        lambda r: scores.accuracy(r.logits, r.labels),
         _PERCENT,
         side_by_side=True,
     ),
     "top5_accuracy": Metric(
         "top-5",
         "top-5 accuracy",
-        lambda record: scores.top_k_accuracy(record.logits, record.labels, 5),
+        lambda r: scores.top_k_accuracy(r.logits, r.labels, 5),
         _PERCENT,
         side_by_side=True,
     ),
     "nll": Metric(
         "NLL",
         "negative log-likelihood, nats",
-        lambda record: scores.nll(record.logits, record.labels),
+        lambda r: scores.nll(r.logits, r.labels),
         side_by_side=True,
     ),
     "nllc": Metric(
         "NLLc",
         "the same after temperature scaling",
-        lambda record: record.nllc,
+        lambda r: r.nllc,
         undefined=_ONE_EXAMPLE,
         side_by_side=True,
     ),
     "temperature": Metric(
-        "temperature",
-        "the temperature of nllc",
-        lambda record: record.temperature,
-        undefined=_ONE_EXAMPLE,
+        "temperature", "the temperature of nllc", lambda r: r.temperature, undefined=_ONE_EXAMPLE
     ),
     "brier": Metric(
         "Brier",
         "Brier score, summed over the classes",
-        lambda record: scores.brier(record.probabilities, record.labels),
+        lambda r: scores.brier(r.probabilities, r.labels),
         side_by_side=True,
     ),
     "brier_mean_over_classes": Metric(
         "Brier / C",
         "Brier score as the published code has it, divided by C",
-        lambda record: scores.brier(record.probabilities, record.labels) / record.logits.shape[1],
+        lambda r: scores.brier(r.probabilities, r.labels) / r.logits.shape[1],
     ),
     "ece": Metric(
         "ECE",
         "expected calibration error, 15 bins of equal width",
-        lambda record: calibration.ece(record.probabilities, record.labels),
+        lambda r: calibration.ece(r.probabilities, r.labels),
         side_by_side=True,
     ),
     "adaptive_ece": Metric(
         "adaptive ECE",
         "the same, 15 bins of equal count",
-        lambda record: calibration.adaptive_ece(record.probabilities, record.labels),
+        lambda r: calibration.adaptive_ece(r.probabilities, r.labels),
     ),
     "tace": Metric(
         "TACE",
         "thresholded adaptive calibration error, 15 bins, probabilities > 1e-3",
-        lambda record: calibration.tace(record.probabilities, record.labels),
+        lambda r: calibration.tace(r.probabilities, r.labels),
         side_by_side=True,
     ),
     "misclassification_auroc": Metric(
         "AUROC",
         "AUROC of confidence against being right",
-        lambda record: selective.misclassification_auroc(record.probabilities, record.labels),
+        lambda r: selective.misclassification_auroc(r.probabilities, r.labels),
         undefined="all answers are right, or all are wrong",
         side_by_side=True,
     ),
     "aurc": Metric(
         "AURC",
         "area under the risk-coverage curve",
-        lambda record: selective.aurc(record.probabilities, record.labels),
+        lambda r: selective.aurc(r.probabilities, r.labels),
         side_by_side=True,
     ),
     "coverage_at_5_risk": Metric(
         "coverage at 5 % risk",
         "largest coverage with an error of at most 5 %",
-        lambda record: selective.coverage_at_risk(record.probabilities, record.labels),
+        lambda r: selective.coverage_at_risk(r.probabilities, r.labels),
         _PERCENT,
     ),
     "ratio_error": Metric(
         "ratio-error",
         "errors of exactly one of two members over errors of both",
-        lambda record: diversity.ratio_error(_predicted(record), record.labels),
+        lambda r: diversity.ratio_error(r.predicted, r.labels),
         _TWO_DIGITS,
         undefined="on no example are both of two members wrong",
         between=True,
@@ -144,67 +146,67 @@ METRICS = {
     "ratio_error_published": Metric(
         "ratio-error, published code's",
         "the same, as the published code has it where no error is shared",
-        lambda record: diversity.ratio_error_published(_predicted(record), record.labels),
+        lambda r: diversity.ratio_error_published(r.predicted, r.labels),
         _TWO_DIGITS,
         between=True,
     ),
     "disagreement": Metric(
         "disagreement",
         "share of examples on which two members predict different classes",
-        lambda record: diversity.disagreement(_predicted(record), record.labels),
+        lambda r: diversity.disagreement(r.predicted, r.labels),
         _PERCENT,
         between=True,
     ),
     "error_disagreement": Metric(
         "disagreement in being right",
         "share of examples on which exactly one of two members is right",
-        lambda record: diversity.error_disagreement(_predicted(record), record.labels),
+        lambda r: diversity.error_disagreement(r.predicted, r.labels),
         _PERCENT,
         between=True,
     ),
     "double_fault": Metric(
         "double fault",
         "share of examples on which both of two members are wrong",
-        lambda record: diversity.double_fault(_predicted(record), record.labels),
+        lambda r: diversity.double_fault(r.predicted, r.labels),
         _PERCENT,
         between=True,
     ),
     "q_statistic": Metric(
         "Q-statistic",
         "Yule's Q of two members' being right",
-        lambda record: diversity.q_statistic(_predicted(record), record.labels),
+        lambda r: diversity.q_statistic(r.predicted, r.labels),
         undefined=_NO_PAIR,
         between=True,
     ),
     "correlation": Metric(
         "correlation",
         "correlation of two members' being right",
-        lambda record: diversity.correlation(_predicted(record), record.labels),
+        lambda r: diversity.correlation(r.predicted, r.labels),
         undefined=_NO_PAIR,
         between=True,
     ),
     "pairwise_kl": Metric(
         "pairwise KL",
         "KL divergence between two members, nats",
-        lambda record: information.pairwise_kl(record.logits),
+        lambda r: information.pairwise_kl(r.logits),
         between=True,
     ),
     "mutual_information": Metric(
         "mutual information",
         "entropy of the members' mean minus their mean entropy, nats",
-        lambda record: information.mutual_information(record.logits),
+        lambda r: information.mutual_information(r.logits),
         between=True,
     ),
     "both_wrong": Metric(  # lists, the pairs of members in the order (0, 1), (0, 2), …, (1, 2), …
         None,
         "of each pair of members, on how many examples both are wrong",
-        lambda record: diversity.error_counts(_predicted(record), record.labels)[0].tolist(),
+        lambda r: diversity.error_counts(r.predicted, r.labels)[0].tolist(),
         between=True,
     ),
     "one_wrong": Metric(
         None,
         "of each pair of members, on how many examples exactly one is wrong",
-        lambda record: diversity.error_counts(_predicted(record), record.labels)[1].tolist(),
+        lambda r: diversity.error_counts(r.predicted, r.labels)[1].tolist(),
         between=True,
     ),
 }
@@ -249,8 +251,3 @@ def over_runs(runs, key):
     if key.startswith(MEMBER):
         values = list(map(statistics.mean, values))
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
-
-
-def _predicted(record):
-    """Each member's class, (N, M)."""
-    return record.logits.argmax(axis=2)
