@@ -66,7 +66,7 @@ def main(arguments):
 
 def run():
     """Loads the data, starts the run or takes it up, trains, and judges the result."""
-    train_flags.check()
+    train_flags.settings()  # says what is wrong whatever the images are
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()

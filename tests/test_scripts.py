@@ -138,7 +138,7 @@ BAD_FLAGS = [
     ("--warmup_steps=-1", "warmup_steps must be >= 0, got -1"),
     ("--milestones=ten", "milestones must be epochs, got ten"),
     ("--l2=-1", "l2 must be >= 0, got -1.0"),
-    ("--seed=-1", "seed must be in [0, 2147483647], got -1"),
+    ("--seed=-1", "seed must be >= 0, got -1"),
     ("--width=0", "width must be >= 1, got 0"),
     ("--filters=0", "filters must be >= 1, got 0"),
     (
