@@ -24,7 +24,6 @@ if __name__ == "__main__":
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import matplotlib
-import pictures
 import suites
 import train_flags
 from absl import flags
@@ -34,6 +33,7 @@ from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import files
 from mixmo_tf.training import interruption, run_directory, run_flags
 
 matplotlib.use("Agg")
@@ -92,7 +92,7 @@ def compare(output, seeds):
     ]
     report_file, picture = (output / f"{FLAGS.suite}.{suffix}" for suffix in ("md", "png"))
     check_table(report_file)
-    pictures.check(picture)
+    files.check(picture)
     configs = suites.configs(FLAGS.suite)
     for config in configs.values():
         for folder in folders_of(config, seeds, output):
@@ -303,7 +303,7 @@ def plot(runs, path):
             panel.spines[side].set_visible(False)
     panels[0].invert_yaxis()
     figure.tight_layout()
-    pictures.save(figure, path)
+    files.save(figure, path)
     plt.close(figure)
 
 
