@@ -12,16 +12,15 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import colours
 import matplotlib
 import numpy as np
-import pictures
 import tensorflow as tf
 from absl import flags
 from matplotlib import patches
 
 from mixmo_tf import data, masks, ratios
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import colours, files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -38,7 +37,7 @@ def main(arguments):
         sys.exit(f"draw_idea.py: unknown argument {arguments[1]}; flags start with --")
     try:
         output = expanded(FLAGS.output)
-        pictures.check(output)
+        files.check(output)
         draw(output)
     except (ValueError, OSError) as error:
         sys.exit(f"draw_idea.py: {error}")
@@ -77,7 +76,7 @@ def draw(output):
     arrow(axes, 7.1, 1.8, 7.4, 1.8, GREY)
     box(axes, 7.4, 1.25, 1.55, 1.1, "shared core\n(ResNet)", GREY)
     output.parent.mkdir(parents=True, exist_ok=True)
-    pictures.save(figure, output)
+    files.save(figure, output)
 
 
 def tint(pixels, colour):

@@ -42,15 +42,16 @@ class Judgement(NamedTuple):
 
     def described(self):
         """What metrics.json says."""
-        return {
-            "models": list(map(str, self.files)),
-            "dataset": self.images.dataset,
-            "split": self.images.split,
-            "examples": len(self.labels),
-            "ensemble": self.ensemble,
-            "temperature_fitted_on": self.fitted_on,
-            **self.figures,
-        }
+        return metrics_json.described(
+            self.figures,
+            dataset=self.images.dataset,
+            split=self.images.split,
+            examples=len(self.labels),
+            ensemble=self.ensemble,
+            libraries=run_directory.versions(),
+            models=list(map(str, self.files)),
+            temperature_fitted_on=self.fitted_on,
+        )
 
 
 def judge_all(groups):
@@ -146,14 +147,6 @@ def twins(judged):
     ]
 
 
-def mean_and_std(group, name):
-    """Mean of a figure over judgements and its standard deviation; None where it is not defined."""
-    values = [each.figures[name] for each in group if each.figures.get(name) is not None]
-    if len(values) < len(group):
-        return None
-    return float(np.mean(values)), float(np.std(values, ddof=1))
-
-
 def check_json(file):
     """Whether there are figures in a file, or nothing, so that new ones may take their place.
 
@@ -164,7 +157,7 @@ def check_json(file):
         raise FileNotFoundError(f"there is no folder {file.parent} for --json")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; name a file for --json")
-    if _is_stream(file) or not file.exists():
+    if metrics_json.is_stream(file) or not file.exists():
         return False
     content = file.read_bytes()
     try:
@@ -178,18 +171,9 @@ def check_json(file):
 
 
 def write_json(judged, file, replace=False):
-    """The figures of one judgement, or a list of those of several."""
-    described = [each.described() | {"libraries": run_directory.versions()} for each in judged]
-    text = metrics_json.text(described[0] if len(judged) == 1 else described)
-    if _is_stream(file):
-        file.write_text(text)
-    else:
-        outputs.write(file, text, replace)
-
-
-def _is_stream(file):
-    """Whether it is a pipe or a device, such as /dev/stdout."""
-    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
+    """The metrics of one judgement, or a list of those of several."""
+    described = [each.described() for each in judged]
+    metrics_json.write_metrics(file, described[0] if len(judged) == 1 else described, replace)
 
 
 def keep(judged, output):

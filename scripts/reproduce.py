@@ -13,7 +13,6 @@ import os
 import pathlib
 import shlex
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -25,14 +24,16 @@ if __name__ == "__main__":
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import matplotlib
-import pictures
 import suites
 import train_flags
 from absl import flags
 from absl.testing import flagsaver
 
 from mixmo_tf import evaluation, outputs
+from mixmo_tf.evaluation import over_runs
+from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import files
 from mixmo_tf.training import interruption, run_directory, run_flags
 
 matplotlib.use("Agg")
@@ -40,12 +41,11 @@ from matplotlib import pyplot as plt
 from matplotlib.ticker import MaxNLocator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RATIO_ERROR = "ratio-error"
-FIGURES = {  # title: (value of a run's metrics.json, how it is written)
-    "ensemble accuracy, %": (lambda run: 100 * run["accuracy"], ".2f"),
-    "members' accuracy, %": (lambda run: 100 * statistics.mean(run["member_accuracy"]), ".2f"),
-    "NLL": (lambda run: run["nll"], ".4f"),
-    RATIO_ERROR: (lambda run: run.get("ratio_error"), ".2f"),
+COLUMNS = {  # of the table: keys of a run's metrics.json, and what stands before their titles
+    "accuracy": "ensemble ",
+    "member_accuracy": "",
+    "nll": "",
+    "ratio_error": "",
 }
 
 FLAGS = flags.FLAGS
@@ -92,7 +92,7 @@ def compare(output, seeds):
     ]
     report_file, picture = (output / f"{FLAGS.suite}.{suffix}" for suffix in ("md", "png"))
     check_table(report_file)
-    pictures.check(picture)
+    files.check(picture)
     configs = suites.configs(FLAGS.suite)
     for config in configs.values():
         for folder in folders_of(config, seeds, output):
@@ -259,20 +259,6 @@ def report(folder, remark):
     return figures
 
 
-def over_runs(runs, title):
-    """Mean of a figure over the runs, and its standard deviation; None where it is not defined.
-
-    The ratio-error is that of the errors of all runs together, without a deviation: None.
-    """
-    values = [FIGURES[title][0](run) for run in runs]
-    if title == RATIO_ERROR:
-        pooled = evaluation.pooled_ratio_error(runs)
-        return None if pooled is None else (pooled, None)
-    if not values or None in values:
-        return None
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-
-
 def check_table(file):
     """Raises FileExistsError where there is a file that is no table of this script."""
     if file.exists() and not file.read_bytes().startswith(TABLE_START.encode()):
@@ -281,13 +267,11 @@ def check_table(file):
 
 def table(runs):
     """The runs by title as a Markdown table."""
-    lines = [f"{TABLE_START} | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 2) + "|"]
+    titles = [before + heading(key) for key, before in COLUMNS.items()]
+    lines = [f"{TABLE_START} | {' | '.join(titles)} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for title, of_title in runs.items():
         cells = [title, str(len(of_title))]
-        for figure, (_, form) in FIGURES.items():
-            mean, std = over_runs(of_title, figure) or (None, None)
-            several = f" ± {std:{form}}" if len(of_title) > 1 and std is not None else ""
-            cells.append("–" if mean is None else f"{mean:{form}}{several}")
+        cells += [written(key, *over_runs(of_title, key)) for key in COLUMNS]
         lines.append(f"| {' | '.join(cells)} |")
     for title, of_title in runs.items():
         if extended := sum("extensions" in run for run in of_title):
@@ -299,16 +283,18 @@ def table(runs):
 def plot(runs, path):
     """A panel per figure, a method per line, bars of one standard deviation."""
     height = 1.2 + 0.32 * len(runs)
-    figure, panels = plt.subplots(1, len(FIGURES), figsize=(12, height), dpi=120, sharey=True)
-    for panel, (title, (value, _)) in zip(panels, FIGURES.items()):
+    figure, panels = plt.subplots(1, len(COLUMNS), figsize=(12, height), dpi=120, sharey=True)
+    for panel, (key, before) in zip(panels, COLUMNS.items(), strict=True):
         for line, of_title in enumerate(runs.values()):
-            spread = over_runs(of_title, title)
-            if spread:
-                for one in filter(lambda x: x is not None, map(value, of_title)):
-                    panel.plot(one, line, "o", color="#9db8cc", markersize=4, zorder=1)
-                mean, std = spread
-                panel.errorbar(mean, line, xerr=std, fmt="s", color="#1b6ca8", capsize=4)
-        panel.set_title(title, fontsize=11)
+            mean, deviation = over_runs(of_title, key)
+            if mean is None:
+                continue
+            of_each = [over_runs([run], key)[0] for run in of_title]
+            for one in filter(lambda x: x is not None, of_each):
+                panel.plot(one, line, "o", color="#9db8cc", markersize=4, zorder=1)
+            panel.errorbar(mean, line, xerr=deviation, fmt="s", color="#1b6ca8", capsize=4)
+        panel.set_title(before + heading(key), fontsize=11)
+        panel.xaxis.set_major_formatter(lambda value, _, key=key: written(key, value))
         panel.set_yticks(range(len(runs)), runs)
         panel.grid(axis="x", color="#dddddd")
         panel.tick_params(axis="x", labelsize=8)
@@ -317,7 +303,7 @@ def plot(runs, path):
             panel.spines[side].set_visible(False)
     panels[0].invert_yaxis()
     figure.tight_layout()
-    pictures.save(figure, path)
+    files.save(figure, path)
     plt.close(figure)
 
 

@@ -17,15 +17,14 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import colours
 import keras
 import matplotlib
 import numpy as np
-import pictures
 from absl import flags, logging
 
 from mixmo_tf import evaluation
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import colours, files
 from mixmo_tf.training import checkpoints
 
 matplotlib.use("Agg")
@@ -47,7 +46,7 @@ def main(arguments):
         source = expanded(FLAGS.model)
         folder = source if source.is_dir() else source.parent
         output = expanded(FLAGS.output or folder / "encoders.png")
-        pictures.check(output)
+        files.check(output)
         networks = checkpoints.load_model(source).networks
         if len(networks) > 1:
             raise ValueError(f"{source} is a deep ensemble; show its networks one by one")
@@ -100,7 +99,7 @@ def draw(norms, summary, output):
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     figure.tight_layout()
-    pictures.save(figure, output)
+    files.save(figure, output)
 
 
 if __name__ == "__main__":

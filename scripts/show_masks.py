@@ -16,16 +16,15 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import colours
 import matplotlib
 import numpy as np
-import pictures
 import tensorflow as tf
 from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf import data, masks, ratios, seeds
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import colours, files
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -54,11 +53,11 @@ def main(arguments):
             mixmo_tf.arguments.one_of("mixing", name, masks.NAMES)
         output = expanded(FLAGS.output_dir)
         for name in FLAGS.mixing:
-            pictures.check(output / f"{name}.png")
+            files.check(output / f"{name}.png")
         images = choose_images()
         output.mkdir(parents=True, exist_ok=True)
         for name in FLAGS.mixing:
-            pictures.save(draw_block(name, images), output / f"{name}.png")
+            files.save(draw_block(name, images), output / f"{name}.png")
             plt.close("all")
             print(f"Wrote {output / name}.png.")
     except (ValueError, OSError) as error:

@@ -28,8 +28,7 @@ import train_flags
 from absl import flags, logging
 
 import mixmo_tf
-from mixmo_tf import evaluation
-from mixmo_tf.evaluation.figures import WHY_UNDEFINED, explained
+from mixmo_tf.evaluation import metrics, metrics_json
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
@@ -212,28 +211,33 @@ def judge(model, examples, path):
     between = {}
     if model.num_members > 1:
         counts = model.ratio_error.error_counts()  # of all workers, so all must ask
-        between = dict(zip(evaluation.PAIR_KEYS, (of_pairs.tolist() for of_pairs in counts)))
+        both_wrong, one_wrong = (of_pairs.tolist() for of_pairs in counts)
+        between = {"both_wrong": both_wrong, "one_wrong": one_wrong}
         between["ratio_error"] = results["ratio_error"]
     if not is_chief:
         return
-    figures = {
-        "dataset": train_flags.dataset(),
-        "split": split,
-        "examples": len(examples[split]),
-        "ensemble": FLAGS.ensemble,
-        "accuracy": results["accuracy"],
-        "nll": results["loss"],
-        "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
-        **between,
-        "parameters": count_parameters(model),
-        "epochs": FLAGS.epochs,
-        "steps": int(model.step.numpy()),
-        "libraries": run_directory.versions(),
-    }
+    best = {}
     if (path / "best.keras").exists():
         epoch, accuracy = history.best_epoch(path)
-        figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
-    run_directory.write_metrics(path, explained(figures))
+        best["best"] = {"epoch": epoch, "val_accuracy": accuracy}
+    content = metrics_json.described(
+        {
+            "accuracy": results["accuracy"],
+            "nll": results["loss"],
+            "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
+            **between,
+        },
+        dataset=train_flags.dataset(),
+        split=split,
+        examples=len(examples[split]),
+        ensemble=FLAGS.ensemble,
+        libraries=run_directory.versions(),
+        parameters=count_parameters(model),
+        epochs=FLAGS.epochs,
+        steps=int(model.step.numpy()),
+        **best,
+    )
+    metrics_json.write_metrics(path / "metrics.json", content, replace=True)
 
 
 def done_before(model, path):
@@ -257,9 +261,9 @@ def show(path):
     print(f"  ensemble accuracy  {figures['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
     if "ratio_error" in figures:
-        ratio = figures["ratio_error"]
-        shown = f"– ({WHY_UNDEFINED['ratio_error']})" if ratio is None else f"{ratio:.3f}"
-        print(f"  ratio-error        {shown}")
+        shown = metrics.written("ratio_error", figures["ratio_error"])
+        why = figures.get("undefined", {}).get("ratio_error")
+        print(f"  ratio-error        {shown}{f' ({why})' if why else ''}")
     if "best" in figures:
         epoch, accuracy = figures["best"]["epoch"], figures["best"]["val_accuracy"]
         print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")

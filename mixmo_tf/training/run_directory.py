@@ -163,11 +163,6 @@ def read_metrics(path):
     return metrics if isinstance(metrics, dict) else None
 
 
-def write_metrics(path, metrics):
-    """Writes metrics.json below `path`; `evaluation.read_metrics` reads it."""
-    outputs.write(path / "metrics.json", metrics_json.text(metrics), replace=True)
-
-
 def is_finished(path):
     """Whether metrics.json is that of a run with all the epochs that run.flags says."""
     metrics = read_metrics(path)
