@@ -118,7 +118,7 @@ def predict(models, images):
         return of_models[0], labels
     of_models = [
         evaluation.ensemble_logits(logits, model.ensemble)
-        for logits, model in zip(of_models, models)
+        for logits, model in zip(of_models, models, strict=True)
     ]
     return np.stack(of_models, axis=1).astype(np.float32), labels
 

@@ -300,7 +300,7 @@ def plot(runs, path):
     """A panel per figure, a method per line, bars of one standard deviation."""
     height = 1.2 + 0.32 * len(runs)
     figure, panels = plt.subplots(1, len(FIGURES), figsize=(12, height), dpi=120, sharey=True)
-    for panel, (title, (value, _)) in zip(panels, FIGURES.items()):
+    for panel, (title, (value, _)) in zip(panels, FIGURES.items(), strict=True):
         for line, of_title in enumerate(runs.values()):
             spread = over_runs(of_title, title)
             if spread:

@@ -122,7 +122,10 @@ def aligned(cells):
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return [
         "  ".join(
-            [f"  {line[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:]))]
+            [
+                f"  {line[0]:<{widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)),
+            ]
         )
         for line in cells
     ]

@@ -212,7 +212,9 @@ def judge(model, examples, path):
     between = {}
     if model.num_members > 1:
         counts = model.ratio_error.error_counts()  # of all workers, so all must ask
-        between = dict(zip(evaluation.PAIR_KEYS, (of_pairs.tolist() for of_pairs in counts)))
+        between = dict(
+            zip(evaluation.PAIR_KEYS, (of_pairs.tolist() for of_pairs in counts), strict=True)
+        )
         between["ratio_error"] = results["ratio_error"]
     if not is_chief:
         return

@@ -82,7 +82,8 @@ def report(member_logits, labels, ensemble="logits", held_out=None):
     if held_out is not None:
         temperatures = _held_out_temperatures(held_out, member_logits.shape, ensemble)
     figures, *of_members = [
-        _figures(logits, labels, temperature) for logits, temperature in zip(judged, temperatures)
+        _figures(logits, labels, temperature)
+        for logits, temperature in zip(judged, temperatures, strict=True)
     ]
     for name in KEYS:
         figures[f"member_{name}"] = [member[name] for member in of_members]
@@ -92,7 +93,7 @@ def report(member_logits, labels, ensemble="logits", held_out=None):
             figures[measure] = getattr(diversity, measure)(predicted, labels)
         figures["pairwise_kl"] = information.pairwise_kl(member_logits)
         figures["mutual_information"] = information.mutual_information(member_logits)
-        for name, counts in zip(PAIR_KEYS, diversity.error_counts(predicted, labels)):
+        for name, counts in zip(PAIR_KEYS, diversity.error_counts(predicted, labels), strict=True):
             figures[name] = counts.tolist()
     return explained(figures)
 
