@@ -24,7 +24,7 @@ from mixmo_tf import data, masks, ratios
 from mixmo_tf.paths import expanded
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("output", "docs/idea.png", "Where the picture goes.")

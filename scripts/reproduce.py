@@ -36,8 +36,8 @@ from mixmo_tf.paths import expanded
 from mixmo_tf.training import interruption, run_directory, run_flags
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.ticker import MaxNLocator
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 RATIO_ERROR = "ratio-error"

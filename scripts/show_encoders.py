@@ -29,7 +29,7 @@ from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")

@@ -28,7 +28,7 @@ from mixmo_tf import data, masks, ratios, seeds
 from mixmo_tf.paths import expanded
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("mixing", list(masks.NAMES), f"The blocks to draw: {', '.join(masks.NAMES)}.")

@@ -164,7 +164,7 @@ flags.DEFINE_boolean(
 )
 
 
-BOUNDS = {  # of the flags that are whole numbers, beside seed; a dataset or a network may set others
+BOUNDS = {  # of the whole-number flags, beside seed; a dataset or a network may set others
     "image_size": (1, arguments.LARGEST_SIDE),
     "validation_examples": (0, arguments.MOST),
     "checkpoint_steps": (1, arguments.MOST),

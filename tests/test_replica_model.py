@@ -102,8 +102,9 @@ def test_keras_still_has_what_replica_model_builds_on(name):
 def test_keras_calls_what_replica_model_overrides(pixels_and_labels, monkeypatch):
     called = set()
     for name in ("_make_function", "make_predict_function", "_get_metrics_result_or_logs"):
+        method = getattr(ReplicaModel, name)
 
-        def noted(self, *args, name=name, method=getattr(ReplicaModel, name), **kwargs):
+        def noted(self, *args, name=name, method=method, **kwargs):
             called.add(name)
             return method(self, *args, **kwargs)
 

@@ -16,8 +16,8 @@ from scripts_at_work import ROOT, command, exit_messages, run
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import reproduce  # noqa: E402
-import suites  # noqa: E402
+import reproduce
+import suites
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",

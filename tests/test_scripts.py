@@ -17,7 +17,7 @@ from mixmo_tf import evaluation
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import train  # noqa: E402
+import train
 
 
 def test_train_says_what_it_trains_and_what_came_out(finished):

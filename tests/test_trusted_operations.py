@@ -38,7 +38,7 @@ class Resource(tf.saved_model.experimental.TrackableResource):
     def __init__(self, file):
         super().__init__()
         self._file = str(file)
-        self.resource_handle  # creates it
+        assert self.resource_handle is not None  # created when it is first asked for
 
     def _create_resource(self):
         return tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
