@@ -17,7 +17,7 @@ from mixmo_tf.data.checks import (
     look_scaled,
 )
 from mixmo_tf.ensemble import Ensemble
-from mixmo_tf.networks.members import check_has_members
+from mixmo_tf.networks.parts import check_has_members
 from mixmo_tf.training import replicas
 from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
 

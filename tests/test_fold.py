@@ -138,7 +138,7 @@ def custom_network(encoder):
         x = keras.layers.BatchNormalization(scale=False, center=False)(x)
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return networks.members.build("custom", encoder, core, 2, 4, (16, 16, 3), "he_normal")
+    return networks.build("custom", encoder, core, 2, 4, (16, 16, 3), "he_normal")
 
 
 @pytest.mark.parametrize(
