@@ -12,7 +12,8 @@ from absl import flags
 from mixmo_tf import deep_ensemble, evaluation, outputs
 from mixmo_tf.deployment.saved_model import is_saved_model
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import checkpoints, run_directory, run_flags
+from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
@@ -48,7 +49,7 @@ class Judgement(NamedTuple):
             split=self.images.split,
             examples=len(self.labels),
             ensemble=self.ensemble,
-            libraries=run_directory.versions(),
+            libraries=directory.versions(),
             models=list(map(str, self.files)),
             temperature_fitted_on=self.fitted_on,
         )

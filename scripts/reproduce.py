@@ -31,9 +31,10 @@ from absl.testing import flagsaver
 from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
+from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.paths import expanded
 from mixmo_tf.plots import comparison, files
-from mixmo_tf.training import interruption, run_directory, run_flags
+from mixmo_tf.training import interruption
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
@@ -130,11 +131,11 @@ def figures_of_run(folder, of_run):
         is_extended = False
         if (folder / run_flags.NAME).exists():
             is_extended = run_flags.check(folder, all_flags(of_run), defaults, FLAGS.extend)
-            if not is_extended and run_directory.is_finished(folder):
+            if not is_extended and directory.is_finished(folder):
                 return report(folder, remark)
-        if trainer := run_directory.trainer(folder):
+        if trainer := directory.trainer(folder):
             print(f"{folder.name}: waiting for {trainer}, which trains it", flush=True)
-            while run_directory.trainer(folder):
+            while directory.trainer(folder):
                 time.sleep(1)
             remark = "done by another process"
             continue
@@ -142,13 +143,13 @@ def figures_of_run(folder, of_run):
             extends = ["--extend"] if is_extended else []
             return run_script("train.py", folder, [*of_run, *extends])
         except ValueError:
-            if not run_directory.trainer(folder):
+            if not directory.trainer(folder):
                 raise
 
 
 def figures_of_ensemble(config, folders, folder):
     """The metrics.json of a deep ensemble, in a list; empty as long as it lacks runs."""
-    missing = [str(run) for run in folders if not run_directory.is_finished(run)]
+    missing = [str(run) for run in folders if not directory.is_finished(run)]
     if missing:
         print(f"{config}: left out, it needs {', '.join(missing)}")
         return []

@@ -5,7 +5,7 @@
 A flag that comes after --flagfile overrides it. A run that was interrupted goes on from its
 newest checkpoint when the same command is given again. SIGTERM and Ctrl-C write a checkpoint
 and end the run with exit code 75. What a run leaves in --output_dir:
-mixmo_tf/training/run_directory.py.
+mixmo_tf/experiments/directory.py.
 """
 
 import contextlib
@@ -29,6 +29,7 @@ from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf.evaluation import metrics, metrics_json
+from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
@@ -36,8 +37,6 @@ from mixmo_tf.training import (
     interruption,
     loop,
     replicas,
-    run_directory,
-    run_flags,
     strategies,
 )
 
@@ -101,11 +100,11 @@ def run():
 
 
 def reads_as_before(strategy):
-    """`run_directory.reads_as_before` of the run, which the chief's machine has."""
+    """`directory.reads_as_before` of the run, which the chief's machine has."""
     found = np.zeros([], np.int32)
     if replicas.is_chief(strategy):
         dataset = train_flags.dataset()
-        found[()] = run_directory.reads_as_before(train_flags.output_dir(), dataset)
+        found[()] = directory.reads_as_before(train_flags.output_dir(), dataset)
     (found,) = replicas.from_chief(strategy, [found])
     return bool(found)
 
@@ -119,12 +118,12 @@ def started(path, model, examples, strategy):
     state = model.state()
     lines, defaults = train_flags.lines(), train_flags.default_values()
     with (
-        run_directory.start(path, lines, defaults, FLAGS.extend)
+        directory.start(path, lines, defaults, FLAGS.extend)
         if is_chief
         else contextlib.nullcontext()
     ):
         if is_chief:
-            run_directory.check_dataset(path, examples)
+            directory.check_dataset(path, examples)
             trained = newest(path, model)
             steps_done = 0
             if trained:
@@ -146,7 +145,7 @@ def newest(path, model):
     """The newest checkpoint below `path`, a MixMo; None if there is none."""
     trained = checkpoints.load_newest(path / "checkpoints")
     if trained is None:
-        run_directory.check_is_new(path)
+        directory.check_is_new(path)
         return None
     try:
         fine_tuning.check_same_network(trained, model)
@@ -231,7 +230,7 @@ def judge(model, examples, path):
         split=split,
         examples=len(examples[split]),
         ensemble=FLAGS.ensemble,
-        libraries=run_directory.versions(),
+        libraries=directory.versions(),
         parameters=count_parameters(model),
         epochs=FLAGS.epochs,
         steps=int(model.step.numpy()),
@@ -245,7 +244,7 @@ def done_before(model, path):
     found = np.zeros(2, np.int32)
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
-        figures = run_directory.read_metrics(path) or {}
+        figures = directory.read_metrics(path) or {}
         is_whole = figures.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
         is_judged = is_whole and figures["steps"] == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_judged
@@ -255,7 +254,7 @@ def done_before(model, path):
 
 def show(path):
     """Prints the figures of the run."""
-    figures = run_directory.read_metrics(path)
+    figures = directory.read_metrics(path)
     members = [f"{accuracy:.2%}" for accuracy in figures["member_accuracy"]]
     print(f"On the {figures['split']} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {figures['accuracy']:.2%}  (mean of {FLAGS.ensemble})")

@@ -30,7 +30,7 @@ def load_data(as_before=False):
     """The Examples that the flags describe, by split: train, validation, test, if there.
 
     Args:
-        as_before: bool, see `run_directory.reads_as_before`.
+        as_before: bool, see `directory.reads_as_before`.
     """
     examples = data.load_splits(
         dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size, as_before

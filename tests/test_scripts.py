@@ -13,8 +13,6 @@ from absl.testing import flagsaver
 from conftest import tiny_model
 from scripts_at_work import ROOT, call, exit_messages, run
 
-from mixmo_tf import evaluation
-
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import train

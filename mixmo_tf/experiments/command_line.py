@@ -188,7 +188,7 @@ def _checked(field, kind, value):
     try:
         values = [value] if isinstance(value, (str, os.PathLike)) else list(value)
     except TypeError:
-        raise ValueError(f"{field.name} must be a list, got {value!r}") from None
+        raise ValueError(f"{field.name} must be a list, got {arguments.brief(value)}") from None
     if element is int:
         try:
             values = [int(each) if isinstance(each, str) else each for each in values]
@@ -209,7 +209,7 @@ def _one_checked(field, kind, value):
         arguments.one_of(name, value, (False, True))
         return value
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise ValueError(f"{name} must be a number, got {value!r}")
+        raise ValueError(f"{name} must be a number, got {arguments.brief(value)}")
     if bounds:
         _check_bounds(name, value, *bounds)
     if kind is int:
