@@ -23,7 +23,7 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import suites
+
 import train_flags
 from absl import flags
 from absl.testing import flagsaver
@@ -31,7 +31,7 @@ from absl.testing import flagsaver
 from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
-from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import directory, run_flags, suites
 from mixmo_tf.paths import expanded
 from mixmo_tf.plots import comparison, files
 from mixmo_tf.training import interruption

@@ -14,12 +14,12 @@ import scripts_at_work
 from absl.testing import flagsaver
 from scripts_at_work import ROOT, command, exit_messages, run
 
+from mixmo_tf.experiments import suites
 from mixmo_tf.plots import comparison
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import reproduce
-import suites
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
