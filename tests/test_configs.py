@@ -10,11 +10,12 @@ import pytest
 from absl.testing import flagsaver
 
 from mixmo_tf import data
+from mixmo_tf.experiments import suites
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import suites  # noqa: E402
+
 import train_flags  # noqa: E402
 
 FLAGS = train_flags.FLAGS

@@ -14,10 +14,12 @@ import scripts_at_work
 from absl.testing import flagsaver
 from scripts_at_work import ROOT, command, exit_messages, run
 
+from mixmo_tf.experiments import suites
+from mixmo_tf.plots import comparison
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import reproduce
-import suites
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
@@ -105,7 +107,7 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
     ):
         table = reproduce.table({"Cut-MixMo": runs})
         assert table.splitlines()[-1].endswith(f"| {cell} |")
-        reproduce.plot({"Cut-MixMo": runs}, tmp_path / "plot.png")
+        comparison.draw({"Cut-MixMo": runs}, reproduce.COLUMNS).savefig(tmp_path / "plot.png")
 
 
 def test_runs_that_were_extended_are_told(tmp_path, capsys):

@@ -26,7 +26,8 @@ from mixmo_tf import data, outputs, strict_json
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import history, run_flags
+from mixmo_tf.experiments import run_flags
+from mixmo_tf.training import history
 from mixmo_tf.version import VERSION
 
 RESULTS = ("best.keras", "model.keras", "metrics.json")
@@ -161,11 +162,6 @@ def read_metrics(path):
     except (FileNotFoundError, ValueError):
         return None
     return metrics if isinstance(metrics, dict) else None
-
-
-def write_metrics(path, metrics):
-    """Writes metrics.json below `path`; `evaluation.read_metrics` reads it."""
-    outputs.write(path / "metrics.json", metrics_json.text(metrics), replace=True)
 
 
 def is_finished(path):
