@@ -23,8 +23,7 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import matplotlib
-import suites
+
 import train_flags
 from absl import flags
 from absl.testing import flagsaver
@@ -32,22 +31,14 @@ from absl.testing import flagsaver
 from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
-from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import directory, run_flags, suites
 from mixmo_tf.paths import expanded
-from mixmo_tf.plots import files
+from mixmo_tf.plots import comparison, files
 from mixmo_tf.training import interruption
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
-from matplotlib.ticker import MaxNLocator
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COLUMNS = {  # of the table: keys of a run's metrics.json, and what stands before their titles
-    "accuracy": "ensemble ",
-    "member_accuracy": "",
-    "nll": "",
-    "ratio_error": "",
-}
+COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
+COLUMNS["accuracy"] = f"ensemble {COLUMNS['accuracy']}"
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
@@ -102,7 +93,7 @@ def compare(output, seeds):
     for title, config in configs.items():
         runs[title] = figures_of(config, seeds, output, more)
         outputs.write(report_file, table(runs), replace=True)
-        plot(runs, picture)
+        files.save(comparison.draw(runs, COLUMNS), picture)
     print(table(runs))
     print(f"Wrote {report_file} and {picture}.")
 
@@ -268,8 +259,7 @@ def check_table(file):
 
 def table(runs):
     """The runs by title as a Markdown table."""
-    titles = [before + heading(key) for key, before in COLUMNS.items()]
-    lines = [f"{TABLE_START} | {' | '.join(titles)} |", "|---" * (len(COLUMNS) + 2) + "|"]
+    lines = [f"{TABLE_START} | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for title, of_title in runs.items():
         cells = [title, str(len(of_title))]
         cells += [written(key, *over_runs(of_title, key)) for key in COLUMNS]
@@ -279,33 +269,6 @@ def table(runs):
             which = f"{extended} of {len(of_title)} runs began with other epochs or milestones"
             lines += ["", f"{title}: {which} (`--extend`)."]
     return "\n".join(lines) + "\n"
-
-
-def plot(runs, path):
-    """A panel per figure, a method per line, bars of one standard deviation."""
-    height = 1.2 + 0.32 * len(runs)
-    figure, panels = plt.subplots(1, len(COLUMNS), figsize=(12, height), dpi=120, sharey=True)
-    for panel, (key, before) in zip(panels, COLUMNS.items(), strict=True):
-        for line, of_title in enumerate(runs.values()):
-            mean, deviation = over_runs(of_title, key)
-            if mean is None:
-                continue
-            of_each = [over_runs([run], key)[0] for run in of_title]
-            for one in filter(lambda x: x is not None, of_each):
-                panel.plot(one, line, "o", color="#9db8cc", markersize=4, zorder=1)
-            panel.errorbar(mean, line, xerr=deviation, fmt="s", color="#1b6ca8", capsize=4)
-        panel.set_title(before + heading(key), fontsize=11)
-        panel.xaxis.set_major_formatter(lambda value, _, key=key: written(key, value))
-        panel.set_yticks(range(len(runs)), runs)
-        panel.grid(axis="x", color="#dddddd")
-        panel.tick_params(axis="x", labelsize=8)
-        panel.xaxis.set_major_locator(MaxNLocator(4))
-        for side in ("top", "right", "left"):
-            panel.spines[side].set_visible(False)
-    panels[0].invert_yaxis()
-    figure.tight_layout()
-    files.save(figure, path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

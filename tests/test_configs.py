@@ -5,18 +5,13 @@ import functools
 import math
 import pathlib
 import re
-import sys
 
 import pytest
 
 from mixmo_tf import data
-from mixmo_tf.experiments import Settings, recipe
+from mixmo_tf.experiments import Settings, recipe, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import suites  # noqa: E402
-
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
 ENSEMBLES = [stem for stem in CONFIGS if "ensemble" in stem]
 RUNS = [stem for stem in CONFIGS if stem not in ENSEMBLES]
@@ -233,7 +228,7 @@ PAPER = {  # top-1, % of every cell, written down from the paper's tables; None:
 def test_every_cell_says_the_papers_figure(suite):
     stems = list(suites.configs(suite).values())
     assert len(stems) == len(PAPER[suite])
-    for stem, accuracy in zip(stems, PAPER[suite]):
+    for stem, accuracy in zip(stems, PAPER[suite], strict=True):
         text = CONFIGS[stem].read_text(encoding="utf-8")
         assert (f": {accuracy:.2f} % top-1." if accuracy else "without a figure") in text, stem
 

@@ -12,12 +12,11 @@ import tensorflow as tf
 from conftest import tiny_model
 
 from mixmo_tf import evaluation, masks
-from mixmo_tf.experiments import Settings, command_line
+from mixmo_tf.experiments import Settings, command_line, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import suites  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -104,7 +104,7 @@ def check(images, model):
             f"the model takes images {model.image_shape} of {model.num_classes} classes; "
             f"{images.dataset} has {info.image_shape} and {info.num_classes}"
         )
-    for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
+    for ours, theirs in zip(model.class_names or info.class_names, info.class_names, strict=True):
         if unicodedata.normalize("NFC", ours) != unicodedata.normalize("NFC", theirs):
             raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
 
@@ -121,7 +121,7 @@ def flags_of_runs(files):
     has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
     if (FLAGS.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
-    for file, other in zip(files[1:], others):
+    for file, other in zip(files[1:], others, strict=True):
         for name in what if first and other else ():
             there, here = first.get(name), other.get(name)
             if there != here:

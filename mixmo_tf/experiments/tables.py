@@ -1,7 +1,5 @@
 """Metrics as text: one model in full, or several side by side."""
 
-import judgements
-
 from mixmo_tf.evaluation.metrics import (
     BETWEEN,
     MEMBER,
@@ -12,6 +10,7 @@ from mixmo_tf.evaluation.metrics import (
     over_runs,
     written,
 )
+from mixmo_tf.experiments import evaluate as evaluations
 
 
 def of_one(judged):
@@ -43,7 +42,7 @@ def of_several(judged):
     for each in judged:
         cells.append([each.name, *(written(key, each.figures.get(key)) for key in SIDE_BY_SIDE)])
     lines = [_what(judged[0]), *aligned(cells)]
-    if groups := judgements.twins(judged):
+    if groups := evaluations.twins(judged):
         lines.append(
             "Mean ± standard deviation of runs that differ in their seed alone; the ratio-error is "
             "of the errors of all of them:"
@@ -88,7 +87,10 @@ def aligned(cells):
     widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
     return [
         "  ".join(
-            [f"  {line[0]:<{widths[0]}}", *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:]))]
+            [
+                f"  {line[0]:<{widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)),
+            ]
         )
         for line in cells
     ]
