@@ -182,6 +182,9 @@ BOUNDS = {  # of the flags that are whole numbers, beside seed; a dataset or a n
 
 def check():
     """Raises ValueError where a flag is out of all bounds, before anything is loaded or built."""
+    for line in lines():  # run.flags has a line for each
+        if {"\n", "\r"} & set(line) or any("\ud800" <= letter <= "\udfff" for letter in line):
+            raise ValueError(f"a flag must be one line of UTF-8, got {line!r}")
     arguments.within("seed", FLAGS.seed, 0, arguments.MOST)
     arguments.at_least("memory_gib", FLAGS.memory_gib, 0)
     for name, bounds in BOUNDS.items():

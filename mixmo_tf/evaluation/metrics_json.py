@@ -11,7 +11,7 @@ import json
 import math
 import pathlib
 
-from mixmo_tf import strict_json
+from mixmo_tf import paths, strict_json
 
 SCHEMA = 2
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
@@ -49,7 +49,7 @@ def read_metrics(path):
     path = pathlib.Path(path)
     file = path / "metrics.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_bytes(), parse_constant=lambda name: None)
+        content = json.loads(paths.content(file), parse_constant=lambda name: None)
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error})") from None
     several = content if isinstance(content, list) else [content]
