@@ -7,6 +7,7 @@ from typing import NamedTuple
 from absl import flags
 
 from mixmo_tf import data
+from mixmo_tf.paths import resolved
 from mixmo_tf.training import run_directory
 from mixmo_tf.training.run_flags import number, read
 
@@ -148,7 +149,7 @@ def flags_of_run(path):
 
 def folder_of_run(path):
     """The folder of the run around the model; None if it is in none."""
-    path = path.resolve()
+    path = resolved(path)
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
             return folder

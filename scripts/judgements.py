@@ -1,6 +1,8 @@
 """A model, or a list of them as one, judged; and what is kept of that."""
 
 import json
+import re
+import sys
 from typing import NamedTuple
 
 import judged_data
@@ -181,15 +183,27 @@ def write_json(judged, file, replace=False):
     """The figures of one judgement, or a list of those of several."""
     described = [each.described() | {"libraries": run_directory.versions()} for each in judged]
     text = metrics_json.text(described[0] if len(judged) == 1 else described)
-    if _is_stream(file):
+    descriptor = _descriptor(file)
+    if descriptor is not None:  # by its name, what it leads to would be opened and emptied
+        sys.stdout.flush()
+        with open(descriptor, "w", closefd=False) as stream:
+            stream.write(text)
+    elif _is_stream(file):
         file.write_text(text)
     else:
         outputs.write(file, text, replace)
 
 
 def _is_stream(file):
-    """Whether it is a pipe or a device, such as /dev/stdout."""
-    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
+    """Whether it is a pipe or a device, or leads to what the process has open already."""
+    return _descriptor(file) is not None or (file.exists() and not file.is_file())
+
+
+def _descriptor(file):
+    """The number of what the process has open under a name such as /dev/stdout; None if it is not."""
+    if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(file)):
+        return int(found[1])
+    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(file))
 
 
 def keep(judged, output):
