@@ -71,7 +71,7 @@ class ModelFile:
         del verbose
         images = np.asarray(check_pixels(images, self.image_shape))
         if batch_size is not None:
-            arguments.count("batch_size", batch_size, 1)
+            batch_size = arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
             return np.zeros((0, self.num_classes), np.float32)
         if images.dtype != np.uint8:
