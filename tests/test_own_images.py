@@ -52,7 +52,7 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     options += [f"--output_dir={tmp_path / 'tuned'}"]
     held_out = "--validation_examples=4"
     without, of_others = exit_messages("train", options, [*options, held_out, "--filters=8"])
-    assert f"{two_classes} has no val folder: set validation_examples" in without
+    assert f"{two_classes} has no val or test folder: set --validation_examples" in without
     assert f"cannot initialize from {first}: it has another layer encoder_0: " in of_others
     assert not (tmp_path / "tuned").exists()
     options += [held_out]

@@ -30,8 +30,9 @@ def check_pixels(images, image_shape):
         image_shape: (H, W, channels).
 
     Raises:
-        ValueError: unless they are numbers of that shape and finite; or if they are floats, not
-            all equal, and lie within [-1, 1], as pixels that were divided by 255 do.
+        ValueError: unless they are numbers of that shape and finite; or if they are floats that
+            look divided by 255 (not all equal, within [-1, 1]) or normalised (some below 0, all
+            within [-16, 16]).
     """
     array = _as_array("images", images)
     _check_shape(array, image_shape)
@@ -42,7 +43,7 @@ def check_pixels(images, image_shape):
     if not np.isfinite([float(low), float(high)]).all():
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
-    if -1 <= low < high <= 1:
+    if _are_scaled(low, high):
         raise ValueError(f"{said_of_scaled('images')}; got {low} to {high}")
     return images
 
@@ -50,8 +51,8 @@ def check_pixels(images, image_shape):
 def said_of_scaled(images):
     """What is wrong with pixels that look as if they were divided by 255, and the way out."""
     return (
-        f"{images} lie within [-1, 1]: pixels must be 0 to 255, not divided by 255 or normalised "
-        "(if they really are that dark, pass them as uint8)"
+        f"{images} must be pixels 0 to 255, not divided by 255 or normalised (if they really are "
+        "that dark, pass them as uint8)"
     )
 
 
@@ -63,7 +64,13 @@ def look_scaled(images):
     if not tf.is_tensor(images) or not images.dtype.is_floating:
         return tf.constant(0.0)
     low, high = tf.reduce_min(images), tf.reduce_max(images)
-    return tf.cast((low >= -1) & (low < high) & (high <= 1), tf.float32)
+    return tf.cast(_are_scaled(low, high), tf.float32)
+
+
+def _are_scaled(low, high):
+    divided = (low >= -1) & (low < high) & (high <= 1)
+    normalised = (low >= -16) & (low < 0) & (high <= 16)
+    return divided | normalised
 
 
 def check_mean_and_std(mean, std, channels):
@@ -199,16 +206,22 @@ def _is_finite(array):
 
 
 def _check_shape(images, image_shape):
+    if getattr(images.shape, "rank", 4) is None:  # of a graph, where it is not known
+        return
     if len(images.shape) != 4 or tuple(images.shape[1:]) != tuple(image_shape):
+        is_one = tuple(images.shape) == tuple(image_shape)
         raise ValueError(
             f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
-            f"of the network, got {tuple(images.shape)}"
+            f"of the network, got {tuple(images.shape)}{', a single image' if is_one else ''}"
         )
 
 
 def _check_kind(dtype, shape):
     is_flat = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if not np.issubdtype(dtype, np.integer) or not is_flat:
+        is_one_hot = len(shape) == 2 and shape[1] != 1
+        way_out = ": labels.argmax(-1) gives them" if is_one_hot else ""
         raise ValueError(
-            f"labels must be integers of shape (n,), got {np.dtype(dtype).name} {tuple(shape)}"
+            f"labels must be integers of shape (n,){way_out}, "
+            f"got {np.dtype(dtype).name} {tuple(shape)}"
         )
