@@ -57,6 +57,8 @@ def train(settings: Settings) -> Run:
         path = settings.path()
         as_before = _reads_as_before(settings, path, strategy)
         with replicas.chief_first(strategy):
+            if replicas.is_chief(strategy):
+                recipe.check_folder(settings)
             examples = recipe.load_data(settings, as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
@@ -223,8 +225,8 @@ def _done_before(model, path):
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
         of_run = directory.read_metrics(path) or {}
-        is_whole = of_run.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
-        is_evaluated = is_whole and of_run["steps"] == int(model.step.numpy())
+        is_whole = directory.are_figures(of_run) and "split" in of_run
+        is_evaluated = is_whole and of_run.get("steps") == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_evaluated
     (found,) = replicas.from_chief(model.distribute_strategy, [found])
     return found.tolist()
