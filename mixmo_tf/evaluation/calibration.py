@@ -105,7 +105,7 @@ def fit_temperature(logits, labels, jeffreys=False):
 
 
 def cross_fitted(logits, labels):
-    """NLL where each of ten folds is judged at the temperature of the other nine.
+    """NLL where each of ten folds is evaluated at the temperature of the other nine.
 
     Ten stratified folds are what Kohavi 1995 recommends: the examples are dealt out in turn, by
     how far the label's logit is ahead of the others, so the wrong ones last. The order in which
@@ -132,9 +132,9 @@ def cross_fitted(logits, labels):
     near = _best(_objective(behind, own, jeffreys=True))
     total, log_temperatures = 0.0, []
     for fold in range(min(FOLDS, len(labels))):
-        judged = folds == fold
-        found = _best(_objective(behind[~judged], own[~judged], jeffreys=True), near)
-        total += _objective(behind[judged], own[judged])(found)
+        of_fold = folds == fold
+        found = _best(_objective(behind[~of_fold], own[~of_fold], jeffreys=True), near)
+        total += _objective(behind[of_fold], own[of_fold])(found)
         log_temperatures.append(found)
     return float(total / len(labels)), float(np.exp(np.mean(log_temperatures)))
 
