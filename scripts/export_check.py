@@ -82,7 +82,7 @@ def _some(images, count):
     except tf.errors.OpError:
         examples.find_damaged()
         raise
-    pixels, labels = zip(*batches)
+    pixels, labels = zip(*batches, strict=True)
     return np.concatenate(pixels), np.concatenate(labels)
 
 

@@ -244,7 +244,7 @@ PAPER = {  # top-1, % of every cell, written down from the paper's tables; None:
 def test_every_cell_says_the_papers_figure(suite):
     stems = list(suites.configs(suite).values())
     assert len(stems) == len(PAPER[suite])
-    for stem, accuracy in zip(stems, PAPER[suite]):
+    for stem, accuracy in zip(stems, PAPER[suite], strict=True):
         text = CONFIGS[stem].read_text(encoding="utf-8")
         assert (f": {accuracy:.2f} % top-1." if accuracy else "without a figure") in text, stem
 

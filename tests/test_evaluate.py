@@ -162,7 +162,7 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
 def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):
     """Of four runs, two were extended at one step: these are twins, and so are the others."""
     paths = [tmp_path / f"{name}{seed}" for name in ("straight", "longer") for seed in (0, 1)]
-    for path, source in zip(paths, ("run", "twin") * 2):
+    for path, source in zip(paths, ("run", "twin") * 2, strict=True):
         shutil.copytree(runs / source, path)
     for path in paths[2:]:
         lines = (path / "run.flags").read_text()

@@ -226,7 +226,7 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     lines = lines.replace("--validation_examples=0", "--validation_examples=50")
     (tmp_path / "run/run.flags").write_text(lines)
     endings = exit_messages("evaluate", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases):
+    for ending, (_, message) in zip(endings, cases, strict=True):
         assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending
     result = run("evaluate.py")
     assert result.returncode == 1 and "--model" in result.stderr

@@ -265,7 +265,7 @@ def test_a_network_of_ones_own_is_trusted(tmp_path):
         x = keras.layers.Conv2DTranspose(4, 2, strides=2)(x)
         return keras.layers.GlobalAveragePooling2D()(keras.layers.LayerNormalization()(x))
 
-    build = mixmo_tf.networks.members.build
+    build = mixmo_tf.networks.build
     model = mixmo_tf.MixMo(build("own", encoder, core, 2, 3, (16, 16, 3), "he_normal"))
     model.save(tmp_path / "model.keras")
     model.export(tmp_path / "exported")

@@ -203,7 +203,7 @@ def _difference(there, here):
     """What differs between two values; of two lists, the first elements that do."""
     if isinstance(there, list) and isinstance(here, list):
         if len(there) == len(here):
-            there, here = next((a, b) for a, b in zip(there, here) if a != b)
+            there, here = next((a, b) for a, b in zip(there, here, strict=True) if a != b)
         else:
             there, here = len(there), len(here)
     elif isinstance(there, str):

@@ -124,7 +124,7 @@ def _flags_of_runs(settings, files):
     has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
     if (settings.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
-    for file, other in zip(files[1:], others):
+    for file, other in zip(files[1:], others, strict=True):
         for name in what if first and other else ():
             there, here = first.get(name), other.get(name)
             if there != here:

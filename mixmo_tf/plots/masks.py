@@ -71,7 +71,7 @@ def _write_numbers(axes, row, *values):
     num_members = values[0].shape[1]
     titles = ("κ", "realised", "weight")
     lines = np.linspace(0.85, 0.85 - 0.22 * num_members, num_members + 1)
-    for x, title, numbers in zip((0.16, 0.52, 0.92), titles, values):
+    for x, title, numbers in zip((0.16, 0.52, 0.92), titles, values, strict=True):
         axes.text(x, lines[0], title, ha="right" if x > 0.2 else "center", fontsize=9)
         for i in range(num_members):
             axes.text(
