@@ -117,7 +117,7 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, said):
 def test_runs_that_were_extended_are_told(tmp_path, said):
     right = {"accuracy": 0.99, "nll": 0.1, "member_accuracy": [0.9, 0.9], "ratio_error": None}
     folders = [finish(tmp_path, "digits", seed, right) for seed in (0, 1, 2)]
-    for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0")):
+    for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0"), strict=True):
         flags = folder / "run.flags"
         flags.write_text(f"# extended from 2 to 4 {note}\n{flags.read_text()}")
     runs = [suite_runs.read(folder, "done before") for folder in folders]
