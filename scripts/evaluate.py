@@ -11,23 +11,16 @@ SavedModel was evaluated, model.keras, which evaluate.py and export.py take like
 several --model, each in a folder of its own, 0, 1, ….
 """
 
+import importlib.util
 import os
-import signal
+import runpy
 
 
 def main():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)  # while TensorFlow is imported
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from mixmo_tf.experiments import ending
-
-    ending.run(command)
-
-
-def end(number, frame):
-    name = signal.Signals(number).name
-    os.write(2, f"evaluate.py: ended by {name}; give the command again\n".encode())
-    os._exit(os.EX_TEMPFAIL)
+    # signals are answered before TensorFlow is imported, which takes seconds
+    package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
+    ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
+    ending["run"](command)
 
 
 def command(argv=None):

@@ -9,24 +9,17 @@ table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seed
 is that of the errors of all seeds together. Below the table stands which runs were extended.
 """
 
+import importlib.util
 import os
-import signal
+import runpy
 import sys
 
 
 def main():
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)  # while TensorFlow is imported
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from mixmo_tf.experiments import ending
-
-    ending.run(command)
-
-
-def end(number, frame):
-    name = signal.Signals(number).name
-    os.write(2, f"reproduce.py: ended by {name}; give the command again\n".encode())
-    os._exit(os.EX_TEMPFAIL)
+    # signals are answered before TensorFlow is imported, which takes seconds
+    package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
+    ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
+    ending["run"](command)
 
 
 def command(argv=None):
