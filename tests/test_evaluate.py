@@ -8,7 +8,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from scripts_at_work import ending_of, run
+from scripts_at_work import ending_of
 from test_image_folder import grey, save
 from test_strict_json import strictly
 
@@ -129,9 +129,9 @@ def never_wrong(tmp_path_factory):
     flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
     flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
-    result = run("train.py", *flags, "--augmentation=none")
-    assert result.returncode == 0, result.stderr
-    return path / "run", result.stdout
+    ending, printed = ending_of("train", *flags, "--augmentation=none")
+    assert ending is None, printed
+    return path / "run", printed
 
 
 def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
