@@ -12,7 +12,6 @@ from mixmo_tf import data
 from mixmo_tf.experiments import Settings, recipe, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
-
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
 ENSEMBLES = [stem for stem in CONFIGS if "ensemble" in stem]
 RUNS = [stem for stem in CONFIGS if stem not in ENSEMBLES]

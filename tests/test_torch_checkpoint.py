@@ -199,8 +199,8 @@ def test_what_is_wrong_is_one_line(tmp_path):
         (converts("away.pt"), f"there is no checkpoint at {tmp_path / 'away.pt'}"),
         (converts("whole.pt", "there.keras"), "there.keras exists; choose another file"),
         (converts("whole.pt", "no/x.keras"), f"there is no folder {tmp_path / 'no'} for x.keras"),
-        (converts("whole.pt", "x.keras", "--mean=1,2"), "--mean must be three numbers, got 1,2"),
-        (converts("whole.pt", "x.keras", "--std=a,b,c"), "--std must be three numbers, got a,b,c"),
+        (converts("whole.pt", "x.keras", "--mean=1,2"), "mean must be three numbers, got 1,2"),
+        (converts("whole.pt", "x.keras", "--std=a,b,c"), "std must be three numbers, got a,b,c"),
         (converts("whole.pt", "x.pt", "--mean=1,2,3"), "--mean is for an --output that ends in"),
         (converts("whole.pt", "x.pt"), "whole.pt is no readable .keras file"),
     ]

@@ -1,7 +1,7 @@
 """Settings as flags: a dataclass says each setting once, and absl's flags are made of it.
 
 Its fields are made by `setting`; their types are bool, int, float or str, `| None` where nothing
-may be set, or a tuple of int or str. What a person reads of them comes from here: `--help`,
+may be set, or a tuple of int, float or str. What a person reads of them comes from here: `--help`,
 README's table, the lines of a flagfile.
 """
 
@@ -258,11 +258,11 @@ def _checked(field, kind, value):
         values = [value] if isinstance(value, (str, os.PathLike)) else list(value)
     except TypeError:
         raise ValueError(f"{field.name} must be a list, got {arguments.brief(value)}") from None
-    if element is int:
+    if element is not str:
         try:
-            values = [int(each) if isinstance(each, str) else each for each in values]
+            values = [element(each) if isinstance(each, str) else each for each in values]
         except ValueError:
-            unit = field.metadata["unit"] or "whole numbers"
+            unit = field.metadata["unit"] or "numbers"
             raise ValueError(f"{field.name} must be {unit}, got {text(tuple(values))}") from None
     return tuple(_one_checked(field, element, each) for each in values)
 
