@@ -3,6 +3,7 @@
 from mixmo_tf import arguments
 from mixmo_tf.deployment import litert, onnx, saved_model, signature
 from mixmo_tf.outputs import at_once, new_folder
+from mixmo_tf.paths import resolved
 
 FORMATS = ("saved_model", "onnx", "litert")
 
@@ -31,7 +32,7 @@ def export(
         ValueError: if a format is unknown, or not for this model.
         OSError: if it cannot be written; nothing is left there.
     """
-    path = new_folder(path).resolve()  # "." has no name, and a link may lead nowhere yet
+    path = resolved(new_folder(path))  # "." has no name, and a link may lead nowhere yet
     _check(model, formats, litert_dtypes, calibration_images)
     names = []
     try:

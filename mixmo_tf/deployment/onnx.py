@@ -49,6 +49,10 @@ class OnnxModel(ModelFile):
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         names = ([tensor.name for tensor in each] for each in (inputs, outputs))
         (probabilities,) = (o for o in outputs if o.name == "probabilities")
+        if inputs[0].type != "tensor(uint8)" or isinstance(inputs[0].shape[0], int):
+            raise ValueError(
+                f"it takes {inputs[0].type} {inputs[0].shape}, not uint8 of any number"
+            )
         return *names, inputs[0].shape[1:], probabilities.shape[1]
 
     def _run(self, images):

@@ -8,6 +8,7 @@ from mixmo_tf import data
 from mixmo_tf.experiments import directory
 from mixmo_tf.experiments.command_line import OfFlags, setting
 from mixmo_tf.experiments.run_flags import number, read
+from mixmo_tf.paths import resolved
 
 _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
 
@@ -151,7 +152,7 @@ def flags_of_run(path):
 
 def folder_of_run(path):
     """The folder of the run around the model; None if it is in none."""
-    path = path.resolve()
+    path = resolved(path)
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
             return folder

@@ -7,7 +7,7 @@ from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
 
 
@@ -37,7 +37,7 @@ class OfModels(OfFlags):
         """A list of pathlib.Path for each `model`: itself, or those of a deep ensemble."""
         found = [[expanded(name) for name in _names_in(group)] for group in self.model]
         for group, files in zip(self.model, found, strict=True):
-            if len({file.resolve() for file in files}) < len(files):
+            if len(set(map(resolved, files))) < len(files):
                 raise ValueError(f"--model names a model twice: {group}")
         return found
 

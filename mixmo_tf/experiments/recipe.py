@@ -32,7 +32,8 @@ def load_data(settings, as_before=False):
     )
     if len(examples) == 1:
         raise ValueError(
-            f"{data.full_name(settings.dataset)} has no val folder: set validation_examples"
+            f"{data.full_name(settings.dataset)} has no val or test folder: set "
+            "--validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}

@@ -9,7 +9,7 @@ from mixmo_tf.evaluation.metrics import heading, over_runs, written
 from mixmo_tf.experiments import suite_runs, suites, tables
 from mixmo_tf.experiments.command_line import OfFlags, setting
 from mixmo_tf.experiments.settings import Settings
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
 
 COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
@@ -106,5 +106,5 @@ def table(runs):
 
 def _check_table(file):
     """Raises FileExistsError where there is a file that is no table of this function."""
-    if file.exists() and not file.read_bytes().startswith(_TABLE_START.encode()):
+    if file.exists() and not content(file).startswith(_TABLE_START.encode()):
         raise FileExistsError(f"{file} exists and is no table of this script; move it")

@@ -11,6 +11,7 @@ import time
 from mixmo_tf import evaluation
 from mixmo_tf.experiments import command_line, directory, ending, run_flags
 from mixmo_tf.experiments.settings import Settings
+from mixmo_tf.paths import content
 from mixmo_tf.training import interruption
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -69,21 +70,21 @@ def check_logs(config, seeds, output):
         file, files_of_run = _log_file(run), (run_flags.NAME, "metrics.json")
         if not file.exists() or any((run / name).exists() for name in files_of_run):
             continue
-        content = file.read_bytes()
+        said = content(file)
         of_scripts = (b"train.py: ", b"evaluate.py: ")
-        is_own = content.startswith(_LOG_START.encode()) or any(
-            line.startswith(of_scripts) for line in content.splitlines()
+        is_own = said.startswith(_LOG_START.encode()) or any(
+            line.startswith(of_scripts) for line in said.splitlines()
         )
-        if content and not is_own:
+        if said and not is_own:
             raise FileExistsError(f"{file} exists and is no log of this script; move it")
 
 
 def read(folder, remark):
     """What metrics.json says of a run; a line about it is logged."""
     metrics = evaluation.read_metrics(folder)
-    if not isinstance(metrics, dict) or "nll" not in metrics:
+    if not directory.are_figures(metrics):
         raise ValueError(
-            f"{folder}/metrics.json is from an earlier version; evaluate the run again"
+            f"{folder}/metrics.json is damaged, or from an earlier version; evaluate the run again"
         )
     if metrics.get("ratio_error_published") is not None and "both_wrong" not in metrics:
         remark += "; from an earlier version, without the counts that a ratio-error is of"

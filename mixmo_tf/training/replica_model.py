@@ -20,7 +20,7 @@ from mixmo_tf.training import executions, fit_arguments, metric_checks, replicas
 
 # Logs of a step that are for the model itself, and shown to nobody.
 FINITE = "_finite"  # 0 where the step was not finite, and so not done
-LOOK_SCALED = "_look_scaled"  # 1 where the pixels look as if they were divided by 255
+LOOK_SCALED = "_look_scaled"  # 1 where the pixels look divided by 255, or normalised
 
 
 class ReplicaModel(keras.Model):
@@ -47,6 +47,7 @@ class ReplicaModel(keras.Model):
             )
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
         self._expects_data = False
+        self._has_predicted = False
         self._share_that_asks = 0.0
         self._has_warned = False
 
@@ -90,7 +91,7 @@ class ReplicaModel(keras.Model):
         fit_arguments.check_metrics(metrics=metrics, weighted_metrics=weighted_metrics)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
         arguments.one_of("run_eagerly", run_eagerly, (True, False))
-        arguments.count("steps_per_execution", steps_per_execution, 1)
+        steps_per_execution = arguments.count("steps_per_execution", steps_per_execution, 1)
         synchronized = any(map(is_synchronized, self.networks))
         if synchronized and jit_compile is True:
             raise ValueError("jit_compile must be False with synchronized batch norm, got True")
@@ -227,11 +228,13 @@ class ReplicaModel(keras.Model):
         """
         fit_arguments.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
-        fit_arguments.check_epochs(epochs, initial_epoch)
-        fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
+        epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
+        (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
         fit_arguments.check_callbacks(callbacks)
         if class_weight is not None:
             checks.check_class_weight(class_weight, self.num_classes)
+            # Keras has no weight of 1 for a class that is not named
+            class_weight = {c: class_weight.get(c, 1.0) for c in range(self.num_classes)}
         strategy = self.distribute_strategy
         ends_with_the_data = steps_per_epoch is None
         if isinstance(x, tf.data.Dataset):
@@ -240,7 +243,7 @@ class ReplicaModel(keras.Model):
                 x = replicas.split(strategy, x)
         elif arrays.are_arrays([x]):
             batch_size = 32 if batch_size is None else batch_size
-            arguments.whole("batch_size", batch_size)
+            batch_size = arguments.whole("batch_size", batch_size)
             stream.check_shares(batch_size, strategy.num_replicas_in_sync)
             content = arrays.weighted(
                 x, y, self.image_shape, self.num_classes, sample_weight, class_weight
@@ -291,7 +294,9 @@ class ReplicaModel(keras.Model):
     ):
         """`keras.Model.evaluate`; labels that come as an array are checked at once."""
         fit_arguments.check_data("x", x)
-        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        batch_size, options["steps"] = fit_arguments.check_counts(
+            batch_size=batch_size, steps=options.get("steps")
+        )
         fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
             x = self._evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
@@ -311,7 +316,9 @@ class ReplicaModel(keras.Model):
     def predict(self, x, batch_size=None, verbose="auto", **options):
         """`keras.Model.predict`; of no images the empty answer (0, C)."""
         fit_arguments.check_data("x", x)
-        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        batch_size, options["steps"] = fit_arguments.check_counts(
+            batch_size=batch_size, steps=options.get("steps")
+        )
         fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
@@ -326,7 +333,13 @@ class ReplicaModel(keras.Model):
             )
         elif isinstance(x, tf.data.Dataset):
             x = replicas.split(strategy, x)
-        return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
+        self._has_predicted = False
+        try:
+            return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
+        except UnboundLocalError:  # Keras', where no batch came
+            if self._has_predicted:
+                raise
+            return np.zeros((0, self.num_classes), np.float32)
 
     def _evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
@@ -430,6 +443,7 @@ class ReplicaModel(keras.Model):
 
         def predict_and_warn(batches):
             outputs, look_scaled = compiled(batches)
+            self._has_predicted = True
             if look_scaled == 1:
                 self._warn_of_scaled_pixels()
             return outputs
