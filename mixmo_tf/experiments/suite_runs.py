@@ -96,7 +96,13 @@ def read(folder, remark):
 
 
 def _flagfile(config):
-    return _ROOT / "configs" / f"{config}.flags"
+    return _folder("configs") / f"{config}.flags"
+
+
+def _folder(name):
+    """Where scripts or configs are: beside the package, in a clone or installed with it."""
+    installed = _ROOT / f"mixmo_{name}"
+    return installed if installed.is_dir() else _ROOT / name
 
 
 def _members_of(config):
@@ -143,7 +149,7 @@ def _run_script(script, folder, its_flags):
     A signal goes on to it; it saves itself, and both end.
     """
     log = _log_file(folder)
-    command = [sys.executable, str(_ROOT / "scripts" / script)]
+    command = [sys.executable, str(_folder("scripts") / script)]
     command += [f"--{name}={command_line.text(value)}" for name, value in its_flags.items()]
     start = time.perf_counter()
     process = None
