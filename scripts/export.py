@@ -12,6 +12,7 @@ images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
 `member_probabilities` and `member_logits` (n, M, C).
 """
 
+import dataclasses
 import os
 import sys
 
@@ -27,8 +28,9 @@ from absl import flags, logging
 
 from mixmo_tf import DeepEnsemble, deployment
 from mixmo_tf.deployment import litert
-from mixmo_tf.experiments import images as images_of
-from mixmo_tf.experiments import models as models_of
+from mixmo_tf.experiments import command_line
+from mixmo_tf.experiments.images import OfImages
+from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.outputs import new_folder
 
 FLAGS = flags.FLAGS
@@ -48,9 +50,19 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
     "fuse_batch_norm", False, "Fold batch norm into the convolution before it, when folding."
 )
-flags.adopt_module_key_flags(models_of)
-flags.adopt_module_key_flags(images_of)
 flags.adopt_module_key_flags(export_check)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sources(OfModels, OfImages):
+    """What is exported, and on what it is checked."""
+
+
+_VALUES = command_line.flags_of(Sources)
+FLAGS.append_flag_values(_VALUES)
+for _name in _VALUES:
+    FLAGS.register_flag_by_module(__name__, _VALUES[_name])
+    FLAGS.register_key_flag_for_module(__name__, _VALUES[_name])
 
 
 def main(arguments):
@@ -66,12 +78,13 @@ def main(arguments):
 
 def export():
     """Loads, folds, writes and checks."""
-    files = models_of.only_group()
+    sources = command_line.settings_of(Sources, FLAGS)
+    files = sources.only_group()
     output = output_folder(files)
     if not FLAGS.fold and (FLAGS.members or FLAGS.fuse_batch_norm):
         raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
-    model = models_of.load_as_one(files)
-    images = export_check.find_images(files, model) if needs_images() else None
+    model = sources.load_as_one(files)
+    images = export_check.find_images(sources, files, model) if needs_images() else None
     exported = folded(model) if FLAGS.fold else model
     calibration = export_check.for_calibration(images) if needs_calibration() else None
     written = deployment.export(exported, output, FLAGS.format, FLAGS.litert, calibration)

@@ -1,5 +1,7 @@
 """Holds exported models against the model they are from, on real images."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -19,12 +21,14 @@ flags.DEFINE_integer(
     lower_bound=1,
 )
 _BATCH = 50
+_load = functools.cache(images_of.load)
 
 
-def find_images(files, model):
+def find_images(sources, files, model):
     """The images of the models' run, or those that flags name, as `images.Images`.
 
     Args:
+        sources: images.OfImages.
         files: list of pathlib.Path of the models.
         model: the model, or the ensemble, that they are.
 
@@ -32,8 +36,8 @@ def find_images(files, model):
         ValueError: if no dataset is known, it is not there, or it does not fit the model.
     """
     try:
-        images, _ = images_of.find(files, model)
-        images_of.check(images, model)
+        images, _ = images_of.find(sources, files, model)
+        images_of.check(images, _load(images).info, model)
     except (ValueError, OSError) as error:
         raise ValueError(f"{error}; or --check_images=0, without int8") from None
     return images
@@ -71,7 +75,7 @@ def report(model, written, images):
 
 def _some(images, count):
     """At most `count` images, evenly over the split, as arrays."""
-    examples = images_of.load(images)
+    examples = _load(images)
     indices = np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)
     try:
         batches = list(examples.take(indices).batches(_BATCH).as_numpy_iterator())

@@ -39,3 +39,10 @@ def test_commands_and_configs_are_installed(tmp_path):
     )  # fmt: skip
     assert result.returncode == 1
     assert result.stderr.endswith("train.py: epochs must be >= 1, got 0\n")
+
+    (tmp_path / "digits_cow_mixmo_seed0.log").write_text("Cow masks: ask Ann")
+    result = subprocess.run(
+        [sys.executable, "-m", "mixmo_scripts.reproduce", "--seeds=0", f"--output_dir={tmp_path}"],
+        cwd=tmp_path / "lib", capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.stderr.endswith("seed0.log exists and is no log of this script; move it\n")

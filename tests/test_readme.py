@@ -15,8 +15,6 @@ from mixmo_tf import evaluation, masks
 from mixmo_tf.experiments import Settings, command_line, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

@@ -1,4 +1,4 @@
-"""What all figures are computed from: members' logits, what an ensemble makes of them, checks."""
+"""What all metrics are computed from: members' logits, what an ensemble makes of them, checks."""
 
 import numpy as np
 from scipy.special import log_softmax, logsumexp

@@ -1,6 +1,17 @@
 """What a person does with the package: train, evaluate, export, compare; a call for each."""
 
+from mixmo_tf.experiments.evaluate import Evaluation, EvaluationSettings, evaluate
 from mixmo_tf.experiments.run import Run, train
 from mixmo_tf.experiments.settings import Settings
+from mixmo_tf.experiments.suite import SuiteSettings, reproduce
 
-__all__ = ["Run", "Settings", "train"]
+__all__ = [
+    "Evaluation",
+    "EvaluationSettings",
+    "Run",
+    "Settings",
+    "SuiteSettings",
+    "evaluate",
+    "reproduce",
+    "train",
+]
