@@ -12,11 +12,9 @@ import mixmo_tf
 from mixmo_tf import arguments, augmentation, data, masks, msda, networks
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.model import MOST_REPETITIONS
-from mixmo_tf.networks import members, size
-from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
+from mixmo_tf.networks import NETWORKS, members, size
 from mixmo_tf.networks.precision import PRECISIONS
-from mixmo_tf.networks.resnet import resnet_kernels
-from mixmo_tf.networks.wide_resnet import DEEPEST, wide_resnet_kernels
+from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import strategies
 
@@ -59,21 +57,28 @@ flags.DEFINE_string(
     "heads are new.",
 )
 
+
+def _networks_with(size):
+    return " or ".join(name for name, network in NETWORKS.items() if size in network.sizes)
+
+
 # Network
 flags.DEFINE_enum(
     "network",
     "preact_resnet18",
-    ["preact_resnet18", "wide_resnet", "resnet18", "resnet50"],
-    "The network; resnet18 and resnet50 are for images of ImageNet's size.",
+    list(NETWORKS),
+    f"The network: {'; '.join(f'{name}, {network.what}' for name, network in NETWORKS.items())}.",
 )
-flags.DEFINE_integer("depth", 28, "Depth of a wide_resnet: 10, 16, 22, 28, …")
+flags.DEFINE_integer("depth", 28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …")
 flags.DEFINE_integer(
     "width",
     1,
-    "Width >= 1 of a preact_resnet18 or wide_resnet: how many times wider than a plain ResNet's "
+    f"Width >= 1 of a {_networks_with('width')}: how many times wider than a plain ResNet's "
     "its groups are.",
 )
-flags.DEFINE_integer("filters", 16, "Filters of a preact_resnet18's encoder; 64 in the paper.")
+flags.DEFINE_integer(
+    "filters", 16, f"Filters of a {_networks_with('filters')}'s encoder; 64 in the paper."
+)
 flags.DEFINE_integer(
     "num_members", 2, "M >= 1, the subnetworks in the network; 1 is a plain network."
 )
@@ -85,7 +90,8 @@ flags.DEFINE_enum(
     None,
     ["none", *masks.NAMES],
     "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or none "
-    "with one member.",
+    "with one member. One member's patch: "
+    f"{'; '.join(f'{name}, {block.what}' for name, block in masks.BLOCKS.items())}.",
 )
 flags.DEFINE_float(
     "mixing_probability",
@@ -249,19 +255,12 @@ def check_memory(info):
     What is counted is less than a step needs: weights, momentum and gradients, and the outputs
     of the convolutions, for the rows of one replica.
     """
-    common = FLAGS.num_members, info.num_classes, info.image_shape
-    kernels = {
-        "wide_resnet": lambda: wide_resnet_kernels(FLAGS.depth, FLAGS.width, *common),
-        "preact_resnet18": lambda: preact_resnet18_kernels(FLAGS.width, *common, FLAGS.filters),
-    }.get(FLAGS.network, lambda: resnet_kernels(*common))()
+    kernels = NETWORKS[FLAGS.network].kernels(**_sizes(info))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = FLAGS.batch_size * FLAGS.batch_repetitions // replicas
     num_bytes = 3 * size.BYTES * size.parameters(kernels)
     num_bytes += rows * size.activations(kernels) * (4 if FLAGS.precision == "float32" else 2)
-    named = ["num_members", "batch_size", "batch_repetitions"]
-    named += {"wide_resnet": ["depth", "width"], "preact_resnet18": ["width", "filters"]}.get(
-        FLAGS.network, []
-    )
+    named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[FLAGS.network].sizes
     what = ", ".join(f"{name}={FLAGS[name].value}" for name in named)
     height, width, _ = info.image_shape
     size.check_step(
@@ -271,21 +270,20 @@ def check_memory(info):
 
 def build_network(info):
     """The network that the flags describe, for the images and classes of `info`."""
-    common = {
-        "num_members": FLAGS.num_members,
-        "num_classes": info.num_classes,
-        "image_shape": info.image_shape,
-    }
-    if FLAGS.network == "wide_resnet":
-        network = networks.wide_resnet(FLAGS.depth, FLAGS.width, **common)
-    elif FLAGS.network == "preact_resnet18":
-        network = networks.preact_resnet18(FLAGS.width, filters=FLAGS.filters, **common)
-    else:
-        network = getattr(networks, FLAGS.network)(**common)
+    network = NETWORKS[FLAGS.network].build(**_sizes(info))
     networks.set_precision(network, FLAGS.precision)
     if FLAGS.sync_batch_norm:
         networks.synchronize_batch_norm(network)
     return network
+
+
+def _sizes(info):
+    """What a network is built with."""
+    return {name: FLAGS[name].value for name in NETWORKS[FLAGS.network].sizes} | {
+        "num_members": FLAGS.num_members,
+        "num_classes": info.num_classes,
+        "image_shape": info.image_shape,
+    }
 
 
 def build_model(info):

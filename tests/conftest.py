@@ -75,6 +75,14 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
+    """The arguments of the smallest network that is called so in `NETWORKS`."""
+    smallest = {"depth": 10, "width": 1, "filters": 4}
+    sizes = {size: smallest[size] for size in mixmo_tf.networks.NETWORKS[name].sizes}
+    common = {"num_members": num_members, "num_classes": num_classes, "image_shape": image_shape}
+    return {**sizes, **common}
+
+
 def tiny_network(num_members=2):
     """Fewer layers than any real network, so that XLA compiles it in seconds."""
 

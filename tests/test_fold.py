@@ -7,16 +7,16 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
+from conftest import small, tiny_model
 
 import mixmo_tf
 from mixmo_tf import networks
 from mixmo_tf.deployment import fold
 
 BUILDS = {
-    "preact_resnet18": lambda m: networks.preact_resnet18(1, m, 7, (32, 32, 3), filters=4),
-    "wide_resnet": lambda m: networks.wide_resnet(10, 1, m, 7),
-    "resnet18": lambda m: networks.resnet18(m, 7, (32, 32, 3)),
+    name: lambda m, name=name: networks.NETWORKS[name].build(**small(name, m))
+    for name in networks.NETWORKS
+    if name != "resnet50"  # its parts are resnet18's, in a core of more layers
 }
 IMAGES = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.uint8)
 

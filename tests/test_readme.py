@@ -11,11 +11,12 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
-from mixmo_tf import evaluation, masks
+from mixmo_tf import evaluation, masks, networks
 
 ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
+sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "docs")]
 
+import readme_tables  # noqa: E402
 import suites  # noqa: E402
 import train_flags  # noqa: E402
 
@@ -81,9 +82,10 @@ def test_every_method_of_the_table_trains():
         assert np.isfinite(loss)
 
 
-def test_a_picture_of_every_block():
-    for name in masks.NAMES:
-        assert f"(docs/masks/{name}.png)" in README
+def test_the_tables_are_those_of_the_code():
+    assert readme_tables.written(README) == README, "stale: python docs/readme_tables.py"
+    for name in (*masks.NAMES, *networks.NETWORKS):
+        assert f"| `{name}` |" in README
 
 
 def test_every_suite_is_named():
