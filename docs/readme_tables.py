@@ -4,44 +4,57 @@ python docs/readme_tables.py
 """
 
 import pathlib
-import re
 
+from mixmo_tf.evaluation import METRICS
+from mixmo_tf.experiments import Settings, command_line
 from mixmo_tf.masks import BLOCKS
 from mixmo_tf.networks import NETWORKS
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
 
 
-def networks():
-    lines = ["| `--network` | what | sizes |", "|---|---|---|"]
-    for name, network in NETWORKS.items():
-        sizes = ", ".join(f"`--{size}`" for size in network.sizes)
-        lines.append(f"| `{name}` | {network.what} | {sizes} |")
-    return lines
-
-
-def blocks():
-    lines = ["| `--mixing` | one member's patch |", "|---|---|"]
-    lines += [f"| `{name}` | {block.what} |" for name, block in BLOCKS.items()] + [""]
-    seen = "images, masks, mixed image, ratios and weights"
-    return lines + [f"![{name}: {seen}](docs/masks/{name}.png)" for name in BLOCKS]
-
-
-TABLES = {"networks": networks, "blocks": blocks}
-
-
-def written(text):
+def written(text: str) -> str:
     """README's text, its tables as they are to be: between <!-- NAME --> and <!-- /NAME -->."""
     for name, table in TABLES.items():
         begin, end = f"<!-- {name} -->\n", f"<!-- /{name} -->\n"
-        lines = "".join(f"{line}\n" for line in table())
-        text, found = re.subn(
-            f"{begin}.*?{end}", lambda _, new=begin + lines + end: new, text, flags=re.DOTALL
-        )
-        if found != 1:
-            raise ValueError(f"README.md must have {begin.strip()} … {end.strip()} once")
+        before, _, rest = text.partition(begin)
+        _, found, after = rest.partition(end)
+        if not found:
+            raise ValueError(f"README.md must have {begin.strip()} … {end.strip()}")
+        text = before + begin + table() + end + after
     return text
 
+
+def _networks():
+    rows = []
+    for name, network in NETWORKS.items():
+        sizes = ", ".join(f"`--{size}`" for size in network.sizes)
+        rows.append((f"`{name}`", network.what, sizes))
+    return _table(("`--network`", "what", "sizes"), rows)
+
+
+def _blocks():
+    rows = [(f"`{name}`", block.what) for name, block in BLOCKS.items()]
+    seen = "images, masks, mixed image, ratios and weights"
+    pictures = [f"![{name}: {seen}](docs/masks/{name}.png)\n" for name in BLOCKS]
+    return _table(("`--mixing`", "one member's patch"), rows) + "\n" + "".join(pictures)
+
+
+def _metrics():
+    return _table(("key", "what"), [(f"`{key}`", each.meaning) for key, each in METRICS.items()])
+
+
+def _table(titles, rows):
+    lines = [" | ".join(row) for row in (titles, *rows)]
+    return f"| {lines[0]} |\n|{'---|' * len(titles)}\n" + "".join(f"| {x} |\n" for x in lines[1:])
+
+
+TABLES = {
+    "networks": _networks,
+    "blocks": _blocks,
+    "metrics": _metrics,
+    "flags": lambda: command_line.table(Settings),
+}
 
 if __name__ == "__main__":
     README.write_text(written(README.read_text(encoding="utf-8")), encoding="utf-8")

@@ -142,15 +142,16 @@ class MixMo(Ensemble):
         finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
 
         def count(loss, correct, binary, gradients, before):
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables))
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
             replicas.average(statistics)
             self.step.assign_add(1)
             values = [loss, *tf.unstack(correct, axis=1), binary]
-            for tracker, value in zip(self.training_trackers, values):
+            # M = 1 has no binary_share
+            for tracker, value in zip(self.training_trackers, values, strict=False):
                 tracker.update_state(value)
 
         def undo(loss, correct, binary, gradients, before):
-            for variable, value in zip(statistics, before):
+            for variable, value in zip(statistics, before, strict=True):
                 variable.assign(value)
 
         replicas.either(finite, count, undo, (loss, correct, binary, gradients, before))

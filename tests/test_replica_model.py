@@ -33,7 +33,7 @@ def test_steps_per_execution_changes_no_number(pixels_and_labels, eagerly):
         assert int(model.step.numpy()) == 10
         weights.append(model.get_weights())
         histories.append(history.history)
-    for ours, theirs in zip(*weights):
+    for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     for name in histories[0]:
         assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-5), name

@@ -141,7 +141,7 @@ def _plain_network(network, kept):
 def _join(plain, layers, join):
     """Gives the plain network's layer, named as the first, the sum or mean of all weights."""
     if layers:
-        weights = zip(*(layer.get_weights() for layer in layers))
+        weights = zip(*(layer.get_weights() for layer in layers), strict=True)
         joined = [join(arrays, axis=0, dtype=np.float64) for arrays in weights]
         plain.get_layer(layers[0].name).set_weights(joined)
 

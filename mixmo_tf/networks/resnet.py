@@ -60,7 +60,9 @@ def _resnet(name, block, depths, num_members, num_classes, image_shape):
     def core(x):
         padding = keras.layers.ZeroPadding2D(1, name="max_pool_padding")  # nothing is below 0
         x = keras.layers.MaxPooling2D(3, 2, name="max_pool")(padding(norm_relu(x, "norm")))
-        for group, ((filters, stride), depth) in enumerate(zip(GROUPS, depths), start=1):
+        for group, ((filters, stride), depth) in enumerate(
+            zip(GROUPS, depths, strict=True), start=1
+        ):
             for i in range(depth):
                 x = block(x, filters, stride if i == 0 else 1, parts.BLOCK.format(group, i))
         return x

@@ -52,7 +52,7 @@ def make(step, steps_per_execution, run_eagerly):
                 raise StopIteration
             return values
         values = None
-        for _, batch in zip(range(steps_per_execution), iterator):
+        for _, batch in zip(range(steps_per_execution), iterator, strict=False):
             values = step_of_batch((batch, extra))
             if not values[0] > 0:
                 break

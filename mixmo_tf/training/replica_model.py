@@ -172,7 +172,7 @@ class ReplicaModel(keras.Model):
         With several workers all must call it at the same point.
         """
         variables = [*self.variables, *self.optimizer.variables]
-        for variable, array in zip(variables, state):
+        for variable, array in zip(variables, state[: len(variables)], strict=True):
             variable.assign(array)
         self.continue_epoch(state[len(variables) :])
 
@@ -185,7 +185,7 @@ class ReplicaModel(keras.Model):
 
     def continue_epoch(self, sums):
         """Goes on from `epoch_sums`, after `fit` began an epoch from nothing."""
-        for variable, value in zip(self._tracker_variables(), sums):
+        for variable, value in zip(self._tracker_variables(), sums, strict=True):
             variable.assign(value)
 
     def _tracker_variables(self):
@@ -422,7 +422,7 @@ class ReplicaModel(keras.Model):
             for batch in batches:
                 results = strategy.run(self._autoconvert_optionals(step), (batch,))
                 of_replicas = map(strategy.experimental_local_results, results)
-                for found, of_each in zip((outputs, look_scaled), of_replicas):
+                for found, of_each in zip((outputs, look_scaled), of_replicas, strict=True):
                     found += of_each
             return tf.concat(outputs, axis=0), tf.reduce_min(look_scaled)
 

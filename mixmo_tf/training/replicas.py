@@ -168,7 +168,7 @@ def average(variables):
     with tf.device(variables[0].value.device):  # all_reduce asks where the vector is
         vector = _flat([v.value for v in variables])
     mean = context.all_reduce("MEAN", vector)
-    for variable, value in zip(variables, _unflat(mean, [v.shape for v in variables])):
+    for variable, value in zip(variables, _unflat(mean, [v.shape for v in variables]), strict=True):
         variable.assign(value)
 
 
@@ -269,4 +269,6 @@ def _flat(tensors):
 
 def _unflat(vector, shapes):
     sizes = [math.prod(shape) for shape in shapes]
-    return [tf.reshape(part, shape) for part, shape in zip(tf.split(vector, sizes), shapes)]
+    return [
+        tf.reshape(part, shape) for part, shape in zip(tf.split(vector, sizes), shapes, strict=True)
+    ]
