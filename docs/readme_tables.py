@@ -5,6 +5,7 @@ python docs/readme_tables.py
 
 import pathlib
 
+from mixmo_tf.data import SOURCES
 from mixmo_tf.evaluation import METRICS
 from mixmo_tf.experiments import Settings, command_line
 from mixmo_tf.masks import BLOCKS
@@ -40,6 +41,11 @@ def _blocks():
     return _table(("`--mixing`", "one member's patch"), rows) + "\n" + "".join(pictures)
 
 
+def _datasets():
+    rows = [(f"`{name}{source.argument}`", source.what) for name, source in SOURCES.items()]
+    return _table(("`--dataset`", "what"), rows)
+
+
 def _metrics():
     return _table(("key", "what"), [(f"`{key}`", each.meaning) for key, each in METRICS.items()])
 
@@ -52,6 +58,7 @@ def _table(titles, rows):
 TABLES = {
     "networks": _networks,
     "blocks": _blocks,
+    "datasets": _datasets,
     "metrics": _metrics,
     "flags": lambda: command_line.table(Settings),
 }

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model
 
-from mixmo_tf import evaluation, masks, networks
+from mixmo_tf import data, evaluation, masks, networks
 from mixmo_tf.experiments import Settings, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -83,7 +83,7 @@ def test_every_method_of_the_table_trains():
 
 def test_the_tables_are_those_of_the_code():
     assert readme_tables.written(README) == README, "stale: python docs/readme_tables.py"
-    for name in (*masks.NAMES, *networks.NETWORKS, *evaluation.METRICS):
+    for name in (*masks.NAMES, *networks.NETWORKS, *data.NAMES, *evaluation.METRICS):
         assert f"| `{name}` |" in README
     for name in Settings.__dataclass_fields__:
         assert f"| `--{name}` |" in README
