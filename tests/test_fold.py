@@ -67,7 +67,7 @@ def operations(network):
 def test_the_operations_are_the_plain_networks(name):
     model = mixmo_tf.MixMo(BUILDS[name](2))
     of_plain = operations(BUILDS[name](1))
-    assert operations(fold(model).network) == of_plain and of_plain["Conv2D"] > 8
+    assert operations(fold(model).network) == of_plain and of_plain["Conv2D"] > 1
     of_fused = operations(fold(model, fuse_batch_norm=True).network)
     assert of_fused.total() < of_plain.total()
     if name == "resnet18":  # here batch norm comes after every convolution, the encoder too

@@ -134,7 +134,7 @@ def test_validation_images_are_held_out_from_training():
 
 
 def test_unknown_names_are_named():
-    known = "digits, cifar10, cifar100, tiny_imagenet, imagenet2012, image_folder:PATH"
+    known = ", ".join(data.NAMES)
     for name in ("mnist", "image_folder:"):
         with pytest.raises(ValueError, match=f"dataset must be one of {known}, got '{name}'"):
             data.load_arrays(name, "train")
