@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.ensemble import Predictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.training import checkpoints
 
@@ -31,7 +31,7 @@ def load(files, ensemble=None):
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
-class DeepEnsemble(Ensemble):
+class DeepEnsemble(Predictor):
     """Trained models as one: judged, saved and exported like any of them.
 
     Its members are the models, each with the prediction of its own ensemble; a plain network
@@ -51,7 +51,7 @@ class DeepEnsemble(Ensemble):
         if not isinstance(models, (list, tuple)) or len(models) < 2:
             raise ValueError(f"models must be a list of two or more, got {models!r}")
         for model in models:
-            if not isinstance(model, Ensemble):
+            if not isinstance(model, Predictor):
                 raise ValueError(f"models must be MixMo models, got a {type(model).__name__}")
         networks = [network for model in models for network in model.networks]
         if len(set(map(id, networks))) < len(networks):
@@ -78,9 +78,8 @@ class DeepEnsemble(Ensemble):
     def networks(self):
         return [network for model in self.models for network in model.networks]
 
-    def fit(self, *args, **kwargs):
-        """A deep ensemble is not trained: its models are, one by one."""
-        raise ValueError("a DeepEnsemble is not trained: train its models one by one")
+    def load_own_variables(self, store):
+        """Nothing: the models have the weights. Older files hold a step that counted nothing."""
 
     def get_config(self):
         models = [keras.saving.serialize_keras_object(model) for model in self.models]

@@ -88,7 +88,7 @@ def test_what_cannot_be_one_ensemble_is_named():
     assert mixmo_tf.DeepEnsemble([first, other], ensemble="logits").num_members == 2
     together = mixmo_tf.DeepEnsemble([first, second])
     together.compile(metrics=["accuracy"])
-    with pytest.raises(ValueError, match="a DeepEnsemble is not trained"):
+    with pytest.raises(AttributeError, match="^a DeepEnsemble is not trained: train the MixMo"):
         together.fit(np.zeros([4, 16, 16, 3]), np.zeros([4]))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from mixmo_tf import augmentation, class_labels
 from mixmo_tf.data.checks import check_mean_and_std
 from mixmo_tf.deep_ensemble import DeepEnsemble
-from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.ensemble import Predictor
 from mixmo_tf.networks.members import check_has_members
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
@@ -63,7 +63,7 @@ def fold(model, members=False, fuse_batch_norm=False):
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
-class FoldedModel(Ensemble):
+class FoldedModel(Predictor):
     """A plain network behind the normalisation: predicts, is judged, saved and exported.
 
     Args:
@@ -74,8 +74,6 @@ class FoldedModel(Ensemble):
         std: per channel, of pixels scaled to [0, 1].
         class_names: C strings by label, or None.
     """
-
-    counts_steps = False
 
     def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
         check_has_members(network)
@@ -99,10 +97,6 @@ class FoldedModel(Ensemble):
         """Pixels (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
         images = augmentation.normalise(images, self.mean, self.std)
         return self.network({"image_0": images}, training=False)
-
-    def fit(self, *args, **kwargs):
-        """A folded model is not trained: the MixMo that it is from was."""
-        raise ValueError("a FoldedModel is not trained: train the MixMo, and fold it again")
 
     def get_config(self):
         names = "ensemble", "mean", "std", "class_names"

@@ -35,7 +35,7 @@ def write(model, file, dtype="float32", calibration_images=None):
     """Writes a model as a LiteRT file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
-        model: Ensemble whose networks compute in float32.
+        model: Predictor whose networks compute in float32.
         file: path of the new file.
         dtype: of the weights: "float32"; "float16", half the size; or "int8", a quarter, with
             integer arithmetic, probabilities in steps of 1/256, and some accuracy lost.

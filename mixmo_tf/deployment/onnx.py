@@ -18,7 +18,7 @@ def write(model, file):
     """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
-        model: Ensemble whose networks compute in float32.
+        model: Predictor whose networks compute in float32.
         file: path of the new file.
 
     Raises:

@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 from mixmo_tf import class_labels
+from mixmo_tf.absent import Absent
 from mixmo_tf.deployment import signature, trusted_operations
-from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.ensemble import Predictor
 from mixmo_tf.paths import expanded, without_pattern
 
 _MOST_MEMBERS = 1000  # each has metrics of its own
@@ -14,7 +15,7 @@ def write(model, folder, takes_none=True):
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
-        model: Ensemble.
+        model: Predictor.
         folder: pathlib.Path; created if need be.
         takes_none: bool, see `signature.Served`.
     """
@@ -31,7 +32,7 @@ def is_saved_model(path):
     return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()
 
 
-class ExportedModel(Ensemble):
+class ExportedModel(Predictor):
     """A SavedModel that `export` wrote: predicts, and is judged, like the model it is from.
 
     Args:
@@ -44,8 +45,8 @@ class ExportedModel(Ensemble):
             arithmetic and variables: it is refused, nothing of it is executed.
     """
 
+    save = export = Absent("is saved already: copy its folder")
     networks = ()
-    counts_steps = False
 
     def __init__(self, path, trust=False):
         path = expanded(path)
@@ -78,13 +79,3 @@ class ExportedModel(Ensemble):
         if images.dtype != tf.uint8:
             images = tf.saturate_cast(tf.round(images), tf.uint8)
         return self._function(images=images)["member_logits"]
-
-    def fit(self, *args, **kwargs):
-        """A SavedModel is not trained: the MixMo that it is from was."""
-        raise ValueError("a SavedModel is not trained: train the MixMo, and export it again")
-
-    def save(self, *args, **kwargs):
-        """A SavedModel stays a folder."""
-        raise ValueError("a SavedModel is saved already: copy its folder")
-
-    export = save

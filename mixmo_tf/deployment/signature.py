@@ -20,7 +20,7 @@ class Served(keras.Model):
     `member_logits`, float32 (n, M, C). Normalisation is inside.
 
     Args:
-        model: Ensemble, that is a MixMo, FoldedModel or DeepEnsemble.
+        model: Predictor, that is a MixMo, FoldedModel or DeepEnsemble.
         takes_none: bool, whether n may be 0; LiteRT and ONNX cannot express what that needs.
     """
 
@@ -48,7 +48,7 @@ def write_description(model, folder):
     """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
 
     Args:
-        model: Ensemble. Without class names there is no `class_names.txt`.
+        model: Predictor. Without class names there is no `class_names.txt`.
         folder: pathlib.Path that exists.
     """
     (folder / DESCRIPTION).write_text(strict_json.dumps(_described(model)))

@@ -45,13 +45,24 @@ class Request:
     """Within `with Request() as request:` a signal only leaves its name in `request.signal`.
 
     A second Ctrl-C does not wait any longer: it does what it did before. Outside the main
-    thread, which alone may answer signals, there is never a request.
+    thread, which alone may answer signals, there is never a request of this process.
+
+    Attributes:
+        signal: str, the name of the first signal to this process, or None.
+        anywhere: bool, whether this or another worker was asked when the last step began; the
+            same on all workers, who tell each other in `fit` and `evaluate`.
 
     Args:
         tell: None, or a function of the signal's number that is called too.
     """
 
     signal = None
+    anywhere = False
+
+    @property
+    def here(self):
+        """Whether this process is asked."""
+        return self.signal is not None
 
     def __init__(self, tell=None):
         self._tell = tell
