@@ -41,5 +41,6 @@ setup(
         "onnx": ONNX,
         "torch": TORCH,
         "test": ["pytest", "pytest-xdist", *ONNX, *TORCH],
+        "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

@@ -14,7 +14,7 @@ def one_of(name, value, choices):
     """Raises ValueError unless `value` is one of `choices`."""
     # `in` would take 1 for True, and stumble over an array
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
-        shown = repr(value) if isinstance(value, str) else _brief(value)
+        shown = repr(value) if isinstance(value, str) else brief(value)
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {shown}")
 
 
@@ -64,13 +64,13 @@ def within(name, value, low, high):
 def text(name, value):
     """Raises ValueError unless `value` is a str."""
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, got {_brief(value)}")
+        raise ValueError(f"{name} must be text, got {brief(value)}")
 
 
 def path(name, value):
     """Raises ValueError unless `value` is a str or an os.PathLike."""
     if not isinstance(value, (str, os.PathLike)):
-        raise ValueError(f"{name} must be a path, got {_brief(value)}")
+        raise ValueError(f"{name} must be a path, got {brief(value)}")
 
 
 def values(name, value, length=None):
@@ -88,7 +88,7 @@ def values(name, value, length=None):
         fits = False
     if not fits:
         how_many = "" if length is None else f"{length} "
-        raise ValueError(f"{name} must be {how_many}finite numbers, got {_brief(value)}")
+        raise ValueError(f"{name} must be {how_many}finite numbers, got {brief(value)}")
     return found
 
 
@@ -125,12 +125,12 @@ def tensor(name, value, what, shape):
     except (TypeError, ValueError):
         fits = False
     if not fits:
-        raise ValueError(f"{name} must be {what}, got {_brief(value)}")
+        raise ValueError(f"{name} must be {what}, got {brief(value)}")
     return tensor
 
 
-def _brief(value):
-    """What came, in one line."""
+def brief(value):
+    """What came, in one line for a message: an array's dtype and shape, the start of all else."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None:
         return f"{getattr(dtype, 'name', dtype)} {tuple(shape)}"
@@ -140,4 +140,4 @@ def _brief(value):
 
 def _number(name, value):
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
-        raise ValueError(f"{name} must be a number, got {_brief(value)}")
+        raise ValueError(f"{name} must be a number, got {brief(value)}")

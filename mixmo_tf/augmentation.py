@@ -76,7 +76,7 @@ def apply(images, rows, offsets, flips):
 def normalise(images, mean, std):
     """Pixels 0–255 of any dtype (..., channels) to float32 (pixel/255 - mean) / std."""
     scale = tf.constant([1 / (255 * s) for s in std], tf.float32)
-    shift = tf.constant([-m / s for m, s in zip(mean, std)], tf.float32)
+    shift = tf.constant([-m / s for m, s in zip(mean, std, strict=True)], tf.float32)
     return tf.cast(images, tf.float32) * scale + shift
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from mixmo_tf import arguments
+
 
 def check(class_names, num_classes):
     """Returns the names as a tuple; None for None.
@@ -12,13 +14,15 @@ def check(class_names, num_classes):
     if class_names is None:
         return None
     if isinstance(class_names, (str, dict, set)) or not np.iterable(class_names):
-        raise ValueError(f"class_names must be a list of names, got {class_names!r:.60}")
+        raise ValueError(f"class_names must be a list of names, got {arguments.brief(class_names)}")
     names = tuple(class_names)
     if len(names) != num_classes:
         raise ValueError(f"class_names must be the {num_classes} of the network, got {len(names)}")
     for name in names:
         if not isinstance(name, str) or not name.strip() or name.splitlines() != [name]:
-            raise ValueError(f"class_names must be text of one line each, got {name!r:.60}")
+            raise ValueError(
+                f"class_names must be text of one line each, got {arguments.brief(name)}"
+            )
     return tuple(map(str, names))
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios
 from mixmo_tf.data import checks
-from mixmo_tf.networks.members import check_has_members
+from mixmo_tf.networks import parts
 from mixmo_tf.training.executions import LOOK_SCALED
 from mixmo_tf.training.replica_model import Trainer
 
@@ -73,12 +73,12 @@ class MixMo(Trainer):
         class_names=None,
         **kwargs,
     ):
-        check_has_members(network)
+        parts.check_has_members(network)
         num_members, num_classes = network.output.shape[1:]
-        image_shape = network.input["image_0"].shape[1:]
+        image_shape = parts.image_shape(network)
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
-        self.mask_size = network.input["masks"].shape[1:3] if num_members > 1 else (1, 1)
+        self.mask_size = parts.mask_size(network)
         self.mixing = mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
@@ -128,9 +128,7 @@ class MixMo(Trainer):
 
     def forward(self, members, masks, training):
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
-        inputs = {f"image_{i}": images for i, images in enumerate(members)}
-        if self.num_members > 1:
-            inputs["masks"] = masks  # (B, h, w, M)
+        inputs = parts.inputs(members, masks if self.num_members > 1 else None)
         return self.network(inputs, training=training)
 
     def weighted_loss(self, member_logits, labels, masks, sample_weight=None):

@@ -116,7 +116,7 @@ def benchmark_scaling():
     first = wall["float32"]
     for name, seconds in wall.items():
         rates = [FLAGS.steps * FLAGS.rows / turn for turn in seconds]
-        times = [ours / theirs for ours, theirs in zip(first, seconds)]
+        times = [ours / theirs for ours, theirs in zip(first, seconds, strict=True)]
         print(f"  {name:<24} {spread(rates, '.1f')} rows/s, {spread(times, '.2f')} times the first")
 
 
@@ -188,7 +188,7 @@ def benchmark_masks():
     print(f"  {'training step':<20} {spread([1000 * step for step in steps], '.1f')} ms")
     for name in wall:
         draws = [seconds / num_draws for seconds in wall[name]]
-        shares = [100 * draw / step for draw, step in zip(draws, steps)]
+        shares = [100 * draw / step for draw, step in zip(draws, steps, strict=True)]
         print(
             f"  {name:<20} {spread([1000 * draw for draw in draws], '.2f')} ms, "
             f"{spread(shares, '.2f')} % of a step"
@@ -210,7 +210,7 @@ def benchmark_inference():
         print(f"Batches of {num_images}:")
         for name, seconds in wall.items():
             latency = spread([1000 * turn / num_calls for turn in seconds], ".1f")
-            ratios = [ours / theirs for ours, theirs in zip(wall["folded"], seconds)]
+            ratios = [ours / theirs for ours, theirs in zip(wall["folded"], seconds, strict=True)]
             print(f"  {name:<24} {latency} ms, folded takes {spread(ratios, '.2f')} times that")
 
 

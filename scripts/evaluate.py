@@ -20,13 +20,14 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import judged_data
-import judgements
-import model_flags
-import tables
+
 import tensorflow as tf
 from absl import flags, logging
 
+from mixmo_tf.experiments import evaluate as evaluations
+from mixmo_tf.experiments import images as images_of
+from mixmo_tf.experiments import models as models_of
+from mixmo_tf.experiments import tables
 from mixmo_tf.paths import expanded
 
 FLAGS = flags.FLAGS
@@ -34,9 +35,9 @@ flags.DEFINE_string("json", None, "File to write the figures to; none if not set
 flags.DEFINE_string(
     "output_dir", None, "New folder to keep figures, predictions and the model in; none if not set."
 )
-flags.adopt_module_key_flags(model_flags)
-flags.adopt_module_key_flags(judged_data)
-flags.adopt_module_key_flags(judgements)
+flags.adopt_module_key_flags(models_of)
+flags.adopt_module_key_flags(images_of)
+flags.adopt_module_key_flags(evaluations)
 
 
 def main(arguments):
@@ -46,13 +47,13 @@ def main(arguments):
     tf.get_logger().setLevel("ERROR")
     try:
         replaces_json = check_outputs()
-        judged = judgements.judge_all(model_flags.groups())
+        judged = evaluations.judge_all(models_of.groups())
         print(tables.of_several(judged) if len(judged) > 1 else tables.of_one(judged[0]))
         if FLAGS.json:
-            judgements.write_json(judged, expanded(FLAGS.json), replaces_json)
+            evaluations.write_json(judged, expanded(FLAGS.json), replaces_json)
         if FLAGS.output_dir:
             output = expanded(FLAGS.output_dir)
-            judgements.keep(judged, output)
+            evaluations.keep(judged, output)
             print(f"Saved the figures in {output}.")
     except (ValueError, OSError) as error:
         sys.exit(f"evaluate.py: {error}")
@@ -69,7 +70,7 @@ def check_outputs():
         if output.exists():
             raise FileExistsError(f"{output} exists; choose another --output_dir")
         output.parent.mkdir(parents=True, exist_ok=True)
-    return bool(FLAGS.json) and judgements.check_json(expanded(FLAGS.json))
+    return bool(FLAGS.json) and evaluations.check_json(expanded(FLAGS.json))
 
 
 if __name__ == "__main__":

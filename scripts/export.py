@@ -22,13 +22,13 @@ if __name__ == "__main__":
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import export_check
-import judged_data
-import model_flags
 import tensorflow as tf
 from absl import flags, logging
 
 from mixmo_tf import DeepEnsemble, deployment
 from mixmo_tf.deployment import litert
+from mixmo_tf.experiments import images as images_of
+from mixmo_tf.experiments import models as models_of
 from mixmo_tf.outputs import new_folder
 
 FLAGS = flags.FLAGS
@@ -48,8 +48,8 @@ flags.DEFINE_boolean(
 flags.DEFINE_boolean(
     "fuse_batch_norm", False, "Fold batch norm into the convolution before it, when folding."
 )
-flags.adopt_module_key_flags(model_flags)
-flags.adopt_module_key_flags(judged_data)
+flags.adopt_module_key_flags(models_of)
+flags.adopt_module_key_flags(images_of)
 flags.adopt_module_key_flags(export_check)
 
 
@@ -66,11 +66,11 @@ def main(arguments):
 
 def export():
     """Loads, folds, writes and checks."""
-    files = model_flags.only_group()
+    files = models_of.only_group()
     output = output_folder(files)
     if not FLAGS.fold and (FLAGS.members or FLAGS.fuse_batch_norm):
         raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
-    model = model_flags.load_as_one(files)
+    model = models_of.load_as_one(files)
     images = export_check.find_images(files, model) if needs_images() else None
     exported = folded(model) if FLAGS.fold else model
     calibration = export_check.for_calibration(images) if needs_calibration() else None

@@ -1,12 +1,12 @@
 """Holds exported models against the model they are from, on real images."""
 
-import judged_data
 import numpy as np
-import tables
 import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import deployment
+from mixmo_tf.experiments import images as images_of
+from mixmo_tf.experiments import tables
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer(
@@ -22,7 +22,7 @@ _BATCH = 50
 
 
 def find_images(files, model):
-    """The images of the models' run, or those that flags name, as `judged_data.Images`.
+    """The images of the models' run, or those that flags name, as `images.Images`.
 
     Args:
         files: list of pathlib.Path of the models.
@@ -32,8 +32,8 @@ def find_images(files, model):
         ValueError: if no dataset is known, it is not there, or it does not fit the model.
     """
     try:
-        images, _ = judged_data.find(files, model)
-        judged_data.check(images, model)
+        images, _ = images_of.find(files, model)
+        images_of.check(images, model)
     except (ValueError, OSError) as error:
         raise ValueError(f"{error}; or --check_images=0, without int8") from None
     return images
@@ -71,14 +71,14 @@ def report(model, written, images):
 
 def _some(images, count):
     """At most `count` images, evenly over the split, as arrays."""
-    examples = judged_data.load(images)
+    examples = images_of.load(images)
     indices = np.linspace(0, len(examples) - 1, min(count, len(examples))).round().astype(int)
     try:
         batches = list(examples.take(indices).batches(_BATCH).as_numpy_iterator())
     except tf.errors.OpError:
         examples.find_damaged()
         raise
-    pixels, labels = zip(*batches)
+    pixels, labels = zip(*batches, strict=True)
     return np.concatenate(pixels), np.concatenate(labels)
 
 

@@ -13,7 +13,6 @@ import os
 import pathlib
 import shlex
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -24,29 +23,22 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import matplotlib
-import pictures
-import suites
+
 import train_flags
 from absl import flags
 from absl.testing import flagsaver
 
 from mixmo_tf import evaluation, outputs
+from mixmo_tf.evaluation import over_runs
+from mixmo_tf.evaluation.metrics import heading, written
+from mixmo_tf.experiments import directory, run_flags, suites
 from mixmo_tf.paths import expanded
-from mixmo_tf.training import interruption, run_directory, run_flags
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.ticker import MaxNLocator  # noqa: E402
+from mixmo_tf.plots import comparison, files
+from mixmo_tf.training import interruption
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-RATIO_ERROR = "ratio-error"
-FIGURES = {  # title: (value of a run's metrics.json, how it is written)
-    "ensemble accuracy, %": (lambda run: 100 * run["accuracy"], ".2f"),
-    "members' accuracy, %": (lambda run: 100 * statistics.mean(run["member_accuracy"]), ".2f"),
-    "NLL": (lambda run: run["nll"], ".4f"),
-    RATIO_ERROR: (lambda run: run.get("ratio_error"), ".2f"),
-}
+COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
+COLUMNS["accuracy"] = f"ensemble {COLUMNS['accuracy']}"
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("suite", "digits", suites.NAMES, "Which configs to compare.")
@@ -92,7 +84,7 @@ def compare(output, seeds):
     ]
     report_file, picture = (output / f"{FLAGS.suite}.{suffix}" for suffix in ("md", "png"))
     check_table(report_file)
-    pictures.check(picture)
+    files.check(picture)
     configs = suites.configs(FLAGS.suite)
     for config in configs.values():
         for folder in folders_of(config, seeds, output):
@@ -101,7 +93,7 @@ def compare(output, seeds):
     for title, config in configs.items():
         runs[title] = figures_of(config, seeds, output, more)
         outputs.write(report_file, table(runs), replace=True)
-        plot(runs, picture)
+        files.save(comparison.draw(runs, COLUMNS), picture)
     print(table(runs))
     print(f"Wrote {report_file} and {picture}.")
 
@@ -139,11 +131,11 @@ def figures_of_run(folder, of_run):
         is_extended = False
         if (folder / run_flags.NAME).exists():
             is_extended = run_flags.check(folder, all_flags(of_run), defaults, FLAGS.extend)
-            if not is_extended and run_directory.is_finished(folder):
+            if not is_extended and directory.is_finished(folder):
                 return report(folder, remark)
-        if trainer := run_directory.trainer(folder):
+        if trainer := directory.trainer(folder):
             print(f"{folder.name}: waiting for {trainer}, which trains it", flush=True)
-            while run_directory.trainer(folder):
+            while directory.trainer(folder):
                 time.sleep(1)
             remark = "done by another process"
             continue
@@ -151,13 +143,13 @@ def figures_of_run(folder, of_run):
             extends = ["--extend"] if is_extended else []
             return run_script("train.py", folder, [*of_run, *extends])
         except ValueError:
-            if not run_directory.trainer(folder):
+            if not directory.trainer(folder):
                 raise
 
 
 def figures_of_ensemble(config, folders, folder):
     """The metrics.json of a deep ensemble, in a list; empty as long as it lacks runs."""
-    missing = [str(run) for run in folders if not run_directory.is_finished(run)]
+    missing = [str(run) for run in folders if not directory.is_finished(run)]
     if missing:
         print(f"{config}: left out, it needs {', '.join(missing)}")
         return []
@@ -259,20 +251,6 @@ def report(folder, remark):
     return figures
 
 
-def over_runs(runs, title):
-    """Mean of a figure over the runs, and its standard deviation; None where it is not defined.
-
-    The ratio-error is that of the errors of all runs together, without a deviation: None.
-    """
-    values = [FIGURES[title][0](run) for run in runs]
-    if title == RATIO_ERROR:
-        pooled = evaluation.pooled_ratio_error(runs)
-        return None if pooled is None else (pooled, None)
-    if not values or None in values:
-        return None
-    return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-
-
 def check_table(file):
     """Raises FileExistsError where there is a file that is no table of this script."""
     if file.exists() and not file.read_bytes().startswith(TABLE_START.encode()):
@@ -281,44 +259,16 @@ def check_table(file):
 
 def table(runs):
     """The runs by title as a Markdown table."""
-    lines = [f"{TABLE_START} | {' | '.join(FIGURES)} |", "|---" * (len(FIGURES) + 2) + "|"]
+    lines = [f"{TABLE_START} | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 2) + "|"]
     for title, of_title in runs.items():
         cells = [title, str(len(of_title))]
-        for figure, (_, form) in FIGURES.items():
-            mean, std = over_runs(of_title, figure) or (None, None)
-            several = f" ± {std:{form}}" if len(of_title) > 1 and std is not None else ""
-            cells.append("–" if mean is None else f"{mean:{form}}{several}")
+        cells += [written(key, *over_runs(of_title, key)) for key in COLUMNS]
         lines.append(f"| {' | '.join(cells)} |")
     for title, of_title in runs.items():
         if extended := sum("extensions" in run for run in of_title):
             which = f"{extended} of {len(of_title)} runs began with other epochs or milestones"
             lines += ["", f"{title}: {which} (`--extend`)."]
     return "\n".join(lines) + "\n"
-
-
-def plot(runs, path):
-    """A panel per figure, a method per line, bars of one standard deviation."""
-    height = 1.2 + 0.32 * len(runs)
-    figure, panels = plt.subplots(1, len(FIGURES), figsize=(12, height), dpi=120, sharey=True)
-    for panel, (title, (value, _)) in zip(panels, FIGURES.items()):
-        for line, of_title in enumerate(runs.values()):
-            spread = over_runs(of_title, title)
-            if spread:
-                for one in filter(lambda x: x is not None, map(value, of_title)):
-                    panel.plot(one, line, "o", color="#9db8cc", markersize=4, zorder=1)
-                mean, std = spread
-                panel.errorbar(mean, line, xerr=std, fmt="s", color="#1b6ca8", capsize=4)
-        panel.set_title(title, fontsize=11)
-        panel.set_yticks(range(len(runs)), runs)
-        panel.grid(axis="x", color="#dddddd")
-        panel.tick_params(axis="x", labelsize=8)
-        panel.xaxis.set_major_locator(MaxNLocator(4))
-        for side in ("top", "right", "left"):
-            panel.spines[side].set_visible(False)
-    panels[0].invert_yaxis()
-    figure.tight_layout()
-    pictures.save(figure, path)
-    plt.close(figure)
 
 
 if __name__ == "__main__":

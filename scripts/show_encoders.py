@@ -17,19 +17,13 @@ if __name__ == "__main__":
     ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import colours
 import keras
-import matplotlib
-import numpy as np
-import pictures
 from absl import flags, logging
 
 from mixmo_tf import evaluation
 from mixmo_tf.paths import expanded
+from mixmo_tf.plots import encoders, files
 from mixmo_tf.training import checkpoints
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", None, "A run's folder, or a .keras file.")
@@ -47,7 +41,7 @@ def main(arguments):
         source = expanded(FLAGS.model)
         folder = source if source.is_dir() else source.parent
         output = expanded(FLAGS.output or folder / "encoders.png")
-        pictures.check(output)
+        files.check(output)
         networks = checkpoints.load_model(source).networks
         if len(networks) > 1:
             raise ValueError(f"{source} is a deep ensemble; show its networks one by one")
@@ -58,7 +52,7 @@ def main(arguments):
         print_table(norms)
         summary = f"split score {scores[0]:.2f} (0 shared, 1 separate; untrained {scores[1]:.2f})"
         print(summary)
-        draw(norms, summary, output)
+        files.save(encoders.draw(norms, summary), output)
     except (ValueError, OSError) as error:
         sys.exit(f"show_encoders.py: {error}")
     print(f"Wrote {output}.")
@@ -78,29 +72,6 @@ def print_table(norms):
     for i in members:
         owned = int((shares[i] > OWNED).sum())
         print(f"member {i} has more than {OWNED:.0%} of {owned} of the {norms.shape[1]} filters")
-
-
-def draw(norms, summary, output):
-    """Bars of the members' norms per filter, the filters of member 0 first."""
-    num_members, num_filters = norms.shape
-    order = np.argsort(norms[0] / norms.sum(axis=0))[::-1]
-    figure, axes = plt.subplots(figsize=(max(6, 0.22 * num_filters + 2), 3.4), dpi=120)
-    bottom = np.zeros(num_filters)
-    for i in range(num_members):
-        colour = colours.of_member(i)
-        axes.bar(
-            range(num_filters), norms[i, order], 0.8, bottom, color=colour, label=f"member {i}"
-        )
-        bottom += norms[i, order]
-    axes.set_xticks(range(num_filters), order, fontsize=7 if num_filters <= 32 else 4)
-    axes.set_xlabel("filter, by the share of member 0")
-    axes.set_ylabel("L1 norm of the encoder's kernel")
-    axes.set_title(summary, fontsize=10, loc="left", pad=22)
-    axes.legend(frameon=False, ncols=num_members, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    figure.tight_layout()
-    pictures.save(figure, output)
 
 
 if __name__ == "__main__":

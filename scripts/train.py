@@ -5,7 +5,7 @@
 A flag that comes after --flagfile overrides it. A run that was interrupted goes on from its
 newest checkpoint when the same command is given again. SIGTERM and Ctrl-C write a checkpoint
 and end the run with exit code 75. What a run leaves in --output_dir:
-mixmo_tf/training/run_directory.py.
+mixmo_tf/experiments/directory.py.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ import train_flags
 from absl import flags, logging
 
 import mixmo_tf
-from mixmo_tf import evaluation
-from mixmo_tf.evaluation.figures import WHY_UNDEFINED, explained
+from mixmo_tf.evaluation import metrics, metrics_json
+from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.training import (
     checkpoints,
     fine_tuning,
@@ -37,8 +37,6 @@ from mixmo_tf.training import (
     interruption,
     loop,
     replicas,
-    run_directory,
-    run_flags,
     strategies,
 )
 
@@ -67,7 +65,7 @@ def main(arguments):
 
 def run():
     """Loads the data, starts the run or takes it up, trains, and judges the result."""
-    train_flags.check()
+    train_flags.settings()  # says what is wrong whatever the images are
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -102,11 +100,11 @@ def run():
 
 
 def reads_as_before(strategy):
-    """`run_directory.reads_as_before` of the run, which the chief's machine has."""
+    """`directory.reads_as_before` of the run, which the chief's machine has."""
     found = np.zeros([], np.int32)
     if replicas.is_chief(strategy):
         dataset = train_flags.dataset()
-        found[()] = run_directory.reads_as_before(train_flags.output_dir(), dataset)
+        found[()] = directory.reads_as_before(train_flags.output_dir(), dataset)
     (found,) = replicas.from_chief(strategy, [found])
     return bool(found)
 
@@ -120,12 +118,12 @@ def started(path, model, examples, strategy):
     state = model.state()
     lines, defaults = train_flags.lines(), train_flags.default_values()
     with (
-        run_directory.start(path, lines, defaults, FLAGS.extend)
+        directory.start(path, lines, defaults, FLAGS.extend)
         if is_chief
         else contextlib.nullcontext()
     ):
         if is_chief:
-            run_directory.check_dataset(path, examples)
+            directory.check_dataset(path, examples)
             trained = newest(path, model)
             steps_done = 0
             if trained:
@@ -147,7 +145,7 @@ def newest(path, model):
     """The newest checkpoint below `path`, a MixMo; None if there is none."""
     trained = checkpoints.load_newest(path / "checkpoints")
     if trained is None:
-        run_directory.check_is_new(path)
+        directory.check_is_new(path)
         return None
     try:
         fine_tuning.check_same_network(trained, model)
@@ -212,28 +210,33 @@ def judge(model, examples, path):
     between = {}
     if model.num_members > 1:
         counts = model.ratio_error.error_counts()  # of all workers, so all must ask
-        between = dict(zip(evaluation.PAIR_KEYS, (of_pairs.tolist() for of_pairs in counts)))
+        both_wrong, one_wrong = (of_pairs.tolist() for of_pairs in counts)
+        between = {"both_wrong": both_wrong, "one_wrong": one_wrong}
         between["ratio_error"] = results["ratio_error"]
     if not is_chief:
         return
-    figures = {
-        "dataset": train_flags.dataset(),
-        "split": split,
-        "examples": len(examples[split]),
-        "ensemble": FLAGS.ensemble,
-        "accuracy": results["accuracy"],
-        "nll": results["loss"],
-        "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
-        **between,
-        "parameters": count_parameters(model),
-        "epochs": FLAGS.epochs,
-        "steps": int(model.step.numpy()),
-        "libraries": run_directory.versions(),
-    }
+    best = {}
     if (path / "best.keras").exists():
         epoch, accuracy = history.best_epoch(path)
-        figures["best"] = {"epoch": epoch, "val_accuracy": accuracy}
-    run_directory.write_metrics(path, explained(figures))
+        best["best"] = {"epoch": epoch, "val_accuracy": accuracy}
+    content = metrics_json.described(
+        {
+            "accuracy": results["accuracy"],
+            "nll": results["loss"],
+            "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
+            **between,
+        },
+        dataset=train_flags.dataset(),
+        split=split,
+        examples=len(examples[split]),
+        ensemble=FLAGS.ensemble,
+        libraries=directory.versions(),
+        parameters=count_parameters(model),
+        epochs=FLAGS.epochs,
+        steps=int(model.step.numpy()),
+        **best,
+    )
+    metrics_json.write_metrics(path / "metrics.json", content, replace=True)
 
 
 def done_before(model, path):
@@ -241,7 +244,7 @@ def done_before(model, path):
     found = np.zeros(2, np.int32)
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
-        figures = run_directory.read_metrics(path) or {}
+        figures = directory.read_metrics(path) or {}
         is_whole = figures.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
         is_judged = is_whole and figures["steps"] == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_judged
@@ -251,15 +254,15 @@ def done_before(model, path):
 
 def show(path):
     """Prints the figures of the run."""
-    figures = run_directory.read_metrics(path)
+    figures = directory.read_metrics(path)
     members = [f"{accuracy:.2%}" for accuracy in figures["member_accuracy"]]
     print(f"On the {figures['split']} images of {FLAGS.dataset}:")
     print(f"  ensemble accuracy  {figures['accuracy']:.2%}  (mean of {FLAGS.ensemble})")
     print(f"  members' accuracy  {', '.join(members)}")
     if "ratio_error" in figures:
-        ratio = figures["ratio_error"]
-        shown = f"– ({WHY_UNDEFINED['ratio_error']})" if ratio is None else f"{ratio:.3f}"
-        print(f"  ratio-error        {shown}")
+        shown = metrics.written("ratio_error", figures["ratio_error"])
+        why = figures.get("undefined", {}).get("ratio_error")
+        print(f"  ratio-error        {shown}{f' ({why})' if why else ''}")
     if "best" in figures:
         epoch, accuracy = figures["best"]["epoch"], figures["best"]["val_accuracy"]
         print(f"  best.keras         {accuracy:.2%} on held-out images, after epoch {epoch}")

@@ -29,7 +29,9 @@ def print_ratios(wall, processor):
     first, *others = wall
     for what, seconds in (("rows/s", wall), ("rows per processor second", processor)):
         for name in others:
-            ratios = [theirs / ours for ours, theirs in zip(seconds[first], seconds[name])]
+            ratios = [
+                theirs / ours for ours, theirs in zip(seconds[first], seconds[name], strict=True)
+            ]
             print(f"  {first} / {name:<20} {spread(ratios, '.2f')} in {what}")
 
 

@@ -85,9 +85,7 @@ def tiny_network(num_members=2):
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return mixmo_tf.networks.members.build(
-        "tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal"
-    )
+    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal")
 
 
 def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):

@@ -59,7 +59,9 @@ def call(script, *calls, **options):
 def assert_same_weights(file, other_file):
     models = map(keras.saving.load_model, (file, other_file))
     variables = [[*model.variables, *model.optimizer.variables] for model in models]
-    assert all((ours.numpy() == theirs.numpy()).all() for ours, theirs in zip(*variables))
+    assert all(
+        (ours.numpy() == theirs.numpy()).all() for ours, theirs in zip(*variables, strict=True)
+    )
 
 
 def on_a_full_disk(script, size, *calls):

@@ -10,11 +10,12 @@ import pytest
 from absl.testing import flagsaver
 
 from mixmo_tf import data
+from mixmo_tf.experiments import suites
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import suites  # noqa: E402
+
 import train_flags  # noqa: E402
 
 FLAGS = train_flags.FLAGS
@@ -243,7 +244,7 @@ PAPER = {  # top-1, % of every cell, written down from the paper's tables; None:
 def test_every_cell_says_the_papers_figure(suite):
     stems = list(suites.configs(suite).values())
     assert len(stems) == len(PAPER[suite])
-    for stem, accuracy in zip(stems, PAPER[suite]):
+    for stem, accuracy in zip(stems, PAPER[suite], strict=True):
         text = CONFIGS[stem].read_text(encoding="utf-8")
         assert (f": {accuracy:.2f} % top-1." if accuracy else "without a figure") in text, stem
 

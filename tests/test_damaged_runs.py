@@ -10,7 +10,8 @@ from scripts_at_work import DIGITS, ROOT, call, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
-from mixmo_tf.training import checkpoints, history, run_flags
+from mixmo_tf.experiments import run_flags
+from mixmo_tf.training import checkpoints, history
 
 
 @pytest.fixture
@@ -217,7 +218,7 @@ def test_threads_are_those_of_tensorflow(system_tells):
     one_core = "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])"
     no_call = "vars(os).pop('sched_getaffinity', None); os.cpu_count = lambda: 1"
     code = (
-        "import os, tensorflow as tf; from mixmo_tf.training import run_flags\n"
+        "import os, tensorflow as tf; from mixmo_tf.experiments import run_flags\n"
         f"{one_core if system_tells else no_call}; print(run_flags.threads())\n"
         "os.environ['TF_NUM_INTRAOP_THREADS'] = '3'; print(run_flags.threads())\n"
         "tf.config.threading.set_intra_op_parallelism_threads(5); print(run_flags.threads())\n"

@@ -13,7 +13,7 @@ from mixmo_tf.training import interruption
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import ending  # noqa: E402
+import ending
 
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",

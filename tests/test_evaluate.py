@@ -49,7 +49,7 @@ def test_the_figures_of_one_model(runs, tmp_path):
     first = read["a"]
     assert first == read["b"]  # to the last bit
     assert first["examples"] == 360 and first["ensemble"] == "logits"
-    assert set(evaluation.KEYS) | set(evaluation.DIVERSITY_KEYS) <= set(first)
+    assert set(evaluation.METRICS) <= set(first)
     for title in ("ensemble  member 0  member 1", "accuracy, %", "NLLc", "TACE", "Q-statistic"):
         assert title in printed
 
@@ -90,7 +90,7 @@ def test_several_rows_make_a_table(runs, tmp_path):
     lines = printed.splitlines()
     (of_twins,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
     assert f"{accuracy} ± 0.00" in of_twins
-    assert of_twins.split()[-1] == f"{figures[0]['ratio_error']:.4f}"  # of the errors of both
+    assert of_twins.split()[-1] == f"{figures[0]['ratio_error']:.2f}"  # of the errors of both
     assert sum(" runs: " in line for line in lines) == 1
     (of_twin,) = [line for line in lines if line.startswith(f"  {twin} ")]
     assert of_twin.split()[1] == accuracy
@@ -151,7 +151,7 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
 def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):
     """Of four runs, two were extended at one step: these are twins, and so are the others."""
     paths = [tmp_path / f"{name}{seed}" for name in ("straight", "longer") for seed in (0, 1)]
-    for path, source in zip(paths, ("run", "twin") * 2):
+    for path, source in zip(paths, ("run", "twin") * 2, strict=True):
         shutil.copytree(runs / source, path)
     for path in paths[2:]:
         lines = (path / "run.flags").read_text()

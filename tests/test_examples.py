@@ -31,7 +31,9 @@ def batches(examples, count=None, **arguments):
 
 def test_decoded_on_the_way_or_before_the_batches_are_the_same():
     for start_step in (0, 3):
-        pairs = zip(*(batches(e, 5, start_step=start_step) for e in (in_memory(), encoded())))
+        pairs = zip(
+            *(batches(e, 5, start_step=start_step) for e in (in_memory(), encoded())), strict=True
+        )
         for ours, theirs in pairs:
             np.testing.assert_array_equal(ours[0], theirs[0])
             np.testing.assert_array_equal(ours[1], theirs[1])
@@ -69,7 +71,7 @@ def test_a_damaged_image_is_named():
 
 def test_a_file_that_is_gone_is_named(tmp_path):
     paths = np.array([str(tmp_path / f"{i}.png") for i in range(12)])
-    for path, png in zip(paths, encoded().images):
+    for path, png in zip(paths, encoded().images, strict=True):
         (tmp_path / path).write_bytes(png)
 
     def decode(path):

@@ -28,7 +28,7 @@ def test_every_format_gives_the_models_answers(finished, tmp_path):
     )
     assert "On 360 images of digits, test; difference: " in result.stdout
     accuracy = json.loads((path / "metrics.json").read_text())["accuracy"]
-    lines = {name: None for name in ("SavedModel", *FILES)}
+    lines = dict.fromkeys(("SavedModel", *FILES))
     for name in lines:
         (row,) = re.findall(rf"^  {name} +([\d.]+) +([\d.]+) +(\S+)$", result.stdout, re.MULTILINE)
         of_file, difference = float(row[1]) / 100, float(row[2])

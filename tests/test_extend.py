@@ -9,7 +9,8 @@ import pytest
 from scripts_at_work import DIGITS, assert_same_weights, call, exit_messages, run
 from test_survival import first_epoch_of, start, wait_for_checkpoints
 
-from mixmo_tf.training import checkpoints, run_directory, run_flags
+from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.training import checkpoints
 
 LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
 
@@ -43,12 +44,12 @@ def test_a_finished_run_goes_on(finished, tmp_path):
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert (killed / "model.keras").read_bytes() == (finished[0] / "model.keras").read_bytes()
-    assert not run_directory.is_finished(killed)
+    assert not directory.is_finished(killed)
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
     assert_same_weights(quiet / "model.keras", killed / "model.keras")
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
-    assert run_directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")
+    assert directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")
 
 
 def test_other_milestones_alone(finished, tmp_path):
@@ -81,7 +82,7 @@ def test_other_milestones_alone(finished, tmp_path):
         lines = (path / "run.flags").read_text().splitlines()
         assert lines[0] == f"# extended from milestones 16,19 to 1 at step {step}"
         assert "--milestones=1" in lines and "--milestones=16,19" not in lines
-        assert run_flags.epochs(path) == ("2", "2") and run_directory.is_finished(path)
+        assert run_flags.epochs(path) == ("2", "2") and directory.is_finished(path)
         assert run_flags.extensions(path) == extensions
 
 

@@ -28,9 +28,13 @@ def test_other_classes_get_new_heads():
     new_head = target.network.get_layer("head_1").get_weights()
     assert not copy_weights(source, target)
     for name in ("encoder_0", "encoder_1"):
-        pairs = zip(*(m.network.get_layer(name).get_weights() for m in (source, target)))
+        pairs = zip(
+            *(m.network.get_layer(name).get_weights() for m in (source, target)), strict=True
+        )
         assert all(np.array_equal(ours, theirs) for ours, theirs in pairs)
-    for ours, theirs in zip(new_head, target.network.get_layer("head_1").get_weights()):
+    for ours, theirs in zip(
+        new_head, target.network.get_layer("head_1").get_weights(), strict=True
+    ):
         np.testing.assert_array_equal(ours, theirs)
 
 

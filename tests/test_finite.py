@@ -86,7 +86,7 @@ def test_a_gradient_that_is_infinite_where_the_loss_is_finite():
     def core(x):
         return keras.layers.GlobalAveragePooling2D()(keras.ops.sqrt(keras.ops.abs(x)))
 
-    network = mixmo_tf.networks.members.build(
+    network = mixmo_tf.networks.build(
         "root", encoder, core, 2, 4, (16, 16, 3), keras.initializers.RandomNormal(stddev=0.01)
     )
     model = compiled(mixmo_tf.MixMo(network, augmentation="none"))

@@ -52,7 +52,7 @@ def test_the_outputs_are_the_models_at_the_plain_size(name):
         logits = with_members.member_logits(IMAGES)
         np.testing.assert_allclose(logits, of_members, atol=1e-5 * np.abs(of_members).max())
         np.testing.assert_allclose(with_members(IMAGES), expected, atol=1e-5)
-    for ours, theirs in zip(model.network.get_weights(), before):
+    for ours, theirs in zip(model.network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)  # the model stays as it is
 
 
@@ -140,7 +140,7 @@ def custom_network(encoder):
         x = keras.layers.BatchNormalization(scale=False, center=False)(x)
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return networks.members.build("custom", encoder, core, 2, 4, (16, 16, 3), "he_normal")
+    return networks.build("custom", encoder, core, 2, 4, (16, 16, 3), "he_normal")
 
 
 @pytest.mark.parametrize(

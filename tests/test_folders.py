@@ -8,7 +8,7 @@ import pytest
 from test_image_folder import grey, save
 
 from mixmo_tf import data
-from mixmo_tf.training import run_directory
+from mixmo_tf.experiments import directory
 
 
 def make(root, *folders):
@@ -155,23 +155,23 @@ def test_runs_begun_before_test_folders_were_read(tmp_path, capsys, then, now, h
     name = make(root, *(f"{s}/{c}" for s in ("train", *then) for c in ("cat", "dog")))
     (run / "run.flags").write_text(f"--dataset={name}\n")
     examples = data.load_splits(name, validation_examples=held_out)
-    run_directory.check_dataset(run, examples)
+    directory.check_dataset(run, examples)
     for folder in set(now) - set(then):
         make(root, f"{folder}/cat", f"{folder}/dog")
         save(root / folder / "cat" / "later.png", grey(0))  # a name that val/ has not
     capsys.readouterr()
-    as_before = run_directory.reads_as_before(run, name)
+    as_before = directory.reads_as_before(run, name)
     assert as_before == bool(said)
     line = f"{run}: in {name}, {said}, as when this run was begun\n"
     assert capsys.readouterr().out == (line if said else "")
     again = data.load_splits(name, validation_examples=held_out, as_before=as_before)
-    run_directory.check_dataset(run, again)
+    directory.check_dataset(run, again)
     assert {split: part.fingerprint() for split, part in again.items()} == (
         {split: part.fingerprint() for split, part in examples.items()}
     )
     if said:
         with pytest.raises(ValueError, match="other images"):
-            run_directory.check_dataset(run, data.load_splits(name, validation_examples=held_out))
+            directory.check_dataset(run, data.load_splits(name, validation_examples=held_out))
 
 
 def test_a_run_of_today_is_not_taken_for_one_of_before(tmp_path):
@@ -181,33 +181,33 @@ def test_a_run_of_today_is_not_taken_for_one_of_before(tmp_path):
     (tmp_path / "run.flags").write_text(f"--dataset={name}\n")
     examples = data.load_splits(name)
     assert examples["validation"].fingerprint() == examples["test"].fingerprint()
-    assert not run_directory.reads_as_before(tmp_path, name)
-    run_directory.check_dataset(tmp_path, examples)
-    assert not run_directory.reads_as_before(tmp_path, name)
+    assert not directory.reads_as_before(tmp_path, name)
+    directory.check_dataset(tmp_path, examples)
+    assert not directory.reads_as_before(tmp_path, name)
     file = tmp_path / "dataset.json"
     noted = json.loads(file.read_text())
     del noted["validation names"], noted["validation images"]
     file.write_text(json.dumps(noted))
-    assert run_directory.reads_as_before(tmp_path, name)
+    assert directory.reads_as_before(tmp_path, name)
     (tmp_path / "run.flags").write_text("--dataset=digits\n")
-    assert not run_directory.reads_as_before(tmp_path, name)
-    assert not run_directory.reads_as_before(tmp_path, "digits")
+    assert not directory.reads_as_before(tmp_path, name)
+    assert not directory.reads_as_before(tmp_path, "digits")
     (tmp_path / "run.flags").write_text(f"--dataset={name}\n")
     file.write_text("{")
-    assert not run_directory.reads_as_before(tmp_path, name)
+    assert not directory.reads_as_before(tmp_path, name)
 
 
 def test_runs_that_know_their_classes_in_the_other_form(tmp_path):
     """Until now dataset.json had the names as they are on the disk, on a Mac in NFD."""
     name = make(tmp_path / "images", unicodedata.normalize("NFD", "café"), "thé")
     examples = {"train": data.load_examples(name, "train")}
-    run_directory.check_dataset(tmp_path, examples)
+    directory.check_dataset(tmp_path, examples)
     file = tmp_path / "dataset.json"
     noted = json.loads(file.read_text())
     noted["class_names"][0] = unicodedata.normalize("NFD", noted["class_names"][0])
     file.write_text(json.dumps(noted))
-    run_directory.check_dataset(tmp_path, examples)
+    directory.check_dataset(tmp_path, examples)
     noted["class_names"][0] = "cafe"
     file.write_text(json.dumps(noted))
     with pytest.raises(ValueError, match="class_names: cafe there, café here"):
-        run_directory.check_dataset(tmp_path, examples)
+        directory.check_dataset(tmp_path, examples)

@@ -256,7 +256,7 @@ def test_tensorboard_has_every_curve(undisturbed):
     }  # fmt: skip
     assert all(list(points) == [5, 10, 15] for points in curves.values())
     with open(path / "history.csv", newline="") as file:
-        for row, step in zip(csv.DictReader(file), (5, 10, 15)):
+        for row, step in zip(csv.DictReader(file), (5, 10, 15), strict=True):
             assert curves["train", "loss"][step] == pytest.approx(float(row["loss"]))
             assert curves["validation", "accuracy"][step] == pytest.approx(
                 float(row["val_accuracy"])

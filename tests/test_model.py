@@ -13,7 +13,7 @@ def weights_of(model):
 
 
 def largest_difference(model, other):
-    pairs = zip(model.trainable_variables, other.trainable_variables)
+    pairs = zip(model.trainable_variables, other.trainable_variables, strict=True)
     return max(np.abs(np.subtract(a, b)).max() for a, b in pairs)
 
 
@@ -120,7 +120,9 @@ def test_decay_joins_the_gradients(pixels_and_labels):
     loss, *_, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
     same_loss, *_, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
     assert float(loss) == float(same_loss)  # `loss` is reported without the decay
-    for variable, ours, theirs in zip(plain.trainable_variables, gradients, with_decay):
+    for variable, ours, theirs in zip(
+        plain.trainable_variables, gradients, with_decay, strict=True
+    ):
         np.testing.assert_allclose(theirs, ours + 2 * 0.01 * variable, atol=1e-5)
 
 
@@ -150,8 +152,8 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(pixels_and_labels):
         model = tiny_model(seed=seed)
         model.fit(images, labels, batch_size=8, epochs=4, verbose=0)
         runs.append(weights_of(model))
-    assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1]))
-    assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2]))
+    assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
 
 
 def test_xla_gives_the_same_run(pixels_and_labels):
@@ -218,7 +220,9 @@ def test_an_epoch_goes_on_from_saved_sums(tmp_path, pixels_and_labels):
         images[24:], labels[24:], batch_size=8, shuffle=False, verbose=0, callbacks=[restore]
     ).history
     assert again == history
-    assert all(np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(rest)))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(rest), strict=True)
+    )
 
 
 def test_class_names_stay_with_the_model(tmp_path):
@@ -259,7 +263,7 @@ def test_labels_as_keras_datasets_have_them(pixels_and_labels):
     assert largest_difference(*models) == 0
     results = [
         model.evaluate(images, y, verbose=0)
-        for model, y in zip(models, (labels, labels[:, None].astype(np.uint8)))
+        for model, y in zip(models, (labels, labels[:, None].astype(np.uint8)), strict=True)
     ]
     assert results[0] == results[1]
     assert models[0].evaluate(images, labels[:, None], verbose=0) == results[0]
@@ -292,7 +296,9 @@ def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
     assert int(loaded.step.numpy()) == 5
     for each in (model, loaded):  # the optimizer's state and the step are saved too
         each.fit(images, labels, batch_size=8, verbose=0)
-    assert all(np.array_equal(a, b) for a, b in zip(weights_of(model), weights_of(loaded)))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(weights_of(model), weights_of(loaded), strict=True)
+    )
     assert loaded.evaluate(images, labels, verbose=0, return_dict=True).keys() == {
         "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
     }  # fmt: skip

@@ -211,7 +211,7 @@ def test_xla_shows_and_asks_the_same(pixels_and_labels):
         return model.members_of(images, labels, None, drawn)[:2]
 
     seed = seeds.step_seed(0, 1)
-    for ours, theirs in zip(step(seed), tf.function(step, jit_compile=True)(seed)):
+    for ours, theirs in zip(step(seed), tf.function(step, jit_compile=True)(seed), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-4)
 
 

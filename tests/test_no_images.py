@@ -109,7 +109,7 @@ def test_training_on_a_batch_without_images_is_refused():
     before = ours.get_weights()
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="must have images"):
         ours.fit(((NONE, np.zeros(0, int)) for _ in range(3)), verbose=0)
-    for then, now in zip(before, ours.get_weights()):
+    for then, now in zip(before, ours.get_weights(), strict=True):
         np.testing.assert_array_equal(then, now)
 
 

@@ -63,7 +63,7 @@ def test_images_that_cannot_be_right_are_refused(door, change, message, pixels_a
         doors(model, change(images), labels)[door]()
     assert "\n" not in str(error.value)
     if door != "validation_data":
-        assert all(np.array_equal(a, b) for a, b in zip(before, model.state()))
+        assert all(np.array_equal(a, b) for a, b in zip(before, model.state(), strict=True))
 
 
 def test_what_looks_odd_but_is_right_passes(pixels_and_labels):

@@ -25,7 +25,7 @@ def test_heads_weights_loss_and_metrics_are_float32(precision, pixels_and_labels
     before = [w.copy() for w in network.get_weights()]
     history = model.fit(*pixels_and_labels, batch_size=8, epochs=3, verbose=0).history
     assert all(np.isfinite(history["loss"]))
-    assert any(np.any(a != b) for a, b in zip(before, network.get_weights()))
+    assert any(np.any(a != b) for a, b in zip(before, network.get_weights(), strict=True))
     assert model.member_logits(pixels_and_labels[0][:2]).dtype == tf.float32
 
 
@@ -63,7 +63,7 @@ def test_a_step_that_overflows_on_one_replica_is_left_out_on_both(pixels_and_lab
     scale = model.optimizer.dynamic_scale.numpy()
     images, labels = pixels_and_labels
     model.fit(images[:8], labels[:8], batch_size=8, verbose=0)
-    for weight, value in zip(network.trainable_variables, before):
+    for weight, value in zip(network.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(weight.numpy(), value)
     assert model.optimizer.dynamic_scale.numpy() == scale / 2
 

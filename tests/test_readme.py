@@ -12,12 +12,11 @@ import tensorflow as tf
 from conftest import tiny_model
 
 from mixmo_tf import evaluation, masks
+from mixmo_tf.experiments import Settings, command_line, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import suites  # noqa: E402
-import train_flags  # noqa: E402
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -91,22 +90,12 @@ def test_every_suite_is_named():
         assert f"`{name}`" in README
 
 
-def test_every_figure_is_explained():
-    for name, what in (evaluation.KEYS | evaluation.DIVERSITY_KEYS | evaluation.PAIR_KEYS).items():
-        assert f"| `{name}` | {what} |\n" in README
-
-
-def flags_table():
-    """README's table of the flags of train.py, as train_flags.py defines them."""
-    lines = ["| flag | default | what |", "|---|---|---|"]
-    for flag in train_flags.FLAGS.get_flags_for_module(train_flags):
-        default = f"`{flag.default_as_str}`".replace("'", "") if flag.default_as_str else "not set"
-        what = re.sub(r"^<.*?>: ", "", flag.help)  # absl puts the values of an enum there
-        if values := getattr(flag.parser, "enum_values", None):
-            what += f" One of {', '.join(values)}."
-        lines.append(f"| `--{flag.name}` | {default} | {what} |")
-    return "\n".join(lines) + "\n"
+def test_every_metric_is_explained():
+    lines = [f"| `{key}` | {metric.meaning} |" for key, metric in evaluation.METRICS.items()]
+    table = "\n".join(["| key | what |", "|---|---|", *lines]) + "\n"
+    assert table in README, f"README.md wants this table:\n{table}"
 
 
 def test_every_flag_is_in_the_table():
-    assert flags_table() in README, f"README.md wants this table:\n{flags_table()}"
+    table = command_line.table(Settings)
+    assert table in README, f"README.md wants this table:\n{table}"

@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 
 import imagenet
 import keras
@@ -28,7 +29,7 @@ def load(data_dir, split="train", **options):
 
 
 def take(dataset, count):
-    return [batch for batch, _ in zip(dataset.as_numpy_iterator(), range(count))]
+    return list(itertools.islice(dataset.as_numpy_iterator(), count))
 
 
 def brightness(images):
@@ -64,7 +65,7 @@ def test_the_stream_is_a_function_of_seed_and_step(data_dir):
     whole = take(train.training_batches(4, seed=1), 6)
     later = take(train.training_batches(4, seed=1, start_step=2), 4)
     other = take(train.training_batches(4, seed=2), 1)
-    for (images, labels), (same_images, same_labels) in zip(whole[2:], later):
+    for (images, labels), (same_images, same_labels) in zip(whole[2:], later, strict=True):
         np.testing.assert_array_equal(images, same_images)
         np.testing.assert_array_equal(labels, same_labels)
     assert np.any(other[0][0] != whole[0][0])
@@ -83,10 +84,10 @@ def test_the_shares_of_two_workers_make_up_the_batches(data_dir):
 
 def test_evaluation_shows_the_middle_of_each_image_in_order(data_dir):
     test = load(data_dir, "test")
-    images, labels = zip(*take(test.batches(2), 99))
+    images, labels = zip(*take(test.batches(2), 99), strict=True)
     assert [len(part) for part in labels] == [2, 2, 1]
     images, labels = np.concatenate(images), np.concatenate(labels)
-    for image, label, record in zip(images, labels, test.source):
+    for image, label, record in zip(images, labels, test.source, strict=True):
         example = test.features.deserialize_example(record)
         assert label == example["label"]
         box = crops.central_box(tf.shape(example["image"]), 0.875).numpy()

@@ -70,7 +70,7 @@ def test_training(case_and_model, jit_compile):
 
     theirs = entries(case, "grad/")
     assert len(theirs) == len(gradients)
-    by_variable = {id(v): g for v, g in zip(network.trainable_variables, gradients)}
+    by_variable = {id(v): g for v, g in zip(network.trainable_variables, gradients, strict=True)}
     errors = {}
     for name, gradient in theirs.items():
         ours = by_variable[id(variables_by_torch_name(network)[name])]

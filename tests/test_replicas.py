@@ -12,7 +12,7 @@ from mixmo_tf.data import stream
 
 def first_step_of_each_replica(model, images, labels):
     """What `loss_and_gradients` of a single device gives on each of two replicas' shares."""
-    shares = zip(np.split(images, 2), np.split(labels, 2))
+    shares = zip(np.split(images, 2), np.split(labels, 2), strict=True)
     return [
         model.loss_and_gradients(
             tf.constant(x), tf.constant(y), None, seeds.step_seed(0, 0, replica), 0.5
@@ -33,7 +33,7 @@ def trained(request):
     before = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
     model.fit(images, labels, batch_size=8, epochs=3, verbose=0)
     assert int(model.step.numpy()) == 15
-    assert all(np.any(b != v) for b, v in zip(before, model.trainable_variables))
+    assert all(np.any(b != v) for b, v in zip(before, model.trainable_variables, strict=True))
     return strategy, model, images, labels
 
 
@@ -140,8 +140,10 @@ def test_one_step_is_the_mean_of_the_replicas_gradients():
     single = tiny_model(l2=0.01)
     model.fit(images, labels, batch_size=8, verbose=0, shuffle=False)
     halves = [gradients for *_, gradients in first_step_of_each_replica(single, images, labels)]
-    single.optimizer.apply([(a + b) / 2 for a, b in zip(*halves)], single.trainable_variables)
-    for ours, theirs in zip(model.trainable_variables, single.trainable_variables):
+    single.optimizer.apply(
+        [(a + b) / 2 for a, b in zip(*halves, strict=True)], single.trainable_variables
+    )
+    for ours, theirs in zip(model.trainable_variables, single.trainable_variables, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
 
@@ -167,7 +169,7 @@ def test_a_run_of_replicas_goes_on_as_if_never_stopped(tmp_path):
         resumed = tiny_model()
         resumed.set_state(keras.saving.load_model(tmp_path / "x.keras").state())
     resumed.fit(examples.training_batches(8, 0, start_step=7), steps_per_epoch=3, verbose=0)
-    for ours, theirs in zip(resumed.state(), model.state()):
+    for ours, theirs in zip(resumed.state(), model.state(), strict=True):
         assert np.array_equal(ours, theirs) or ours.shape == ()  # the epoch's sums began anew
     assert int(resumed.step.numpy()) == 10
 
@@ -195,7 +197,7 @@ def test_a_step_of_two_replicas_is_that_of_one_device(batch_norm, monkeypatch):
     def of_both(num_images, seed, mixing_probability):
         first, second = halves
         views = second.views._replace(rows=second.views.rows + 4)
-        views = [tf.concat(pair, axis=0) for pair in zip(first.views, views)]
+        views = [tf.concat(pair, axis=0) for pair in zip(first.views, views, strict=True)]
         masks = tf.concat([first.masks, second.masks], axis=0)
         return first._replace(views=type(first.views)(*views), masks=masks)
 

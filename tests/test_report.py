@@ -6,6 +6,7 @@ import pytest
 from scipy.special import softmax
 
 from mixmo_tf import evaluation
+from mixmo_tf.evaluation import metrics
 
 NAMES = {  # our names by those of the reference
     "accuracy": "accuracy",
@@ -79,7 +80,8 @@ def test_temperatures_come_from_held_out_examples():
 def test_one_member_has_no_diversity():
     logits, labels = random_case(100, 1, 4)
     figures = evaluation.report(logits, labels)
-    assert set(figures) == {*evaluation.KEYS, *(f"member_{name}" for name in evaluation.KEYS)}
+    keys = [key for key, metric in evaluation.METRICS.items() if not metric.between]
+    assert set(figures) == {*keys, *(f"member_{key}" for key in keys)}
     assert figures["member_accuracy"] == [figures["accuracy"]]
 
 
@@ -241,3 +243,26 @@ def test_ratio_errors_of_several_runs_are_pooled():
     logits, labels = random_case(300, 3, 4)
     figures = evaluation.report(logits, labels)
     assert evaluation.pooled_ratio_error([figures]) == pytest.approx(figures["ratio_error"])
+
+
+def test_metrics_over_runs():
+    """By hand: (0.5 + 0.8) / 2 and 0.3 / √2; a run's members count with their mean."""
+    runs = [
+        {"accuracy": 0.5, "member_accuracy": [0.4, 0.6], "nll": 1.0},
+        {"accuracy": 0.8, "member_accuracy": [0.8, 0.6], "nll": None},
+    ]
+    mean, deviation = evaluation.over_runs(runs, "accuracy")
+    assert (mean, deviation) == pytest.approx((0.65, 0.3 / 2**0.5))
+    assert metrics.written("accuracy", mean, deviation) == "65.00 ± 21.21"
+    assert evaluation.over_runs(runs, "member_accuracy") == pytest.approx((0.6, 0.2 / 2**0.5))
+    assert evaluation.over_runs(runs[:1], "nll") == (1.0, None)
+    for undefined in (runs, [], [{}]):
+        assert evaluation.over_runs(undefined, "nll") == (None, None)
+    counts = [{"both_wrong": [1], "one_wrong": [4]}, {"both_wrong": [3], "one_wrong": [2]}]
+    assert evaluation.over_runs(counts, "ratio_error") == (1.5, None)
+    assert metrics.written("ratio_error", 1.5, None) == "1.50"
+    assert (
+        metrics.written("member_nll", 0.12345) == "0.1235" and metrics.written("nll", None) == "–"
+    )
+    assert metrics.heading("member_accuracy") == "members' accuracy, %"
+    assert metrics.heading("coverage_at_5_risk") == "coverage at 5 % risk, %"

@@ -14,10 +14,12 @@ import scripts_at_work
 from absl.testing import flagsaver
 from scripts_at_work import ROOT, command, exit_messages, run
 
+from mixmo_tf.experiments import suites
+from mixmo_tf.plots import comparison
+
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import reproduce  # noqa: E402
-import suites  # noqa: E402
+import reproduce
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
@@ -105,13 +107,13 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
     ):
         table = reproduce.table({"Cut-MixMo": runs})
         assert table.splitlines()[-1].endswith(f"| {cell} |")
-        reproduce.plot({"Cut-MixMo": runs}, tmp_path / "plot.png")
+        comparison.draw({"Cut-MixMo": runs}, reproduce.COLUMNS).savefig(tmp_path / "plot.png")
 
 
 def test_runs_that_were_extended_are_told(tmp_path, capsys):
     right = {"accuracy": 0.99, "nll": 0.1, "member_accuracy": [0.9, 0.9], "ratio_error": None}
     folders = [finish(tmp_path, "digits", seed, right) for seed in (0, 1, 2)]
-    for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0")):
+    for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0"), strict=True):
         flags = folder / "run.flags"
         flags.write_text(f"# extended from 2 to 4 {note}\n{flags.read_text()}")
     runs = [reproduce.report(folder, "done before") for folder in folders]
@@ -142,7 +144,7 @@ def test_what_is_wrong_is_named(reported, tmp_path):
         (["--output_dir=/proc/nowhere"], "/proc/nowhere"),
     )
     endings = exit_messages("reproduce", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases):
+    for ending, (_, message) in zip(endings, cases, strict=True):
         assert ending.startswith("reproduce.py: ") and message in ending and "\n" not in ending
 
 

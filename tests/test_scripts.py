@@ -13,11 +13,9 @@ from absl.testing import flagsaver
 from conftest import tiny_model
 from scripts_at_work import ROOT, call, exit_messages, run
 
-from mixmo_tf import evaluation
-
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import train  # noqa: E402
+import train
 
 
 def test_train_says_what_it_trains_and_what_came_out(finished):
@@ -61,7 +59,7 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     metrics = json.loads((path / "metrics.json").read_text())
     for name in ("accuracy", "nll", "member_accuracy", "ratio_error"):
         assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
-    for name in ("schema", *evaluation.PAIR_KEYS):
+    for name in ("schema", "both_wrong", "one_wrong"):
         assert figures[name] == metrics[name]
     assert figures["both_wrong"][0] > 0 and figures["schema"] == 2
     assert f"{100 * metrics['accuracy']:.2f}" in result.stdout
@@ -138,7 +136,7 @@ BAD_FLAGS = [
     ("--warmup_steps=-1", "warmup_steps must be >= 0, got -1"),
     ("--milestones=ten", "milestones must be epochs, got ten"),
     ("--l2=-1", "l2 must be >= 0, got -1.0"),
-    ("--seed=-1", "seed must be in [0, 2147483647], got -1"),
+    ("--seed=-1", "seed must be >= 0, got -1"),
     ("--width=0", "width must be >= 1, got 0"),
     ("--filters=0", "filters must be >= 1, got 0"),
     (
@@ -228,7 +226,7 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     lines = lines.replace("--validation_examples=0", "--validation_examples=50")
     (tmp_path / "run/run.flags").write_text(lines)
     endings = exit_messages("evaluate", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases):
+    for ending, (_, message) in zip(endings, cases, strict=True):
         assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending
     result = run("evaluate.py")
     assert result.returncode == 1 and "--model" in result.stderr

@@ -39,7 +39,7 @@ def test_the_incomplete_batch_of_an_epoch_changes():
 def test_the_order_is_a_function_of_seed_and_step():
     whole = take(training_batches(arrays(48), 16, seed=3), 7)
     resumed = take(training_batches(arrays(48), 16, seed=3, start_step=4), 3)
-    for ours, theirs in zip(resumed, whole[4:]):
+    for ours, theirs in zip(resumed, whole[4:], strict=True):
         np.testing.assert_array_equal(ours[1], theirs[1])
     other = take(training_batches(arrays(48), 16, seed=4), 1)
     assert not np.array_equal(other[0][1], whole[0][1])

@@ -9,7 +9,6 @@ import pytest
 
 from mixmo_tf import evaluation, strict_json
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import run_directory
 
 PACKAGE = pathlib.Path(strict_json.__file__).parent
 
@@ -52,14 +51,26 @@ def test_nothing_else_writes_json():
 
 
 def test_metrics_are_read_as_they_were_written(tmp_path):
-    figures = {"accuracy": 0.5, "nll": float("inf"), "ratio_error": None, "disagreement": 0.25}
-    run_directory.write_metrics(tmp_path, figures)
-    strictly((tmp_path / "metrics.json").read_text())
-    expected = {"schema": metrics_json.SCHEMA, **figures, "nll": None}
-    expected["undefined"] = {"nll": "infinite"}
-    assert evaluation.read_metrics(tmp_path) == expected
-    (tmp_path / "several.json").write_text(metrics_json.text([figures, figures]))
-    assert evaluation.read_metrics(tmp_path / "several.json") == [expected] * 2
+    """A run's file and that of evaluate.py are one schema: what either knows alone is more."""
+    metrics = {"accuracy": 0.5, "nll": float("inf"), "ratio_error": float("nan")}
+    about = {"dataset": "digits", "split": "test", "examples": 360, "ensemble": "logits"}
+    about["libraries"] = {"keras": "3"}
+    expected = {"schema": 2, **metrics, **about, "nll": None, "ratio_error": None}
+    expected["undefined"] = {
+        "nll": "infinite",
+        "ratio_error": "on no example are both of two members wrong",
+    }
+    of_run = metrics_json.described(metrics, **about, steps=44)
+    of_models = metrics_json.described(metrics, **about, models=["a"])
+    file = tmp_path / "metrics.json"
+    metrics_json.write_metrics(file, of_run)
+    assert strictly(file.read_text()) == evaluation.read_metrics(tmp_path)
+    assert evaluation.read_metrics(tmp_path) == expected | {"steps": 44}
+    with pytest.raises(OSError, match="cannot write .*metrics.json"):
+        metrics_json.write_metrics(file, of_run)
+    metrics_json.write_metrics(file, [of_run, of_models], replace=True)
+    read = evaluation.read_metrics(file)
+    assert read == [expected | {"steps": 44}, expected | {"models": ["a"]}]
 
 
 @pytest.mark.parametrize(
@@ -107,8 +118,8 @@ def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
     [
         (b"", "metrics.json is damaged"),
         (b"\xff\x00", "metrics.json is damaged"),
-        (b"3", "holds no figures by name"),
-        (b"[3]", "holds no figures by name"),
+        (b"3", "holds no metrics by name"),
+        (b"[3]", "holds no metrics by name"),
         (b'{"schema": 3}', "has schema 3, and this version reads up to 2"),
         (b'{"schema": "new"}', "has schema new, and this version reads up to 2"),
     ],

@@ -53,12 +53,12 @@ def test_the_archive_becomes_a_tfds_dataset(tmp_path):
     images, labels, info = data.load_arrays("tiny_imagenet", "train", tmp_path)
     assert info.image_shape == (64, 64, 3) and info.num_examples == 5
     assert info.class_names == ("tench", "goldfish, Carassius auratus")  # n01 before n02
-    greys = {tuple(image[0, 0]): label for image, label in zip(images, labels)}
+    greys = {tuple(image[0, 0]): label for image, label in zip(images, labels, strict=True)}
     assert greys == {
         (20, 20, 20): 1, (21, 21, 21): 1, (22, 22, 22): 1, (10, 10, 10): 0, (11, 11, 11): 0,
     }  # fmt: skip
     images, labels, _ = data.load_arrays("tiny_imagenet", "test", tmp_path)  # from its val/
-    assert sorted(zip(images[:, 0, 0, 0], labels)) == [(110, 0), (120, 1)]
+    assert sorted(zip(images[:, 0, 0, 0], labels, strict=True)) == [(110, 0), (120, 1)]
 
 
 def test_the_builder_alone(tmp_path):

@@ -31,7 +31,7 @@ def test_the_published_state_comes_back_bit_for_bit(reference, name, network):
     )
     again = network.get_weights()
     load_torch_state(network, back)
-    for ours, theirs in zip(again, network.get_weights()):
+    for ours, theirs in zip(again, network.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
@@ -56,7 +56,7 @@ def test_what_does_not_fit_is_listed_and_changes_nothing(reference):
         load_torch_state(network, {**short, "extra.weight": np.zeros(3)})
     with pytest.raises(ValueError, match=r"bn1.weight does not fit .*\(3,\) there, \(64,\) here"):
         load_torch_state(network, {**state, "bn1.weight": np.zeros(3)})
-    for ours, theirs in zip(network.get_weights(), before):
+    for ours, theirs in zip(network.get_weights(), before, strict=True):
         np.testing.assert_array_equal(ours, theirs)
     with pytest.raises(ValueError, match="the published code has no resnet18"):
         torch_state(resnet18(2, 5, (32, 32, 3)))

@@ -33,7 +33,7 @@ def test_steps_per_execution_changes_no_number(pixels_and_labels, eagerly):
         assert int(model.step.numpy()) == 10
         weights.append(model.get_weights())
         histories.append(history.history)
-    for ours, theirs in zip(*weights):
+    for ours, theirs in zip(*weights, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
     for name in histories[0]:
         assert histories[0][name] == pytest.approx(histories[1][name], rel=1e-5), name
@@ -101,8 +101,9 @@ def test_keras_still_has_what_our_models_override(name):
 def test_keras_calls_what_our_models_override(pixels_and_labels, monkeypatch):
     called = set()
     for name in INTERNALS:
+        method = getattr(Trainer, name)
 
-        def noted(self, *args, name=name, method=getattr(Trainer, name), **kwargs):
+        def noted(self, *args, name=name, method=method, **kwargs):
             called.add(name)
             return method(self, *args, **kwargs)
 

@@ -38,7 +38,7 @@ class Resource(tf.saved_model.experimental.TrackableResource):
     def __init__(self, file):
         super().__init__()
         self._file = str(file)
-        self.resource_handle  # creates it
+        assert self.resource_handle is not None  # created when it is first asked for
 
     def _create_resource(self):
         return tf.raw_ops.MutableHashTableV2(key_dtype=tf.string, value_dtype=tf.int64)
@@ -265,7 +265,7 @@ def test_a_network_of_ones_own_is_trusted(tmp_path):
         x = keras.layers.Conv2DTranspose(4, 2, strides=2)(x)
         return keras.layers.GlobalAveragePooling2D()(keras.layers.LayerNormalization()(x))
 
-    build = mixmo_tf.networks.members.build
+    build = mixmo_tf.networks.build
     model = mixmo_tf.MixMo(build("own", encoder, core, 2, 3, (16, 16, 3), "he_normal"))
     model.save(tmp_path / "model.keras")
     model.export(tmp_path / "exported")

@@ -48,7 +48,7 @@ def start_two(*flags):
 def finish(workers):
     """Exit code, output and errors of each."""
     ended = [worker.communicate(timeout=120) for worker in workers]
-    return [(worker.returncode, *texts) for worker, texts in zip(workers, ended)]
+    return [(worker.returncode, *texts) for worker, texts in zip(workers, ended, strict=True)]
 
 
 def wait_for_checkpoint(path, workers):

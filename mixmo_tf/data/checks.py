@@ -16,7 +16,7 @@ def check_images(images, image_shape):
     if isinstance(images, np.ndarray) or tf.executing_eagerly():
         check_pixels(images, image_shape)
     elif not tf.is_tensor(images):
-        raise ValueError(f"images must be an array of numbers, got {_kind(images)}")
+        raise ValueError(f"images must be an array of numbers, got {arguments.brief(images)}")
     images = tf.convert_to_tensor(images)
     _check_shape(images, image_shape)
     return images
@@ -190,17 +190,8 @@ def _as_array(name, values):
     except (ValueError, TypeError):
         is_number = False
     if not is_number:
-        raise ValueError(f"{name} must be an array of numbers, got {_kind(values)}")
+        raise ValueError(f"{name} must be an array of numbers, got {arguments.brief(values)}")
     return array
-
-
-def _kind(values):
-    """What something is, for a message."""
-    if values is None:
-        return "None"
-    dtype = getattr(values, "dtype", None)
-    name = type(values).__name__
-    return f"a {name}" if dtype is None else f"a {name} of {getattr(dtype, 'name', dtype)}"
 
 
 def _is_finite(array):

@@ -144,7 +144,9 @@ class Examples:
         with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
             outcomes = pool.imap(self._shape_or_problem, indices)
             bar = {"desc": "Looking for damaged images", "unit": " images", "delay": _SHOWN_AFTER}
-            for i, outcome in zip(indices, tqdm(outcomes, total=len(indices), disable=None, **bar)):
+            for i, outcome in zip(
+                indices, tqdm(outcomes, total=len(indices), disable=None, **bar), strict=True
+            ):
                 if isinstance(outcome, str):
                     problems.append((self.names[i], outcome))
                 elif outcome != self.info.image_shape and not problems:

@@ -81,7 +81,9 @@ def read_all(paths):
     with multiprocessing.pool.ThreadPool(_THREADS) as pool:
         headers = pool.imap(_read_or_problem, paths, _CHUNK)
         headers = list(tqdm.tqdm(headers, total=len(paths), disable=None, **bar))
-    problems = [(path, what) for path, what in zip(paths, headers) if isinstance(what, str)]
+    problems = [
+        (path, what) for path, what in zip(paths, headers, strict=True) if isinstance(what, str)
+    ]
     damage.check(problems, len(paths))
     return headers
 

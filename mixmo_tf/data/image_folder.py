@@ -61,7 +61,9 @@ def read(name, split, image_size=None, as_before=False):
         say_once(f"{root}: left out {names}, which are no splits with a folder per class")
     paths, labels = _list_images(folder, classes, needed=split == "train")
     elements = np.empty(len(paths), object)
-    elements[:] = [decoding.element(*each) for each in zip(paths, headers.read_all(paths))]
+    elements[:] = [
+        decoding.element(*each) for each in zip(paths, headers.read_all(paths), strict=True)
+    ]
     decode = decoding.decoder(elements, image_size)
     location, names = _below(folder, paths)
 

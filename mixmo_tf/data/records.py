@@ -82,7 +82,7 @@ class Records:
 
     def in_memory(self):
         """Examples of all central crops."""
-        images, labels = zip(*self.batches(_READ_BATCH).as_numpy_iterator())
+        images, labels = zip(*self.batches(_READ_BATCH).as_numpy_iterator(), strict=True)
         return Examples(np.concatenate(images), np.concatenate(labels), self.info)
 
     def find_damaged(self):

@@ -57,7 +57,9 @@ def _check(model, formats, litert_dtypes, calibration_images):
     if not getattr(model, "networks", ()):
         raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
     if not isinstance(formats, (list, tuple)):
-        raise ValueError(f"formats must be a list of {', '.join(FORMATS)}, got {formats!r:.60}")
+        raise ValueError(
+            f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
+        )
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     if "onnx" in formats:

@@ -12,7 +12,7 @@ from mixmo_tf import augmentation, class_labels
 from mixmo_tf.data.checks import check_mean_and_std
 from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.ensemble import Predictor
-from mixmo_tf.networks.members import check_has_members
+from mixmo_tf.networks import parts
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
 _PLACES = (
@@ -76,7 +76,7 @@ class FoldedModel(Predictor):
     """
 
     def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
-        check_has_members(network)
+        parts.check_has_members(network)
         _, num_members, num_classes = network.output.shape
         super().__init__(
             num_members,
@@ -116,12 +116,13 @@ def _plain_network(network, kept):
     encoders, heads = _encoders(network), _heads(network, needed=len(kept))
 
     def call(layer, *args, **kwargs):
-        return args[0][0] if layer.name == "mixing" else layer(*args, **kwargs)
+        return args[0][0] if layer.name == parts.MIXING else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(network, call_function=call)
-    image = {"image_0": copy.input["image_0"]}
-    logits = [_logits(copy)[i] for i in kept]
-    plain = keras.Model(image, keras.ops.stack(logits, axis=1), name=network.name)
+    image = parts.IMAGE.format(0)
+    logits = [parts.logits(copy)[i] for i in kept]
+    stacked = keras.ops.stack(logits, axis=1)
+    plain = keras.Model({image: copy.input[image]}, stacked, name=network.name)
     for layer in plain.layers:
         if layer.weights:
             layer.set_weights(network.get_layer(layer.name).get_weights())
@@ -133,7 +134,7 @@ def _plain_network(network, kept):
 def _join(plain, layers, join):
     """Gives the plain network's layer, named as the first, the sum or mean of all weights."""
     if layers:
-        weights = zip(*(layer.get_weights() for layer in layers))
+        weights = zip(*(layer.get_weights() for layer in layers), strict=True)
         joined = [join(arrays, axis=0, dtype=np.float64) for arrays in weights]
         plain.get_layer(layers[0].name).set_weights(joined)
 
@@ -145,12 +146,8 @@ def _encoders(network):
         ValueError: unless each has padding before it at most, is mixed as it is, and is placed
             like the first.
     """
-    num_members = sum(name.startswith("image_") for name in network.input)
-    if num_members == 1:
-        return []
     layers, places = [], []
-    for i, encoded in enumerate(network.get_layer("mixing").input[:num_members]):
-        *before, layer = keras.Model(network.input[f"image_{i}"], encoded).layers
+    for i, (*before, layer) in enumerate(parts.until_mixing(network)):
         is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
         if not is_convolution or not all(isinstance(each, _PADDING) for each in before):
             raise ValueError(f"encoder_{i} of {network.name} is not linear: it cannot be folded")
@@ -170,7 +167,7 @@ def _heads(network, needed):
     """
     if needed == network.output.shape[1]:
         return []
-    heads = [logits._keras_history.operation for logits in _logits(network)]
+    heads = parts.heads(network)
     for i, head in enumerate(heads):
         is_dense = isinstance(head, keras.layers.Dense) and _is_linear(head)
         if not is_dense or head.input is not heads[0].input:
@@ -178,14 +175,6 @@ def _heads(network, needed):
                 f"head_{i} of {network.name} is not linear: keep the heads, with members=True"
             )
     return heads
-
-
-def _logits(network):
-    """Each member's logits, (B, C), which the network stacks."""
-    stack = network.output._keras_history.operation
-    if type(stack).__name__ != "Stack":
-        raise ValueError(f"{network.name} is not from networks.members.build: it cannot be folded")
-    return keras.tree.flatten(stack.input)
 
 
 def _is_linear(layer):
@@ -196,14 +185,9 @@ def _fused(network):
     """A copy in which batch norm that follows a convolution has become its scale and bias."""
     norm_after = {}  # batch norm by the name of the convolution right before it
     for layer in network.layers:
-        is_norm = isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3)
-        if is_norm and len(layer._inbound_nodes) == 1:
-            before = layer.input._keras_history.operation
-            if (
-                isinstance(before, keras.layers.Conv2D)
-                and _is_linear(before)
-                and len(before._outbound_nodes) == 1
-            ):
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3):
+            before = parts.only_before(layer)
+            if isinstance(before, keras.layers.Conv2D) and _is_linear(before):
                 norm_after[before.name] = layer
     fused_away = {norm.name for norm in norm_after.values()}
 

@@ -83,7 +83,7 @@ def _described(model):
         "member_probabilities": "of each member",
         "member_logits": "of each member, before the softmax",
     }
-    shapes = {name: members for name in meanings} | {"probabilities": ["n", model.num_classes]}
+    shapes = dict.fromkeys(meanings, members) | {"probabilities": ["n", model.num_classes]}
     outputs = {
         name: {"dtype": "float32", "shape": shapes[name], "meaning": meaning}
         for name, meaning in meanings.items()

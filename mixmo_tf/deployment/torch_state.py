@@ -3,20 +3,18 @@
 In PyTorch's state a convolution's kernel is (out, in, height, width), a dense one (out, in).
 """
 
-import re
-
 import numpy as np
 
-from mixmo_tf.networks.members import check_has_members
+from mixmo_tf.networks import parts
 
 _RENAMED = (  # our layers' names, and what the published code calls them
-    (r"group_(\d)_block_(\d+)_conv_(\d)", r"layer\1.\2.conv\3"),
-    (r"group_(\d)_block_(\d+)_norm_(\d)", r"layer\1.\2.bn\3"),
-    (r"group_(\d)_block_(\d+)_shortcut", r"layer\1.\2.shortcut.0"),
-    (r"norm", r"bn1"),
+    (f"{parts.BLOCK}_conv_{{}}", "layer{}.{}.conv{}"),
+    (f"{parts.BLOCK}_norm_{{}}", "layer{}.{}.bn{}"),
+    (f"{parts.BLOCK}_shortcut", "layer{}.{}.shortcut.0"),
+    ("norm", "bn1"),
 )
-_OF_MEMBERS = (r"encoder_(\d+)", r"list_conv1.\1"), (r"head_(\d+)", r"list_fc.\1")
-_OF_PLAIN = (r"encoder_0", r"conv1"), (r"head_0", r"fc")
+_OF_MEMBERS = (parts.ENCODER, "list_conv1.{}"), (parts.HEAD, "list_fc.{}")
+_OF_PLAIN = (parts.ENCODER.format(0), "conv1"), (parts.HEAD.format(0), "fc")
 _BATCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
@@ -74,7 +72,7 @@ def torch_state(network):
 
 def variables_by_torch_name(network):
     """The network's variables, a dict by the published code's names."""
-    check_has_members(network)
+    parts.check_has_members(network)
     num_members = network.output.shape[1]
     rules = (*_RENAMED, *(_OF_PLAIN if num_members == 1 else _OF_MEMBERS))
     variables = {}
@@ -82,12 +80,12 @@ def variables_by_torch_name(network):
         if not layer.weights:
             continue
         for ours, theirs in rules:
-            if re.fullmatch(ours, layer.name):
-                prefix = re.sub(ours, theirs, layer.name)
+            if (numbers := parts.numbers(ours, layer.name)) is not None:
+                prefix = theirs.format(*numbers)
                 break
         else:
             raise ValueError(f"the published code has no {network.name}: {layer.name} is unknown")
-        if getattr(layer, "bias", None) is not None and not layer.name.startswith("head_"):
+        if getattr(layer, "bias", None) is not None and not parts.is_head(layer):
             raise ValueError(
                 f"the published code has no bias in {layer.name}: is batch norm fused?"
             )

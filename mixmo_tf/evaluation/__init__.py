@@ -1,6 +1,6 @@
 """How good a model is, how far it can be trusted, and how its members work together.
 
-`report` gives every figure at once from members' logits and labels; each is a function of
+`report` gives every metric at once from members' logits and labels; each is a function of
 arrays besides, and a Keras metric where it adds up over batches.
 """
 
@@ -13,22 +13,18 @@ from mixmo_tf.evaluation.diversity import (
     double_fault,
     error_counts,
     error_disagreement,
+    pooled_ratio_error,
     q_statistic,
     ratio_error,
     ratio_error_published,
 )
-from mixmo_tf.evaluation.figures import (
-    DIVERSITY_KEYS,
-    KEYS,
-    PAIR_KEYS,
-    pooled_ratio_error,
-    report,
-)
 from mixmo_tf.evaluation.inference import predict
 from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
+from mixmo_tf.evaluation.metrics import METRICS, over_runs
 from mixmo_tf.evaluation.metrics_json import read_metrics
 from mixmo_tf.evaluation.predictions import ensemble_logits
+from mixmo_tf.evaluation.reporting import report
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
 from mixmo_tf.evaluation.selective import (
     aurc,
@@ -44,10 +40,8 @@ from mixmo_tf.evaluation.streaming import (
 )
 
 __all__ = [
-    "DIVERSITY_KEYS",
-    "KEYS",
     "MEASURES",
-    "PAIR_KEYS",
+    "METRICS",
     "Brier",
     "ExpectedCalibrationError",
     "MutualInformation",
@@ -70,6 +64,7 @@ __all__ = [
     "misclassification_auroc",
     "mutual_information",
     "nll",
+    "over_runs",
     "pairwise_kl",
     "pooled_ratio_error",
     "predict",

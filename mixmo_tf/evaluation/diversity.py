@@ -94,6 +94,26 @@ def error_counts(predicted, labels):
     return _error_counts(_pairs(*_counts(predicted, labels)))
 
 
+def pooled_ratio_error(runs):
+    """The ratio-error of several runs as one: each pair's errors are added up over the runs.
+
+    A mean of their ratios would rest on the runs that share the fewest errors.
+
+    Args:
+        runs: list of dicts with the lists `both_wrong` and `one_wrong`, as `report` gives them.
+
+    Returns:
+        float, the mean over the pairs that share an error; None if none does, or a run does not
+        tell its counts.
+    """
+    counts = [[run.get(key) or [] for run in runs] for key in ("both_wrong", "one_wrong")]
+    num_pairs = {len(of_run) for of_runs in counts for of_run in of_runs}
+    if len(num_pairs) != 1 or num_pairs == {0}:
+        return None
+    both, one = (np.sum(of_runs, axis=0) for of_runs in counts)
+    return float(np.mean(one[both > 0] / both[both > 0])) if both.any() else None
+
+
 @keras.saving.register_keras_serializable(package="mixmo_tf")
 class PairwiseDiversity(keras.metrics.Metric):
     """A measure of pairs of members, summed up batch by batch.

@@ -4,12 +4,14 @@ The core sees a member only through its encoder. A filter whose kernel is large 
 and small for the others carries that member alone.
 """
 
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
-from mixmo_tf.networks.members import check_network
+from mixmo_tf.networks import parts
 
 
-def encoder_norms(network):
+def encoder_norms(network: keras.Model) -> np.ndarray:
     """L1 norms of the encoders' kernels.
 
     Args:
@@ -22,18 +24,15 @@ def encoder_norms(network):
     Raises:
         ValueError: if the network has fewer than two such encoders.
     """
-    check_network(network)
-    names = {layer.name for layer in network.layers}
-    members = 0
-    while f"encoder_{members}" in names:
-        members += 1
-    if members < 2:
-        raise ValueError(f"the network must have two encoders or more, got {members}")
-    kernels = [network.get_layer(f"encoder_{i}").kernel.numpy() for i in range(members)]
-    return np.abs(np.stack(kernels).astype(np.float64)).sum(axis=(1, 2, 3))
+    parts.check_network(network)
+    encoders = parts.encoders(network)
+    if len(encoders) < 2:
+        raise ValueError(f"the network must have two encoders or more, got {len(encoders)}")
+    kernels = np.stack([encoder.kernel.numpy() for encoder in encoders])
+    return np.abs(kernels.astype(np.float64)).sum(axis=(1, 2, 3))
 
 
-def split_score(norms):
+def split_score(norms: ArrayLike) -> float:
     """How separate the subnetworks are: 0 if all share every filter alike, 1 if none.
 
     Of a filter with shares p_i = norm_i / Σ norms: (M·max p − 1) / (M − 1). The score is the

@@ -1,35 +1,70 @@
-"""metrics.json: the figures of a model, or a list of those of several, on disk.
+"""metrics.json: the metrics of a model, or a list of those of several, on disk.
 
-`schema` says what the keys mean:
+What it says of a model, whether a run or evaluate.py wrote it:
 
-- 1, or no schema: `ratio_error` was what `ratio_error_published` is, and `disagreement` what
-  `error_disagreement` is.
-- 2: the keys of `figures.KEYS`, `DIVERSITY_KEYS` and `PAIR_KEYS`; no NaN and no Infinity.
+- `schema`, what the keys mean:
+  1, or none: `ratio_error` was what `ratio_error_published` is, and `disagreement` what
+  `error_disagreement` is;
+  2: the keys of `metrics.METRICS`; no NaN and no Infinity
+- `dataset`, `split`, `examples`: what it was evaluated on; `ensemble`: what it averages
+- metrics by their keys, of a run those that its model sums up; `undefined`, see `report`
+- what the writer knows besides: `models` and `temperature_fitted_on`, or a run's `parameters`,
+  `epochs`, `steps` and `best`; and `libraries`, their versions
 """
 
 import json
 import math
 import pathlib
 
-from mixmo_tf import strict_json
+from mixmo_tf import outputs, strict_json
+from mixmo_tf.evaluation import reporting
 
 SCHEMA = 2
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32
 
 
-def text(figures):
-    """What metrics.json says.
+def described(metrics, *, dataset, split, examples, ensemble, libraries, **more):
+    """What metrics.json says of a model.
 
     Args:
-        figures: dict by name, or a list of such dicts.
+        metrics: dict by the keys of `metrics.METRICS`.
+        dataset: str.
+        split: str, one of `data.SPLITS`.
+        examples: int, their number.
+        ensemble: "logits" or "probabilities".
+        libraries: dict of str, versions by name.
+        more: what this writer knows besides, see above.
 
     Returns:
-        str, strict JSON.
+        dict.
     """
-    if isinstance(figures, list):
-        return strict_json.dumps([{"schema": SCHEMA, **of_one} for of_one in figures])
-    return strict_json.dumps({"schema": SCHEMA, **figures})
+    about = {"dataset": dataset, "split": split, "examples": examples, "ensemble": ensemble}
+    content = {"schema": SCHEMA, **about, **metrics, **more, "libraries": libraries}
+    return reporting.explained(content)
+
+
+def write_metrics(file, content, replace=False):
+    """Writes what `described` gives, or a list of it for several models.
+
+    Args:
+        file: pathlib.Path of the file, or of a pipe or a device, such as /dev/stdout.
+        content: dict, or list of dicts.
+        replace: bool, whether it takes the place of a file that is there.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    text = strict_json.dumps(content)
+    if is_stream(file):
+        file.write_text(text)
+    else:
+        outputs.write(file, text, replace)
+
+
+def is_stream(file):
+    """Whether a pathlib.Path is that of a pipe or a device."""
+    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
 
 
 def read_metrics(path):
@@ -53,32 +88,32 @@ def read_metrics(path):
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error})") from None
     several = content if isinstance(content, list) else [content]
-    if not all(isinstance(figures, dict) for figures in several):
-        raise ValueError(f"{file} is damaged (it holds no figures by name)")
-    several = [_today(figures, file) for figures in several]
+    if not all(isinstance(metrics, dict) for metrics in several):
+        raise ValueError(f"{file} is damaged (it holds no metrics by name)")
+    several = [_today(metrics, file) for metrics in several]
     return several if isinstance(content, list) else several[0]
 
 
-def _today(figures, file):
-    schema = figures.get("schema", 1)
+def _today(metrics, file):
+    schema = metrics.get("schema", 1)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise ValueError(f"{file} has schema {schema}, and this version reads up to {SCHEMA}")
     if schema == SCHEMA:
-        return figures
-    figures = {_RENAMED.get(name, name): value for name, value in figures.items()}
-    if "ratio_error_published" in figures:
-        figures |= _errors(figures)
-    return {"schema": SCHEMA, **figures}
+        return metrics
+    metrics = {_RENAMED.get(name, name): value for name, value in metrics.items()}
+    if "ratio_error_published" in metrics:
+        metrics |= _errors(metrics)
+    return {"schema": SCHEMA, **metrics}
 
 
-def _errors(figures):
-    """`ratio_error`, and the counts behind it, where the figures of two members tell them.
+def _errors(metrics):
+    """`ratio_error`, and the counts behind it, where the metrics of two members tell them.
 
     Of e errors of the two, b shared: one of them alone was wrong on e − 2·b images. The ratio was
     (e − 2·b) / b, or 2·e / N where b = 0.
     """
-    ratio, examples = figures["ratio_error_published"], figures.get("examples")
-    accuracies = figures.get("member_accuracy") or ()
+    ratio, examples = metrics["ratio_error_published"], metrics.get("examples")
+    accuracies = metrics.get("member_accuracy") or ()
     if ratio is None or not examples or len(accuracies) != 2:
         return {"ratio_error": None}
     errors = round(examples * (2 - sum(accuracies)))

@@ -1,25 +1,47 @@
 """Members around a core: M inputs, M encoders, mixing, the shared core, M heads."""
 
+from collections.abc import Callable, Sequence
+
 import keras
 
 from mixmo_tf import arguments
 from mixmo_tf.mixing import MixingLayer
-from mixmo_tf.networks import size
+from mixmo_tf.networks import parts, size
 
 MOST_MEMBERS = 100  # each has layers of its own, which take a while to build
 
 
-def build(name, encoder, core, num_members, num_classes, image_shape, head_initializer):
+def build(
+    name: str,
+    encoder: Callable,
+    core: Callable,
+    num_members: int,
+    num_classes: int,
+    image_shape: Sequence[int],
+    head_initializer: str | keras.initializers.Initializer,
+) -> keras.Model:
     """Builds a network from its encoder and its core.
+
+        def encoder(member, image):
+            return keras.layers.Conv2D(16, 3, padding="same", name=f"encoder_{member}")(image)
+
+        def core(x):
+            return keras.layers.Conv2D(32, 3, activation="relu")(x)
+
+        network = build("small", encoder, core, 2, 10, (32, 32, 3), "he_normal")
 
     Args:
         name: the name of the keras.Model.
-        encoder: function (member's number, image) -> encoded image, with layers of its own.
-        core: function (B, h, w, filters) -> (B, features), shared by the members.
+        encoder: function (member's number i, image (B, H, W, channels)) -> encoded image
+            (B, h, w, filters), with layers of its own. Where it is a single convolution named
+            encoder_i, the model can be folded, and its memory split be measured.
+        core: function (B, h, w, filters) -> features (B, h', w', features), shared by the
+            members. Their mean over the pixels, the layer "pool", goes to the heads. A core that
+            pools itself gives (B, features).
         num_members: int M >= 1.
         num_classes: int C >= 2.
         image_shape: (H, W, channels).
-        head_initializer: initializer of the heads' kernels.
+        head_initializer: initializer of the heads' kernels (features, C).
 
     Returns:
         keras.Model with inputs by name, "image_0" … "image_{M-1}" (B, H, W, channels) and
@@ -27,46 +49,32 @@ def build(name, encoder, core, num_members, num_classes, image_shape, head_initi
         only input and nothing is mixed.
 
     Raises:
-        ValueError: if `num_members`, `num_classes` or `image_shape` is out of range, or the heads
-            do not fit into memory.
+        ValueError: if `num_members`, `num_classes` or `image_shape` is out of range, the core
+            gives another shape, or the heads do not fit into memory.
     """
     check(num_members, num_classes, image_shape)
-    inputs = {f"image_{i}": keras.Input(image_shape, name=f"image_{i}") for i in range(num_members)}
-    encoded = [encoder(i, inputs[f"image_{i}"]) for i in range(num_members)]
+    images = [keras.Input(image_shape, name=parts.IMAGE.format(i)) for i in range(num_members)]
+    encoded = [encoder(i, image) for i, image in enumerate(images)]
+    masks = None
     if num_members == 1:
         mixed = encoded[0]
     else:
-        inputs["masks"] = keras.Input((*encoded[0].shape[1:3], num_members), name="masks")
-        mixed = MixingLayer(name="mixing")(encoded, inputs["masks"])
+        masks = keras.Input((*encoded[0].shape[1:3], num_members), name=parts.MASKS)
+        mixed = MixingLayer(name=parts.MIXING)(encoded, masks)
     features = core(mixed)
+    if len(features.shape) == 4:
+        features = keras.layers.GlobalAveragePooling2D(name=parts.POOL)(features)
+    if len(features.shape) != 2:
+        raise ValueError(
+            f"core must give (B, h, w, features), or (B, features), got {features.shape}"
+        )
     weights = num_members * num_classes * features.shape[-1]
     size.check_memory(f"{num_members} heads of {num_classes} classes", size.BYTES * weights)
     logits = [_head(i, num_classes, head_initializer)(features) for i in range(num_members)]
-    return keras.Model(inputs, keras.ops.stack(logits, axis=1), name=name)
+    return keras.Model(parts.inputs(images, masks), keras.ops.stack(logits, axis=1), name=name)
 
 
-def check_network(network):
-    """Raises ValueError unless it is a keras.Model of layers."""
-    if not isinstance(network, keras.Model):
-        raise ValueError(
-            f"network must be a keras.Model, as mixmo_tf.networks build it, "
-            f"got a {type(network).__name__}"
-        )
-
-
-def check_has_members(network):
-    """Raises ValueError unless it is a keras.Model whose inputs and output are those of `build`."""
-    check_network(network)
-    inputs, output = getattr(network, "input", None), getattr(network, "output", None)
-    has_images = isinstance(inputs, dict) and "image_0" in inputs
-    if not has_images or len(getattr(output, "shape", ())) != 3:
-        raise ValueError(
-            "network must take image_0, … by name and give logits (n, M, C), as mixmo_tf.networks "
-            f"build it; {network.name} does not"
-        )
-
-
-def check(num_members, num_classes, image_shape):
+def check(num_members: int, num_classes: int, image_shape: Sequence[int]) -> None:
     """Raises ValueError unless a network can have these."""
     arguments.count("num_members", num_members, 1, MOST_MEMBERS)
     arguments.count("num_classes", num_classes, 2)
@@ -88,5 +96,5 @@ def _head(member, num_classes, initializer):
         num_classes,
         kernel_initializer=initializer.clone(),  # one initializer gives the same values twice
         dtype="float32",
-        name=f"head_{member}",
+        name=parts.HEAD.format(member),
     )

@@ -1,13 +1,21 @@
 """Pre-activation ResNet-18 (He et al. 2016), with M members."""
 
+from collections.abc import Sequence
+
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.networks import members, size
+from mixmo_tf.networks import members, parts, size
 from mixmo_tf.networks.layers import conv, norm_relu
 
 
-def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 3), filters=64):
+def preact_resnet18(
+    width: int,
+    num_members: int = 2,
+    num_classes: int = 200,
+    image_shape: Sequence[int] = (64, 64, 3),
+    filters: int = 64,
+) -> keras.Model:
     """PreActResNet-18-`width`: four groups of two blocks, no batch norm after the last.
 
     Each member's encoder is a 3×3 convolution with stride 2, so mixing happens at half the
@@ -21,7 +29,7 @@ def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 
         filters: int, filters of the encoder.
 
     Returns:
-        keras.Model; see `networks.members.build` for its inputs and output.
+        keras.Model; see `networks.build` for its inputs and output.
 
     Raises:
         ValueError: if an argument is out of range, or the weights do not fit into memory.
@@ -31,14 +39,14 @@ def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 
     size.check_memory(what, size.BYTES * size.parameters(kernels))
 
     def encoder(member, image):
-        return conv(filters, 3, 2, padding="symmetric", name=f"encoder_{member}")(image)
+        return conv(filters, 3, 2, "symmetric", name=parts.ENCODER.format(member))(image)
 
     def core(x):
         for group, (multiple, stride) in enumerate(((1, 1), (2, 2), (4, 2), (8, 2)), start=1):
             for block in range(2):
-                name = f"group_{group}_block_{block}"
+                name = parts.BLOCK.format(group, block)
                 x = _block(x, filters * width * multiple, stride if block == 0 else 1, name)
-        return keras.layers.GlobalAveragePooling2D(name="pool")(x)
+        return x
 
     return members.build(
         f"preact_resnet18_{width}",
@@ -51,7 +59,9 @@ def preact_resnet18(width, num_members=2, num_classes=200, image_shape=(64, 64, 
     )
 
 
-def preact_resnet18_kernels(width, num_members, num_classes, image_shape, filters):
+def preact_resnet18_kernels(
+    width: int, num_members: int, num_classes: int, image_shape: Sequence[int], filters: int
+) -> list[size.Kernel]:
     """What the network will consist of, as `networks.size` counts it.
 
     Raises:

@@ -3,12 +3,12 @@
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.networks.members import check_network
+from mixmo_tf.networks import parts
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 
-def set_precision(network, precision):
+def set_precision(network: keras.Model, precision: str) -> None:
     """Lets every layer compute in another precision; the weights are and stay float32.
 
     The heads stay in float32, and with them the logits, the loss and the metrics. It holds
@@ -21,18 +21,18 @@ def set_precision(network, precision):
     Raises:
         ValueError: if `precision` is unknown, or `network` is no keras.Model.
     """
-    check_network(network)
+    parts.check_network(network)
     arguments.one_of("precision", precision, PRECISIONS)
     for layer in network.layers:
-        if not isinstance(layer, keras.layers.InputLayer) and not layer.name.startswith("head_"):
+        if not isinstance(layer, keras.layers.InputLayer) and not parts.is_head(layer):
             layer.dtype_policy = keras.DTypePolicy(precision)
 
 
-def computes_in_float32(network):
+def computes_in_float32(network: keras.Model) -> bool:
     """Whether no layer computes in 16 bits."""
     return all(layer.compute_dtype == "float32" for layer in network.layers)
 
 
-def uses_float16(network):
+def uses_float16(network: keras.Model) -> bool:
     """Whether a layer computes in float16, whose gradients need a scaled loss."""
     return any(layer.compute_dtype == "float16" for layer in network.layers)

@@ -1,19 +1,25 @@
 """ResNet-18 and ResNet-50 for ImageNet (He et al. 2016; stride in the 3×3), with M members."""
 
+from collections.abc import Sequence
+
 import keras
 
-from mixmo_tf.networks import members, size
+from mixmo_tf.networks import members, parts, size
 from mixmo_tf.networks.layers import conv, norm, norm_relu
 
 GROUPS = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters and first stride
 
 
-def resnet18(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
+def resnet18(
+    num_members: int = 2, num_classes: int = 1000, image_shape: Sequence[int] = (224, 224, 3)
+) -> keras.Model:
     """ResNet-18: four groups of two basic blocks; see `resnet50`."""
     return _resnet("resnet18", _basic_block, (2, 2, 2, 2), num_members, num_classes, image_shape)
 
 
-def resnet50(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
+def resnet50(
+    num_members: int = 2, num_classes: int = 1000, image_shape: Sequence[int] = (224, 224, 3)
+) -> keras.Model:
     """ResNet-50: four groups of 3, 4, 6 and 3 bottleneck blocks.
 
     Each member's encoder is a 7×7 convolution with 64 filters and stride 2; mixing comes right
@@ -25,7 +31,7 @@ def resnet50(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
         image_shape: (H, W, channels).
 
     Returns:
-        keras.Model; see `networks.members.build` for its inputs and output.
+        keras.Model; see `networks.build` for its inputs and output.
 
     Raises:
         ValueError: if an argument is out of range.
@@ -33,7 +39,9 @@ def resnet50(num_members=2, num_classes=1000, image_shape=(224, 224, 3)):
     return _resnet("resnet50", _bottleneck, (3, 4, 6, 3), num_members, num_classes, image_shape)
 
 
-def resnet_kernels(num_members, num_classes, image_shape):
+def resnet_kernels(
+    num_members: int, num_classes: int, image_shape: Sequence[int]
+) -> list[size.Kernel]:
     """The encoders and heads, as `networks.size` counts them; the core is as in the paper.
 
     Raises:
@@ -47,15 +55,17 @@ def resnet_kernels(num_members, num_classes, image_shape):
 
 def _resnet(name, block, depths, num_members, num_classes, image_shape):
     def encoder(member, image):
-        return conv(64, 7, 2, "symmetric", name=f"encoder_{member}")(image)
+        return conv(64, 7, 2, "symmetric", name=parts.ENCODER.format(member))(image)
 
     def core(x):
         padding = keras.layers.ZeroPadding2D(1, name="max_pool_padding")  # nothing is below 0
         x = keras.layers.MaxPooling2D(3, 2, name="max_pool")(padding(norm_relu(x, "norm")))
-        for group, ((filters, stride), depth) in enumerate(zip(GROUPS, depths), start=1):
+        for group, ((filters, stride), depth) in enumerate(
+            zip(GROUPS, depths, strict=True), start=1
+        ):
             for i in range(depth):
-                x = block(x, filters, stride if i == 0 else 1, f"group_{group}_block_{i}")
-        return keras.layers.GlobalAveragePooling2D(name="pool")(x)
+                x = block(x, filters, stride if i == 0 else 1, parts.BLOCK.format(group, i))
+        return x
 
     return members.build(
         name,

@@ -1,15 +1,23 @@
 """Wide ResNet (Zagoruyko and Komodakis 2016), with M members."""
 
+from collections.abc import Sequence
+
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.networks import members, size
+from mixmo_tf.networks import members, parts, size
 from mixmo_tf.networks.layers import conv, he_truncated, norm_relu
 
 DEEPEST = 1204  # about as deep as ResNet-1202, the deepest published
 
 
-def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32, 3)):
+def wide_resnet(
+    depth: int,
+    width: int,
+    num_members: int = 2,
+    num_classes: int = 10,
+    image_shape: Sequence[int] = (32, 32, 3),
+) -> keras.Model:
     """WRN-`depth`-`width`: three groups of (depth - 4) / 6 blocks.
 
     Each member's encoder is a 3×3 convolution with 16 filters; mixing comes right after it.
@@ -22,7 +30,7 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
         image_shape: (H, W, channels).
 
     Returns:
-        keras.Model; see `networks.members.build` for its inputs and output.
+        keras.Model; see `networks.build` for its inputs and output.
 
     Raises:
         ValueError: if an argument is out of range, or the weights do not fit into memory.
@@ -32,14 +40,14 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
     size.check_memory(what, size.BYTES * size.parameters(kernels))
 
     def encoder(member, image):
-        return conv(16, 3, name=f"encoder_{member}")(image)
+        return conv(16, 3, name=parts.ENCODER.format(member))(image)
 
     def core(x):
         for group, (filters, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1):
             for block in range((depth - 4) // 6):
-                name = f"group_{group}_block_{block}"
+                name = parts.BLOCK.format(group, block)
                 x = _block(x, filters * width, stride if block == 0 else 1, name)
-        return keras.layers.GlobalAveragePooling2D(name="pool")(norm_relu(x, "norm"))
+        return norm_relu(x, "norm")
 
     return members.build(
         f"wide_resnet_{depth}_{width}",
@@ -52,7 +60,9 @@ def wide_resnet(depth, width, num_members=2, num_classes=10, image_shape=(32, 32
     )
 
 
-def wide_resnet_kernels(depth, width, num_members, num_classes, image_shape):
+def wide_resnet_kernels(
+    depth: int, width: int, num_members: int, num_classes: int, image_shape: Sequence[int]
+) -> list[size.Kernel]:
     """What the network will consist of, as `networks.size` counts it.
 
     Raises:

@@ -86,8 +86,9 @@ def of_steps(model, step, num_steps, purpose):
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
             done, _, values = execution(iterator, num_steps(), asked)
         else:
-            for done, batch in enumerate(itertools.islice(iterator, most_steps), start=1):
+            for batch in itertools.islice(iterator, most_steps):
                 values = step_of_batch(batch, asked)
+                done += 1
                 if not values[0] > 0:
                     break
         if not done and model.expects_data:  # it never began, rather than ended

@@ -2,6 +2,8 @@
 
 from itertools import zip_longest
 
+from mixmo_tf.networks import parts
+
 
 def copy_weights(source, target):
     """Copies a trained network, batch-norm statistics included; heads for other classes stay new.
@@ -41,13 +43,13 @@ def _same_classes(source, target):
 
 
 def _layer_pairs(source, target, with_heads):
-    left_out = () if with_heads else [f"head_{i}" for i in range(target.num_members)]
-    return list(zip_longest(_layers(source.network, left_out), _layers(target.network, left_out)))
+    return list(zip_longest(*(_layers(each.network, with_heads) for each in (source, target))))
 
 
-def _layers(network, left_out):
+def _layers(network, with_heads):
     """The layers that have weights, in the network's order."""
-    return [layer for layer in network.layers if layer.weights and layer.name not in left_out]
+    layers = [layer for layer in network.layers if layer.weights]
+    return [layer for layer in layers if with_heads or not parts.is_head(layer)]
 
 
 def _shapes(layer):

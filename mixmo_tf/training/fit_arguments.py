@@ -11,14 +11,16 @@ def check_loss(loss, whose):
     if loss is not None:
         raise ValueError(
             f"loss must be left out: the loss is the {whose}'s own; all after the optimizer, such "
-            f"as metrics, goes by keyword; got {loss!r:.60}"
+            f"as metrics, goes by keyword; got {arguments.brief(loss)}"
         )
 
 
 def check_optimizer(optimizer):
     """Raises ValueError unless it is a Keras optimizer or may be the name of one."""
     if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
-        raise ValueError(f"optimizer must be a Keras optimizer or its name, got {optimizer!r:.60}")
+        raise ValueError(
+            f"optimizer must be a Keras optimizer or its name, got {arguments.brief(optimizer)}"
+        )
 
 
 def check_metrics(**metrics):
@@ -27,7 +29,7 @@ def check_metrics(**metrics):
         for each in [] if value is None else keras.tree.flatten(value):
             if not isinstance(each, str) and not callable(each):
                 raise ValueError(
-                    f"{name} must be a list of Keras metrics or names, got {value!r:.60}"
+                    f"{name} must be a list of Keras metrics or names, got {arguments.brief(value)}"
                 )
 
 

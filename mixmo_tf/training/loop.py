@@ -38,7 +38,7 @@ def train(
         model: compiled MixMo.
         examples: data.Examples to train on.
         validation: data.Examples to judge the model on after each epoch.
-        path: pathlib.Path of the run's folder, as `run_directory.start` gives it.
+        path: pathlib.Path of the run's folder, as `directory.start` gives it.
         epochs: int.
         batch_size: int, distinct images per step.
         checkpoint_steps: int, or None for a checkpoint per epoch.

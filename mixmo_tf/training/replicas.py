@@ -175,7 +175,7 @@ def average(variables):
     with tf.device(variables[0].value.device):  # all_reduce asks where the vector is
         vector = flat([v.value for v in variables])
     mean = context.all_reduce("MEAN", vector)
-    for variable, value in zip(variables, unflat(mean, [v.shape for v in variables])):
+    for variable, value in zip(variables, unflat(mean, [v.shape for v in variables]), strict=True):
         variable.assign(value)
 
 

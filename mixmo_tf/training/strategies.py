@@ -69,7 +69,7 @@ def slurm_config():
         counts = slurm.expand_tasks_per_node(os.environ["SLURM_STEP_TASKS_PER_NODE"])
         index = int(os.environ["SLURM_PROCID"])
         step = int(os.environ["SLURM_JOB_ID"]) + int(os.environ.get("SLURM_STEP_ID", 0))
-        tasks = [(host, i) for host, count in zip(hosts, counts) for i in range(count)]
+        tasks = [(host, i) for host, count in zip(hosts, counts, strict=True) for i in range(count)]
         here = tasks[index][0], str(tasks[index][1])
         is_here = here == (os.environ["SLURMD_NODENAME"], os.environ["SLURM_LOCALID"])
     except (KeyError, IndexError, ValueError) as error:

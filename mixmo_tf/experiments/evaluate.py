@@ -3,8 +3,6 @@
 import json
 from typing import NamedTuple
 
-import judged_data
-import model_flags
 import numpy as np
 import tensorflow as tf
 from absl import flags
@@ -12,7 +10,10 @@ from absl import flags
 from mixmo_tf import deep_ensemble, evaluation, outputs
 from mixmo_tf.deployment.saved_model import is_saved_model
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import checkpoints, run_directory, run_flags
+from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import images as images_of
+from mixmo_tf.experiments import models as models_of
+from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
@@ -23,7 +24,7 @@ class Judgement(NamedTuple):
 
     files: list  # pathlib.Path of the models
     ensemble: str  # what is averaged, "logits" or "probabilities"
-    images: judged_data.Images
+    images: images_of.Images
     member_logits: np.ndarray  # float32 (N, M, C)
     labels: np.ndarray  # int64 (N,)
     figures: dict  # of `evaluation.report`
@@ -42,15 +43,16 @@ class Judgement(NamedTuple):
 
     def described(self):
         """What metrics.json says."""
-        return {
-            "models": list(map(str, self.files)),
-            "dataset": self.images.dataset,
-            "split": self.images.split,
-            "examples": len(self.labels),
-            "ensemble": self.ensemble,
-            "temperature_fitted_on": self.fitted_on,
-            **self.figures,
-        }
+        return metrics_json.described(
+            self.figures,
+            dataset=self.images.dataset,
+            split=self.images.split,
+            examples=len(self.labels),
+            ensemble=self.ensemble,
+            libraries=directory.versions(),
+            models=list(map(str, self.files)),
+            temperature_fitted_on=self.fitted_on,
+        )
 
 
 def judge_all(groups):
@@ -76,8 +78,8 @@ def judge_all(groups):
 
 
 def _judge(files, first):
-    models = model_flags.load(files)
-    images, held_out_images = judged_data.find(files, models[0])
+    models = models_of.load(files)
+    images, held_out_images = images_of.find(files, models[0])
     deep_ensemble.check_alike(models, FLAGS.ensemble)
     if first:
         _check_same_images(first, images, files)
@@ -90,8 +92,8 @@ def _judge(files, first):
 
 def _check_same_images(first, images, files):
     """Raises ValueError unless the images are those of the first judgement."""
-    ours = judged_data.load(images).fingerprint()
-    if ours != judged_data.load(first.images).fingerprint():
+    ours = images_of.load(images).fingerprint()
+    if ours != images_of.load(first.images).fingerprint():
         raise ValueError(
             f"the models have other images: {first.images.dataset}, {first.images.split} for "
             f"{first.name}, {images.dataset}, {images.split} for {','.join(map(str, files))}; "
@@ -103,8 +105,8 @@ def predict(models, images):
     """The members' logits (N, M, C) and the labels; with several models, these are members."""
     of_models = []
     for model in models:
-        judged_data.check(images, model)
-        examples = judged_data.load(images)
+        images_of.check(images, model)
+        examples = images_of.load(images)
         try:
             logits, labels = evaluation.predict(model, examples.batches(FLAGS.batch_size))
         except tf.errors.OpError as error:
@@ -118,7 +120,7 @@ def predict(models, images):
         return of_models[0], labels
     of_models = [
         evaluation.ensemble_logits(logits, model.ensemble)
-        for logits, model in zip(of_models, models)
+        for logits, model in zip(of_models, models, strict=True)
     ]
     return np.stack(of_models, axis=1).astype(np.float32), labels
 
@@ -130,13 +132,13 @@ def twins(judged):
     """
     groups = {}
     for each in judged:
-        of_run = judged_data.flags_of_run(each.files[0])
+        of_run = images_of.flags_of_run(each.files[0])
         if len(each.files) > 1 or "--seed" not in of_run:
             continue
         seed = of_run.pop("--seed")
         lines = run_flags.deciding([f"{name}={of_run[name]}" for name in sorted(of_run)])
         is_run = (each.files[0] / "run.flags").is_file()
-        extensions = run_flags.extensions(judged_data.folder_of_run(each.files[0]))
+        extensions = run_flags.extensions(images_of.folder_of_run(each.files[0]))
         key = "model.keras" if is_run else each.files[0].name, *extensions, *lines
         groups.setdefault(key, []).append((seed, each))
     return [
@@ -144,14 +146,6 @@ def twins(judged):
         for group in groups.values()
         if len(group) > 1 and len(dict(group)) == len(group)
     ]
-
-
-def mean_and_std(group, name):
-    """Mean of a figure over judgements and its standard deviation; None where it is not defined."""
-    values = [each.figures[name] for each in group if each.figures.get(name) is not None]
-    if len(values) < len(group):
-        return None
-    return float(np.mean(values)), float(np.std(values, ddof=1))
 
 
 def check_json(file):
@@ -164,7 +158,7 @@ def check_json(file):
         raise FileNotFoundError(f"there is no folder {file.parent} for --json")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; name a file for --json")
-    if _is_stream(file) or not file.exists():
+    if metrics_json.is_stream(file) or not file.exists():
         return False
     content = file.read_bytes()
     try:
@@ -178,18 +172,9 @@ def check_json(file):
 
 
 def write_json(judged, file, replace=False):
-    """The figures of one judgement, or a list of those of several."""
-    described = [each.described() | {"libraries": run_directory.versions()} for each in judged]
-    text = metrics_json.text(described[0] if len(judged) == 1 else described)
-    if _is_stream(file):
-        file.write_text(text)
-    else:
-        outputs.write(file, text, replace)
-
-
-def _is_stream(file):
-    """Whether it is a pipe or a device, such as /dev/stdout."""
-    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
+    """The metrics of one judgement, or a list of those of several."""
+    described = [each.described() for each in judged]
+    metrics_json.write_metrics(file, described[0] if len(judged) == 1 else described, replace)
 
 
 def keep(judged, output):
@@ -220,4 +205,4 @@ def _keep(judgement, folder):
     np.savez_compressed(folder / "predictions.npz", **arrays)
     write_json([judgement], folder / "metrics.json")
     if not any(map(is_saved_model, judgement.files)):
-        checkpoints.save_model(model_flags.load_as_one(judgement.files), folder / "model.keras")
+        checkpoints.save_model(models_of.load_as_one(judgement.files), folder / "model.keras")

@@ -116,8 +116,8 @@ def extend(path, flag_lines, default_values, steps_done, steps_per_epoch):
         )
     if steps_done == epochs * steps_per_epoch and changes.keys() == {"--milestones"}:
         raise ValueError(
-            f"{path} has done all of its {epochs} epochs, so other milestones would change nothing; "
-            "add epochs, too"
+            f"{path} has done all of its {epochs} epochs, so other milestones would change "
+            "nothing; add epochs, too"
         )
     if changes:
         notes = [f"{_note(name, *values)} at step {steps_done}" for name, values in changes.items()]

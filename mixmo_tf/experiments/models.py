@@ -33,7 +33,7 @@ flags.mark_flag_as_required("model")
 def groups():
     """A list of pathlib.Path for each --model."""
     found = [[expanded(name) for name in names_in(group)] for group in FLAGS.model]
-    for group, files in zip(FLAGS.model, found):
+    for group, files in zip(FLAGS.model, found, strict=True):
         if len({file.resolve() for file in files}) < len(files):
             raise ValueError(f"--model names a model twice: {group}")
     return found

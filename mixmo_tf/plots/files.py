@@ -1,4 +1,4 @@
-"""Files of the pictures that the scripts draw; the members' colours are in colours.py."""
+"""Files of the pictures that scripts draw."""
 
 from mixmo_tf import outputs
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from absl import flags
 
 from mixmo_tf import data
-from mixmo_tf.training import run_directory
-from mixmo_tf.training.run_flags import number, read
+from mixmo_tf.experiments import directory
+from mixmo_tf.experiments.run_flags import number, read
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
@@ -21,7 +21,7 @@ flags.DEFINE_enum(
 flags.DEFINE_string(
     "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
 )
-_AS_BEFORE = "--as_before"  # among a run's flags where `run_directory.reads_as_before`
+_AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
 
 
 class Images(NamedTuple):
@@ -104,7 +104,7 @@ def check(images, model):
             f"the model takes images {model.image_shape} of {model.num_classes} classes; "
             f"{images.dataset} has {info.image_shape} and {info.num_classes}"
         )
-    for ours, theirs in zip(model.class_names or info.class_names, info.class_names):
+    for ours, theirs in zip(model.class_names or info.class_names, info.class_names, strict=True):
         if unicodedata.normalize("NFC", ours) != unicodedata.normalize("NFC", theirs):
             raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
 
@@ -121,7 +121,7 @@ def flags_of_runs(files):
     has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
     if (FLAGS.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
-    for file, other in zip(files[1:], others):
+    for file, other in zip(files[1:], others, strict=True):
         for name in what if first and other else ():
             there, here = first.get(name), other.get(name)
             if there != here:
@@ -141,7 +141,7 @@ def flags_of_run(path):
     of_run = read(folder)
     for name in of_run.keys() & {"--validation_examples", "--image_size"}:
         number(folder, name)  # which says so if it is none
-    if run_directory.reads_as_before(folder, of_run.get("--dataset", "")):
+    if directory.reads_as_before(folder, of_run.get("--dataset", "")):
         of_run[_AS_BEFORE] = "True"
     return of_run
 

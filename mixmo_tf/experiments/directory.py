@@ -26,7 +26,8 @@ from mixmo_tf import data, outputs, strict_json
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.training import history, run_flags
+from mixmo_tf.experiments import run_flags
+from mixmo_tf.training import history
 from mixmo_tf.version import VERSION
 
 RESULTS = ("best.keras", "model.keras", "metrics.json")
@@ -163,11 +164,6 @@ def read_metrics(path):
     return metrics if isinstance(metrics, dict) else None
 
 
-def write_metrics(path, metrics):
-    """Writes metrics.json below `path`; `evaluation.read_metrics` reads it."""
-    outputs.write(path / "metrics.json", metrics_json.text(metrics), replace=True)
-
-
 def is_finished(path):
     """Whether metrics.json is that of a run with all the epochs that run.flags says."""
     metrics = read_metrics(path)
@@ -207,7 +203,7 @@ def _difference(there, here):
     """What differs between two values; of two lists, the first elements that do."""
     if isinstance(there, list) and isinstance(here, list):
         if len(there) == len(here):
-            there, here = next((a, b) for a, b in zip(there, here) if a != b)
+            there, here = next((a, b) for a, b in zip(there, here, strict=True) if a != b)
         else:
             there, here = len(there), len(here)
     elif isinstance(there, str):

@@ -1,0 +1,192 @@
+"""The settings of a training run: each once, with its default, unit, symbol, choices and help."""
+
+import dataclasses
+import os
+
+from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.experiments import command_line
+from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.model import MOST_REPETITIONS
+from mixmo_tf.networks.members import MOST_MEMBERS
+from mixmo_tf.networks.precision import PRECISIONS
+from mixmo_tf.networks.wide_resnet import DEEPEST
+from mixmo_tf.paths import expanded
+from mixmo_tf.training import strategies
+
+NETWORKS = ("preact_resnet18", "wide_resnet", "resnet18", "resnet50")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings(command_line.OfFlags):
+    """What a training run is; the flags of train.py.
+
+    Bounds that depend on the images, the network or the devices are checked when a run starts.
+
+    Raises:
+        ValueError: if a value is wrong whatever the others are; the message names it.
+    """
+
+    # Data and where results go
+    dataset: str = setting(
+        "digits", f"The dataset to train on and to be tested on: {', '.join(data.NAMES)}."
+    )
+    data_dir: str | None = setting(
+        None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
+    )
+    image_size: int | None = setting(
+        None,
+        "Height and width in pixels that the images of an image_folder are brought to, or of "
+        "imagenet2012 (224 if not set).",
+        bounds=(1, arguments.LARGEST_SIDE),
+    )
+    validation_examples: int = setting(
+        0,
+        "Training images held out to validate each epoch and to choose best.keras; 0 validates "
+        "on the val images of an image_folder that has test images too, or else on the test "
+        "images, and then chooses none.",
+        bounds=(0, arguments.MOST),
+    )
+    memory_gib: float = setting(
+        4.0,
+        "Decoded images are kept in memory up to this size in GiB; larger sets are decoded as "
+        "they are needed.",
+        bounds=(0, None),
+    )
+    output_dir: str | None = setting(None, "Folder that the run writes; runs/DATASET if not set.")
+    checkpoint_steps: int | None = setting(
+        None,
+        "Steps >= 1 between checkpoints within an epoch; none if not set.",
+        bounds=(1, arguments.MOST),
+    )
+    initialize_from: str | None = setting(
+        None,
+        "A run's folder or a .keras file whose weights a new run starts from; for other classes "
+        "the heads are new.",
+    )
+
+    # Network
+    network: str = setting(
+        "preact_resnet18",
+        "The network; resnet18 and resnet50 are for images of ImageNet's size.",
+        choices=NETWORKS,
+    )
+    depth: int = setting(28, "Depth of a wide_resnet: 10, 16, 22, 28, …", bounds=(1, DEEPEST))
+    width: int = setting(
+        1,
+        "Width >= 1 of a preact_resnet18 or wide_resnet: how many times wider than a plain "
+        "ResNet's its groups are.",
+        bounds=(1, arguments.MOST),
+    )
+    filters: int = setting(
+        16,
+        "Filters of a preact_resnet18's encoder; 64 in the paper.",
+        bounds=(1, arguments.MOST),
+    )
+    num_members: int = setting(
+        2,
+        "M >= 1, the subnetworks in the network; 1 is a plain network.",
+        bounds=(1, MOST_MEMBERS),
+    )
+    ensemble: str = setting(
+        "logits", "What the ensemble averages over its members.", choices=ENSEMBLES
+    )
+
+    # Method
+    mixing: str | None = setting(
+        None,
+        "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
+        "none with one member.",
+        choices=("none", *masks.NAMES),
+    )
+    mixing_probability: float = setting(
+        0.5,
+        "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training.",
+    )
+    alpha: float = setting(2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.")
+    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.")
+    batch_repetitions: int = setting(
+        4, "b >= 1, how often each image stands in a step.", bounds=(1, MOST_REPETITIONS)
+    )
+    input_repetition: float = setting(
+        0.0, "ρ in [0, 1], share of rows in which all members see one image."
+    )
+    msda: str = setting(
+        "none",
+        "Mixed-sample data augmentation inside each member's image, of half of the images.",
+        choices=("none", *msda.NAMES),
+    )
+    augmentation: str = setting(
+        "crop", "Random changes of every member's image.", choices=augmentation.NAMES
+    )
+    augmix: bool = setting(
+        False,
+        "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
+        "cannot be repeated bit for bit.",
+    )
+
+    # Optimisation
+    batch_size: int = setting(
+        16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(0, arguments.MOST)
+    )
+    epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
+    extend: bool = setting(
+        False,
+        "Lets the run that is there go on with other --epochs and --milestones than it had.",
+    )
+    learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.")
+    warmup_steps: int = setting(
+        50, "Steps over which the learning rate rises.", bounds=(0, arguments.MOST)
+    )
+    milestones: tuple[int, ...] = setting(
+        (16, 19), "Epochs, from 1, from which the rate is ×0.1 again.", unit="epochs"
+    )
+    l2: float = setting(1e-4, "l2 >= 0: l2·ΣW² over all trainable variables joins the loss.")
+    seed: int = setting(
+        0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
+    )
+    deterministic: bool = setting(
+        False,
+        "TensorFlow's deterministic kernels: the same weights bit for bit on a GPU too; slower.",
+    )
+
+    # Devices
+    strategy: str = setting(
+        "auto",
+        "What trains: multi_worker, all processes that TF_CONFIG lists or the tasks of a SLURM "
+        "job; mirrored, all GPUs of the machine; auto: the first of these that is there.",
+        choices=strategies.NAMES,
+    )
+    jit_compile: str = setting(
+        "auto",
+        "XLA; auto: on where there is a GPU, and no sync_batch_norm.",
+        choices=("auto", "true", "false"),
+    )
+    precision: str = setting(
+        "float32",
+        "What the network computes in; weights, heads, loss and metrics are float32.",
+        choices=PRECISIONS,
+    )
+    steps_per_execution: int = setting(
+        1,
+        "Steps >= 1 that run before progress, checkpoints and signals are looked at.",
+        bounds=(1, 1_000_000),
+    )
+    sync_batch_norm: bool = setting(
+        False, "Batch norm over all replicas' rows, not each one's own; without XLA."
+    )
+
+    def path(self):
+        """Where the run writes, a pathlib.Path."""
+        name = os.path.basename(data.full_name(self.dataset).split(":", 1)[-1])
+        return expanded(self.output_dir or f"runs/{name}")
+
+    def of_run(self):
+        """What the run is: str, or None where nothing is set, by names like "--alpha"."""
+        named = {f"--{name}": value for name, value in command_line.texts(self).items()}
+        del named["--extend"]  # concerns a single call
+        return named | {"--dataset": data.full_name(self.dataset)}
+
+    def lines(self):
+        """What the run is, as the lines of a flagfile: run.flags."""
+        return sorted(f"{name}={text}" for name, text in self.of_run().items() if text is not None)

@@ -1,0 +1,112 @@
+"""Where a network's parts are in its graph, and what their layers are called.
+
+    image_0 → encoder_0 ┐                 ┌ head_0 ┐
+    image_1 → encoder_1 ┼ mixing → core → ┤        ├ logits (B, M, C)
+              masks ────┘                 └ head_1 ┘
+
+With M = 1 there are neither masks nor a mixing layer. The names are in users' files. Nobody else
+spells them, or looks at those of Keras' attributes that say how layers hang together.
+"""
+
+import itertools
+import re
+from collections.abc import Sequence
+
+import keras
+
+IMAGE, ENCODER, HEAD = "image_{}", "encoder_{}", "head_{}"  # of a member
+MASKS, MIXING, POOL = "masks", "mixing", "pool"
+BLOCK = "group_{}_block_{}"  # of a ResNet's core; the names of its layers begin so
+
+
+def check_network(network: keras.Model) -> None:
+    """Raises ValueError unless it is a keras.Model of layers."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(
+            f"network must be a keras.Model, as mixmo_tf.networks build it, "
+            f"got a {type(network).__name__}"
+        )
+
+
+def check_has_members(network: keras.Model) -> None:
+    """Raises ValueError unless it is a keras.Model whose inputs and output are those of `build`."""
+    check_network(network)
+    inputs, output = getattr(network, "input", None), getattr(network, "output", None)
+    has_images = isinstance(inputs, dict) and IMAGE.format(0) in inputs
+    if not has_images or len(getattr(output, "shape", ())) != 3:
+        raise ValueError(
+            "network must take image_0, … by name and give logits (n, M, C), as mixmo_tf.networks "
+            f"build it; {network.name} does not"
+        )
+
+
+def numbers(name: str, layer_name: str) -> tuple | None:
+    """The numbers in a layer's name, such as ("1", "0") in "group_1_block_0"; None in another."""
+    match = re.fullmatch(name.replace("{}", r"(\d+)"), layer_name)
+    return match and match.groups()
+
+
+def inputs(images: Sequence, masks=None) -> dict:
+    """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any."""
+    of_members = {IMAGE.format(i): each for i, each in enumerate(images)}
+    return of_members if masks is None else {**of_members, MASKS: masks}
+
+
+def image_shape(network: keras.Model) -> tuple:
+    """(H, W, channels) of each member's image."""
+    return network.input[IMAGE.format(0)].shape[1:]
+
+
+def mask_size(network: keras.Model) -> tuple:
+    """(h, w) of the masks, the size of the encoded images; (1, 1) where nothing is mixed."""
+    return network.input[MASKS].shape[1:3] if MASKS in network.input else (1, 1)
+
+
+def is_head(layer: keras.layers.Layer) -> bool:
+    """Whether it is a member's head."""
+    return numbers(HEAD, layer.name) is not None
+
+
+def encoders(network: keras.Model) -> list:
+    """The members' encoders, layers with a kernel (height, width, channels, filters) each."""
+    layers = {layer.name: layer for layer in network.layers}
+    names = map(ENCODER.format, itertools.count())
+    return [layers[name] for name in itertools.takewhile(layers.__contains__, names)]
+
+
+def until_mixing(network: keras.Model) -> list:
+    """Of each member all layers from its image to the mixing layer; empty if nothing is mixed."""
+    if MASKS not in network.input:
+        return []
+    *encoded, _ = network.get_layer(MIXING).input
+    images = [network.input[IMAGE.format(i)] for i in range(len(encoded))]
+    return [keras.Model(*ends).layers for ends in zip(images, encoded, strict=True)]
+
+
+def logits(network: keras.Model) -> list:
+    """Each member's logits, (B, C), which the network stacks.
+
+    Raises:
+        ValueError: if it does not, and so is not from `build`.
+    """
+    stack = _operation(network.output)
+    if type(stack).__name__ != "Stack":
+        raise ValueError(f"{network.name} is not from networks.build: its logits are not stacked")
+    return keras.tree.flatten(stack.input)
+
+
+def heads(network: keras.Model) -> list:
+    """The layers that give each member's logits."""
+    return [_operation(of_member) for of_member in logits(network)]
+
+
+def only_before(layer: keras.layers.Layer) -> keras.Operation | None:
+    """What alone feeds this layer, and feeds nothing else; None where there is no such."""
+    if len(layer._inbound_nodes) != 1 or not isinstance(layer.input, keras.KerasTensor):
+        return None
+    before = _operation(layer.input)
+    return before if len(before._outbound_nodes) == 1 else None
+
+
+def _operation(tensor):
+    return tensor._keras_history.operation

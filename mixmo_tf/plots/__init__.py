@@ -1,0 +1,1 @@
+"""Every picture as a function that gives a matplotlib Figure, and where pictures are written."""

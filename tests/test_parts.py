@@ -1,0 +1,91 @@
+"""Where the parts of a network are: by its names, and by what Keras' graph says."""
+
+import keras
+import pytest
+from conftest import tiny_network
+
+from mixmo_tf import networks
+from mixmo_tf.networks import parts
+
+
+def names(layers):
+    return [layer.name for layer in layers]
+
+
+def test_the_parts_of_a_network_with_members():
+    network = networks.preact_resnet18(1, 3, 7, (16, 24, 3), filters=4)
+    assert names(parts.encoders(network)) == ["encoder_0", "encoder_1", "encoder_2"]
+    assert names(parts.heads(network)) == ["head_0", "head_1", "head_2"]
+    assert [layer.name for layer in network.layers if parts.is_head(layer)] == [
+        "head_0", "head_1", "head_2",
+    ]  # fmt: skip
+    assert [names(layers) for layers in parts.until_mixing(network)] == [
+        [f"image_{i}", f"encoder_{i}_padding", f"encoder_{i}"] for i in range(3)
+    ]
+    assert parts.image_shape(network) == (16, 24, 3)
+    assert parts.mask_size(network) == (8, 12)
+    assert set(parts.inputs("abc", "d")) == set(network.input)
+    assert parts.inputs("ab") == {"image_0": "a", "image_1": "b"}
+    assert [tuple(each.shape) for each in parts.logits(network)] == [(None, 7)] * 3
+
+
+def test_the_parts_of_a_plain_network():
+    network = tiny_network(1)
+    assert parts.until_mixing(network) == [] and parts.mask_size(network) == (1, 1)
+    assert names(parts.encoders(network) + parts.heads(network)) == ["encoder_0", "head_0"]
+    assert set(parts.inputs(["a"])) == set(network.input)
+
+
+def test_numbers_in_a_name():
+    assert parts.numbers(parts.BLOCK, "group_3_block_10") == ("3", "10")
+    assert parts.numbers(parts.BLOCK, "group_3_block_10_conv_1") is None
+    assert parts.numbers("norm", "norm") == ()
+
+
+def test_keras_graph_is_as_folding_reads_it():
+    """A Keras that keeps its graph in other attributes than `parts` reads shows here."""
+    image = keras.Input((8, 8, 3))
+    twice = keras.layers.Conv2D(3, 3, padding="same", name="twice")
+    once = keras.layers.Conv2D(3, 3, name="once")
+    first, second, both = (keras.layers.BatchNormalization() for _ in range(3))
+    x = first(twice(image))
+    x = second(once(twice(x)))
+    both(both(x))
+    assert parts.only_before(second) is once
+    assert parts.only_before(first) is None  # `twice` feeds another layer too
+    assert parts.only_before(both) is None  # two layers feed it
+    assert parts.only_before(keras.layers.BatchNormalization()) is None  # none does
+    sum_of_two = keras.layers.Add()
+    sum_of_two([x, image[:, 1:-1, 1:-1]])
+    assert parts.only_before(sum_of_two) is None
+
+
+def test_logits_that_are_not_stacked_are_refused():
+    image = keras.Input((8, 8, 3), name="image_0")
+    logits = keras.layers.Dense(2 * 3)(keras.layers.Flatten()(image))
+    network = keras.Model({"image_0": image}, keras.layers.Reshape((2, 3))(logits), name="own")
+    with pytest.raises(ValueError, match="own is not from networks.build: its logits are not st"):
+        parts.logits(network)
+
+
+def test_a_core_gives_the_map_or_pools_it_itself():
+    """The same network, and the same paths of weights, whoever pools."""
+
+    def encoder(member, image):
+        return keras.layers.Conv2D(4, 3, name=f"encoder_{member}")(image)
+
+    def core(x):
+        return keras.layers.Conv2D(5, 3, name="core")(x)
+
+    def pooling(x):
+        return keras.layers.GlobalAveragePooling2D(name="pool")(core(x))
+
+    def build(core):
+        return networks.build("own", encoder, core, 2, 3, (12, 12, 3), "he_normal")
+
+    ours, theirs = build(core), build(pooling)
+    assert names(ours.layers) == names(theirs.layers)
+    assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]
+    assert ours.get_layer("pool").input.shape == (None, 8, 8, 5)
+    with pytest.raises(ValueError, match=r"core must give .*, got \(None, 8, 40\)"):
+        build(lambda x: keras.layers.Reshape((8, 40))(core(x)))
