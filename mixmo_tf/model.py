@@ -31,7 +31,8 @@ class MixMo(Trainer):
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
-        mixing: the binary mixing block, one of `masks.NAMES`; None for a network with M = 1.
+        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
+            for nothing to mix.
         mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
             than `linear`; or a schedule over the step, such as `AnnealedProbability`.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
@@ -42,10 +43,11 @@ class MixMo(Trainer):
         msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
             image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
-        l2: float >= 0; l2·ΣW² over all trainable variables joins the loss.
-        augmentation: one of `augmentation.NAMES`.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
+        l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
+            another default, 1e-4).
+        augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
+        mean: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
 
@@ -57,7 +59,7 @@ class MixMo(Trainer):
         self,
         network,
         *,
-        mixing="cutmix",
+        mixing=None,
         mixing_probability=0.5,
         alpha=2.0,
         weight_root=3.0,
@@ -67,8 +69,8 @@ class MixMo(Trainer):
         ensemble="logits",
         l2=0.0,
         augmentation="crop_flip",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=None,
+        std=None,
         seed=0,
         class_names=None,
         **kwargs,
@@ -79,7 +81,7 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
-        self.mixing = mixing
+        self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
         self.weight_root = weight_root
@@ -88,6 +90,8 @@ class MixMo(Trainer):
         self.msda = msda
         self.l2 = l2
         self.augmentation = augmentation
+        halves = (0.5,) * self.image_shape[2]
+        mean, std = (halves if values is None else values for values in (mean, std))
         self.mean, self.std = checks.check_mean_and_std(mean, std, self.image_shape[2])
         self.seed = seed
         self._check_arguments()

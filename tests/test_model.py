@@ -358,3 +358,17 @@ def test_several_steps_per_execution(pixels_and_labels):
         model.fit(*pixels_and_labels, batch_size=8, epochs=2, verbose=0)
     assert int(models[1].step.numpy()) == 10
     assert largest_difference(*models) < 1e-6
+
+
+@pytest.mark.parametrize("num_members, channels", [(1, 1), (2, 1), (1, 3), (2, 5)])
+def test_a_network_alone_makes_a_model(num_members, channels, tmp_path):
+    """Of any number of channels, with members or without."""
+    network = mixmo_tf.networks.wide_resnet(10, 1, num_members, 4, (8, 8, channels))
+    model = mixmo_tf.MixMo(network)
+    assert model.mixing == ("cutmix" if num_members > 1 else None)
+    assert model.mean == model.std == (0.5,) * channels
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, channels)).astype(np.uint8)
+    np.testing.assert_array_equal(loaded(images), model(images))
+    assert (loaded.mixing, loaded.mean) == (model.mixing, model.mean)

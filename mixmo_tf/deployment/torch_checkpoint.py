@@ -57,10 +57,8 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
         raise ValueError(f"{file}: {error}") from None
     of_cifar = network.name.startswith("wide_resnet")
     default_mean, default_std = (CIFAR_MEAN, CIFAR_STD) if of_cifar else ((0.5,) * 3, (0.5,) * 3)
-    num_members = network.output.shape[1]
     return MixMo(
         network,
-        mixing="cutmix" if num_members > 1 else None,
         ensemble=ensemble,
         mean=default_mean if mean is None else mean,
         std=default_std if std is None else std,
