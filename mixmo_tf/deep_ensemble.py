@@ -6,33 +6,11 @@ import tensorflow as tf
 from mixmo_tf import arguments
 from mixmo_tf.ensemble import Predictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.training import checkpoints
-
-
-def load(files, ensemble=None):
-    """Loads one model, or several as a DeepEnsemble.
-
-    Args:
-        files: list of runs' folders and .keras files.
-        ensemble: "logits" or "probabilities", what is averaged; None for the models' own.
-
-    Raises:
-        FileNotFoundError: if one is missing.
-        ValueError: if one cannot be read, or they cannot be one ensemble.
-    """
-    models = [checkpoints.load_model(file, compile=False) for file in files]
-    if len(models) == 1:
-        models[0].ensemble = ensemble or models[0].ensemble
-        return models[0]
-    try:
-        return DeepEnsemble(models, ensemble=ensemble)
-    except ValueError as error:
-        raise ValueError(f"{', '.join(map(str, files))}: {error}") from None
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
 class DeepEnsemble(Predictor):
-    """Trained models as one: judged, saved and exported like any of them.
+    """Trained models as one: evaluated, saved and exported like any of them.
 
     Its members are the models, each with the prediction of its own ensemble; a plain network
     is an ensemble of one.

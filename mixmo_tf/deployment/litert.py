@@ -1,16 +1,13 @@
 """LiteRT files (once TensorFlow Lite), for phones and small devices."""
 
-import pathlib
 import tempfile
-import warnings
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments
 from mixmo_tf.deployment import saved_model
-from mixmo_tf.deployment.model_file import ModelFile, check_precision
+from mixmo_tf.deployment.signature import check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")
@@ -65,36 +62,3 @@ def write(model, file, dtype="float32", calibration_images=None):
             reason = str(error).split("\n")[0]
             raise ValueError(f"LiteRT cannot express the model: {reason}") from error
         path.write_bytes(content)
-
-
-class LiteRTModel(ModelFile):
-    """A LiteRT file that `write` wrote."""
-
-    kind = "LiteRT file"
-
-    def _open(self, path):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
-            content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
-            _check_operations(content)
-            interpreter = tf.lite.Interpreter(model_content=content)
-        names = interpreter.get_signature_list()["serving_default"]
-        self._answer = interpreter.get_signature_runner("serving_default")
-        num_classes = self._answer.get_output_details()["probabilities"]["shape"][1]
-        shape = interpreter.get_input_details()[0]["shape"][1:]
-        return names["inputs"], names["outputs"], shape, num_classes
-
-    def _run(self, images):
-        return self._answer(images=images)["probabilities"]
-
-
-def _check_operations(content):
-    """Raises ValueError if a file has an operation that is not LiteRT's own.
-
-    Where TensorFlow's are linked to LiteRT, they could be any of TensorFlow, with its files.
-    """
-    model = schema.Model.GetRootAs(content)
-    for i in range(model.OperatorCodesLength()):
-        if name := model.OperatorCodes(i).CustomCode():
-            name = name.decode(errors="replace")
-            raise ValueError(f"it has the operation {name!r}, which is not LiteRT's own")

@@ -3,8 +3,7 @@
 import warnings
 
 from mixmo_tf.deployment import extras
-from mixmo_tf.deployment.model_file import ModelFile, check_precision
-from mixmo_tf.deployment.signature import Served
+from mixmo_tf.deployment.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 
@@ -34,22 +33,3 @@ def write(model, file):
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False
         )
-
-
-class OnnxModel(ModelFile):
-    """An ONNX file that `write` wrote; it needs the extra `onnx`."""
-
-    kind = "ONNX file"
-
-    def _open(self, path):
-        extras.check("onnx", ["onnxruntime"])
-        import onnxruntime  # imported here: an extra
-
-        self._session = onnxruntime.InferenceSession(path)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        names = ([tensor.name for tensor in each] for each in (inputs, outputs))
-        (probabilities,) = (o for o in outputs if o.name == "probabilities")
-        return *names, inputs[0].shape[1:], probabilities.shape[1]
-
-    def _run(self, images):
-        return self._session.run(["probabilities"], {"images": images})[0]

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import strict_json
+from mixmo_tf.networks.precision import computes_in_float32
 
 CLASS_NAMES = "class_names.txt"
 DESCRIPTION = "model.json"
@@ -42,6 +43,14 @@ class Served(keras.Model):
     def input_signature(self):
         """The arguments of `call`, a list of tf.TensorSpec."""
         return [tf.TensorSpec((None, *self.model.image_shape), tf.uint8, name="images")]
+
+
+def check_precision(kind, model):
+    """Raises ValueError unless the model's networks compute in float32."""
+    if not all(map(computes_in_float32, model.networks)):
+        raise ValueError(
+            f"{kind} is for networks that compute in float32; set their precision to float32"
+        )
 
 
 def write_description(model, folder):

@@ -1,0 +1,61 @@
+"""A SavedModel, opened again."""
+
+import tensorflow as tf
+
+from mixmo_tf import class_labels
+from mixmo_tf.absent import Absent
+from mixmo_tf.deployment import signature, trusted_operations
+from mixmo_tf.deployment.saved_model import is_saved_model
+from mixmo_tf.ensemble import Predictor
+from mixmo_tf.paths import expanded, without_pattern
+
+_MOST_MEMBERS = 1000  # each has metrics of its own
+
+
+class ExportedModel(Predictor):
+    """A SavedModel that `export` wrote: predicts, and is evaluated, like the model it is from.
+
+    Args:
+        path: its folder; ~ is the home folder.
+        trust: bool, load it whatever operations it holds: a SavedModel is a program.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: if it cannot be read, `export` has not written it, or it holds more than
+            arithmetic and variables: it is refused, nothing of it is executed.
+    """
+
+    save = export = Absent("is saved already: copy its folder")
+    networks = ()
+
+    def __init__(self, path, trust=False):
+        path = expanded(path)
+        if not is_saved_model(path):
+            raise FileNotFoundError(f"there is no SavedModel at {path}")
+        if not (path / signature.DESCRIPTION).is_file():
+            raise ValueError(f"{path} has no {signature.DESCRIPTION}: it is not from MixMo.export")
+        if not trust:
+            trusted_operations.check(path)
+        try:
+            description, class_names = signature.read_description(path)
+            with without_pattern(path) as plain:
+                module = tf.saved_model.load(plain)
+            function = module.signatures["serving_default"]
+            images = function.structured_input_signature[1]["images"].shape
+            _, num_members, num_classes = function.structured_outputs["member_logits"].shape
+            if images.as_list() != [None, *description["image_shape"]]:
+                raise ValueError(f"{signature.DESCRIPTION} is of another model")
+            if num_members > _MOST_MEMBERS:
+                raise ValueError(f"it has {num_members:,} members")
+            ensemble, class_names = description["ensemble"], class_labels.mended(class_names)
+            super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
+        except Exception as error:  # whatever a damaged file makes TensorFlow raise
+            reason = str(error).split("\n")[0] or type(error).__name__
+            raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
+        self._module, self._function = module, function
+
+    def logits_of_some(self, images):
+        """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C)."""
+        if images.dtype != tf.uint8:
+            images = tf.saturate_cast(tf.round(images), tf.uint8)
+        return self._function(images=images)["member_logits"]
