@@ -28,10 +28,10 @@ from mixmo_tf import (
     seeds,
     training,
 )
-from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.deployment import load
 from mixmo_tf.mixing import MixingLayer
-from mixmo_tf.model import MixMo
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.version import VERSION
 

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model, two_replicas
 
-from mixmo_tf.training import executions
+from mixmo_tf.models import executions
 
 
 def batches(images, labels, size, drop_remainder):

@@ -11,7 +11,7 @@ import pytest
 from conftest import tiny_model
 from scripts_at_work import ROOT
 
-from mixmo_tf.training.replica_model import Trainer
+from mixmo_tf.models.trainer import Trainer
 
 
 @pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eagerly"])

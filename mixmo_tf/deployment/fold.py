@@ -8,7 +8,7 @@ the mean of kernels and biases, do the same: the core stays as it is.
 import keras
 import numpy as np
 
-from mixmo_tf.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.networks import parts
 

@@ -1,10 +1,10 @@
 """One call for every file that holds a trained model."""
 
 from mixmo_tf import arguments
-from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.deployment.model_file import LiteRTModel, OnnxModel
-from mixmo_tf.deployment.saved_model import is_saved_model
-from mixmo_tf.deployment.signature import DESCRIPTION
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.formats.signature import DESCRIPTION
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints

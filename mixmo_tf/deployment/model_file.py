@@ -7,9 +7,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from mixmo_tf import arguments
+from mixmo_tf import arguments, extras
 from mixmo_tf.data.checks import check_pixels
-from mixmo_tf.deployment import extras
 from mixmo_tf.paths import expanded
 
 

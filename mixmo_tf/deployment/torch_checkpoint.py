@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 
-from mixmo_tf import arguments, networks
+from mixmo_tf import arguments, extras, networks
 from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
-from mixmo_tf.deployment import extras, torch_state
+from mixmo_tf.deployment import torch_state
 from mixmo_tf.deployment.weights_file import STATE, read, some
-from mixmo_tf.model import MixMo
 from mixmo_tf.models.folded import FoldedModel
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import variable_limit
 from mixmo_tf.outputs import at_once, new_file
 

@@ -3,8 +3,8 @@
 from absl import flags
 
 from mixmo_tf.deployment import loading
-from mixmo_tf.deployment.saved_model import is_saved_model
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded

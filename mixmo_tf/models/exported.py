@@ -3,10 +3,10 @@
 import tensorflow as tf
 
 from mixmo_tf import class_labels
-from mixmo_tf.absent import Absent
-from mixmo_tf.deployment import signature, trusted_operations
-from mixmo_tf.deployment.saved_model import is_saved_model
-from mixmo_tf.ensemble import Predictor
+from mixmo_tf.formats import signature, trusted_operations
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models.absent import Absent
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded, without_pattern
 
 _MOST_MEMBERS = 1000  # each has metrics of its own

@@ -4,7 +4,7 @@ import keras
 
 from mixmo_tf import augmentation, class_labels
 from mixmo_tf.data.checks import check_mean_and_std
-from mixmo_tf.ensemble import Predictor
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import parts
 
 

@@ -9,10 +9,11 @@ import keras
 import numpy as np
 
 from mixmo_tf import outputs, paths
-from mixmo_tf.ensemble import Predictor
-from mixmo_tf.training import model_archive, replicas
-from mixmo_tf.training.executions import NotFiniteError
-from mixmo_tf.training.interruption import Interrupted
+from mixmo_tf.distribution import replicas
+from mixmo_tf.models.executions import NotFiniteError
+from mixmo_tf.models.predictor import Predictor
+from mixmo_tf.training import model_archive
+from mixmo_tf.training.signals import Interrupted
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
 
@@ -121,7 +122,7 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
         folder: pathlib.Path, created if need be.
         steps_per_epoch: int.
-        request: interruption.Request, which `fit` and `evaluate` get too.
+        request: signals.Request, which `fit` and `evaluate` get too.
         every_steps: int, or None.
         keep: int >= 1, the newest files that are kept.
 

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 
 from mixmo_tf import data
-from mixmo_tf.training import history, replicas
+from mixmo_tf.distribution import replicas
+from mixmo_tf.training import history
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
-from mixmo_tf.training.interruption import Interrupted, Request
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
+from mixmo_tf.training.signals import Interrupted, Request
 
 EVALUATION_BATCH_SIZE = 500
 

@@ -6,7 +6,7 @@ import os
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
@@ -48,7 +48,7 @@ def choose(name="auto"):
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
     print("Waiting until all workers of TF_CONFIG are there", flush=True)
-    with interruption.deadly():
+    with signals.deadly():
         return tf.distribute.MultiWorkerMirroredStrategy()
 
 

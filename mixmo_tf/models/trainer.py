@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.ensemble import Predictor
+from mixmo_tf.distribution import replicas
+from mixmo_tf.models import executions, fit_arguments, fit_data
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
-from mixmo_tf.training import executions, fit_arguments, fit_data, replicas
 
 
 class Trainer(Predictor):

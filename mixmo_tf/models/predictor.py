@@ -14,11 +14,12 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments, class_labels
-from mixmo_tf.absent import Absent
 from mixmo_tf.data import arrays, checks, stream
+from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.training import executions, fit_arguments, metric_checks, replicas
+from mixmo_tf.models import executions, fit_arguments, metric_checks
+from mixmo_tf.models.absent import Absent
 
 
 class Predictor(keras.Model):
@@ -121,7 +122,8 @@ class Predictor(keras.Model):
         Raises:
             FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
         """
-        from mixmo_tf.deployment import export, litert, onnx  # imported here: they know this class
+        from mixmo_tf.deployment import export
+        from mixmo_tf.formats import litert, onnx
 
         del verbose  # Keras' argument; there is nothing to tell
         writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}

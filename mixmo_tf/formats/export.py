@@ -1,7 +1,7 @@
 """A trained model for use without this package: one folder, in it a file per format."""
 
 from mixmo_tf import arguments
-from mixmo_tf.deployment import litert, onnx, saved_model, signature
+from mixmo_tf.formats import litert, onnx, saved_model, signature
 from mixmo_tf.outputs import at_once, new_folder
 
 FORMATS = ("saved_model", "onnx", "litert")

@@ -9,9 +9,9 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios
 from mixmo_tf.data import checks
+from mixmo_tf.models.executions import LOOK_SCALED
+from mixmo_tf.models.trainer import Trainer
 from mixmo_tf.networks import parts
-from mixmo_tf.training.executions import LOOK_SCALED
-from mixmo_tf.training.replica_model import Trainer
 
 MOST_REPETITIONS = 10_000
 

@@ -2,8 +2,8 @@
 
 import warnings
 
-from mixmo_tf.deployment import extras
-from mixmo_tf.deployment.signature import Served, check_precision
+from mixmo_tf import extras
+from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 

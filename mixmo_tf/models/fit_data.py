@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data import arrays, stream
-from mixmo_tf.training import replicas
+from mixmo_tf.distribution import replicas
 
 
 def prepare(

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from mixmo_tf.deployment import signature
+from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
 

@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf.data import checks
-from mixmo_tf.training import replicas
+from mixmo_tf.distribution import replicas
 
 # Logs of a step that are for the model itself, and shown to nobody.
 FINITE = "_finite"  # 0 where the step was not finite, and so not done: no step may follow

@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.deployment import saved_model
-from mixmo_tf.deployment.signature import check_precision
+from mixmo_tf.formats import saved_model
+from mixmo_tf.formats.signature import check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")

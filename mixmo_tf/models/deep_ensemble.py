@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.ensemble import Predictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.models.predictor import Predictor
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
