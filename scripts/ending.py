@@ -78,7 +78,7 @@ def _answer_with(handler, patience):
 def _watch(signals, patience):
     """Python calls a handler only when it is back from TensorFlow: this does not wait for it.
 
-    Where an `signals.Request` answers, it waits for a second Ctrl-C.
+    Where an `signals.StopRequest` answers, it waits for a second Ctrl-C.
     """
     asked = _end
     while True:

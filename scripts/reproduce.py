@@ -187,7 +187,7 @@ def run_script(script, folder, script_flags):
     process = None
     with (
         open(log, "a", encoding="utf-8", errors="surrogateescape") as file,
-        signals.Request(lambda number: process and process.send_signal(number)) as request,
+        signals.StopRequest(lambda number: process and process.send_signal(number)) as request,
     ):
         file.write(f"{LOG_START}{shlex.join(command)}\n")
         file.flush()

@@ -62,7 +62,7 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = strategies.choose(FLAGS.strategy)
+    strategy = strategies.choose(FLAGS.strategy, signals.by_default)
     with replicas.watch(strategy):
         lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])

@@ -188,13 +188,13 @@ signal.signal(signal.SIGINT, {{before}})
 ending.exit_at_once() if {{at_once}} else None
 press = lambda: os.kill(os.getpid(), signal.SIGINT)  # its handler comes before any other thread
 for _ in range(10):
-    with signals.Request() as request:
+    with signals.StopRequest() as request:
         press()
         until = time.monotonic() + 0.05
         while time.monotonic() < until: pass
         assert request.signal == "SIGINT"
 print("ready", flush=True)
-with signals.Request() as request:
+with signals.StopRequest() as request:
     press()
     press()
     print("went on")

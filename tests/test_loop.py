@@ -167,7 +167,7 @@ def test_a_second_ctrl_c_does_not_wait():
 
 
 def request_ends_with_ctrl_c():
-    with signals.Request() as request:
+    with signals.StopRequest() as request:
         os.kill(os.getpid(), signal.SIGINT)
         assert request.signal == "SIGINT"
         with pytest.raises(KeyboardInterrupt):

@@ -121,7 +121,7 @@ def execute():
         return i + 1
     return tf.while_loop(lambda i: i < 10**9, body, [tf.constant(0)], parallel_iterations=1)
 
-with signals.Request():
+with signals.StopRequest():
     execute()
 print("executed")
 """

@@ -1,10 +1,26 @@
 """A trained model for use without this package: one folder, in it a file per format."""
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 from mixmo_tf import arguments
 from mixmo_tf.formats import litert, onnx, saved_model, signature
 from mixmo_tf.outputs import at_once, new_folder
 
-FORMATS = ("saved_model", "onnx", "litert")
+
+class Format(NamedTuple):
+    """How a model is written in a format."""
+
+    write: Callable  # (model, path, **options): one file, or what the SavedModel's folder holds
+    check: Callable  # (model, litert_dtypes=…, calibration_images=…) raises unless it can be
+    files: Callable  # the same without the model -> {name in an export's folder: write's options}
+
+
+FORMATS = {
+    "saved_model": Format(saved_model.write, saved_model.check, lambda **_: {"": {}}),
+    "onnx": Format(onnx.write, onnx.check, lambda **_: {"model.onnx": {}}),
+    "litert": Format(litert.write, litert.check, litert.files),
+}
 
 
 def export(
@@ -32,7 +48,16 @@ def export(
         OSError: if it cannot be written; nothing is left there.
     """
     path = new_folder(path).resolve()  # "." has no name, and a link may lead nowhere yet
-    _check(model, formats, litert_dtypes, calibration_images)
+    if not getattr(model, "networks", ()):
+        raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
+    if not isinstance(formats, (list, tuple)):
+        raise ValueError(f"formats must be a list of {', '.join(FORMATS)}, got {formats!r:.60}")
+    for each in formats or [None]:
+        arguments.one_of("format", each, FORMATS)
+    options = {"litert_dtypes": litert_dtypes, "calibration_images": calibration_images}
+    wanted = [FORMATS[name] for name in FORMATS if name in formats]
+    for each in wanted:
+        each.check(model, **options)
     names = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -40,29 +65,17 @@ def export(
         raise OSError(f"cannot write {path}: {error.strerror}") from error
     with at_once(path) as folder:
         folder.mkdir()
-        if "saved_model" in formats:
-            saved_model.write(model, folder)
-            names.append("")
-        if "onnx" in formats:
-            names.append("model.onnx")
-            onnx.write(model, folder / names[-1])
-        for dtype in dict.fromkeys(litert_dtypes) if "litert" in formats else ():
-            names.append(f"model_{dtype}.tflite")
-            litert.write(model, folder / names[-1], dtype, calibration_images)
+        for each in wanted:
+            for name, how in each.files(**options).items():
+                each.write(model, folder / name, **how)
+                names.append(name)
         signature.write_description(model, folder)
     return [path / name for name in names]
 
 
-def _check(model, formats, litert_dtypes, calibration_images):
-    if not getattr(model, "networks", ()):
-        raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
-    if not isinstance(formats, (list, tuple)):
-        raise ValueError(
-            f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
-        )
-    for each in formats or [None]:
-        arguments.one_of("format", each, FORMATS)
-    if "onnx" in formats:
-        onnx.check(model)
-    if "litert" in formats:
-        litert.check(model, litert_dtypes, calibration_images)
+def write_one(model, path, name):
+    """Writes one format alone: a file, or, for "saved_model", the folder that `export` writes."""
+    if name == "saved_model":
+        export(model, path)
+    else:
+        FORMATS[name].write(model, path)

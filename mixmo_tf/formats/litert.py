@@ -13,12 +13,20 @@ from mixmo_tf.outputs import at_once, new_file
 DTYPES = ("float32", "float16", "int8")
 
 
-def check(model, dtypes, calibration_images):
-    """Raises ValueError unless `write` can do its work, for each of `dtypes`."""
-    for dtype in dtypes or [None]:
+def files(litert_dtypes, calibration_images):
+    """The files in an export's folder by name, one for each dtype, and the options of `write`."""
+    return {
+        f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
+        for dtype in litert_dtypes
+    }
+
+
+def check(model, litert_dtypes, calibration_images):
+    """Raises ValueError unless `write` can do its work, for each of the dtypes."""
+    for dtype in litert_dtypes or [None]:
         arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
     check_precision("a LiteRT file", model)
-    if "int8" not in dtypes:
+    if "int8" not in litert_dtypes:
         return
     if calibration_images is None:
         raise ValueError("a LiteRT file in int8 needs calibration images")

@@ -7,7 +7,7 @@ from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 
-def check(model):
+def check(model, **_):
     """Raises ImportError or ValueError unless `write` can do its work."""
     extras.check("onnx", ["tf2onnx", "onnxruntime"])
     check_precision("an ONNX file", model)

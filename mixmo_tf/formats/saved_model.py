@@ -6,6 +6,10 @@ from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
 
+def check(model, **_):
+    """Every model can be a SavedModel."""
+
+
 def write(model, folder, takes_none=True):
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 

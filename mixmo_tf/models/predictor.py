@@ -18,6 +18,7 @@ from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.formats import FORMATS, write_one
 from mixmo_tf.models import executions, fit_arguments, metric_checks
 from mixmo_tf.models.absent import Absent
 
@@ -116,20 +117,17 @@ class Predictor(keras.Model):
 
         Args:
             filepath: where; an existing folder is refused.
-            format: "tf_saved_model", "onnx" or "litert", Keras' names. `deployment.export`
-                writes several at once, and LiteRT in other types than float32.
+            format: one of `formats.FORMATS`, in Keras' words: "tf_saved_model", "onnx", "litert".
+                `deployment.export` writes several at once, and LiteRT in more types.
 
         Raises:
             FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
         """
-        from mixmo_tf.deployment import export
-        from mixmo_tf.formats import litert, onnx
-
         del verbose  # Keras' argument; there is nothing to tell
-        writers = {"tf_saved_model": export, "onnx": onnx.write, "litert": litert.write}
+        names = {"tf_saved_model" if name == "saved_model" else name: name for name in FORMATS}
         arguments.path("filepath", filepath)
-        arguments.one_of("format", format, writers)
-        writers[format](self, filepath)
+        arguments.one_of("format", format, names)
+        write_one(self, filepath, names[format])
 
     # What Keras calls ----------------------------------------------------------------------
 

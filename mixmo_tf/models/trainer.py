@@ -57,12 +57,7 @@ class Trainer(Predictor):
             optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
                 LossScaleOptimizer.
             loss: None; it stands where Keras has it, so that what is put there can be answered.
-            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`, by
-                integer labels (n,) and probabilities (n, C).
-            weighted_metrics: the same, weighted by the sample weights.
-            run_eagerly: bool, for debugging.
-            steps_per_execution: int >= 1, steps that run before callbacks and progress hear
-                of them.
+            metrics, weighted_metrics, run_eagerly, steps_per_execution: see `Predictor.compile`.
             jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
                 takes minutes) and batch norm is not synchronized.
 

@@ -122,7 +122,7 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
         folder: pathlib.Path, created if need be.
         steps_per_epoch: int.
-        request: signals.Request, which `fit` and `evaluate` get too.
+        request: signals.StopRequest, which `fit` and `evaluate` get too.
         every_steps: int, or None.
         keep: int >= 1, the newest files that are kept.
 

@@ -8,7 +8,7 @@ from mixmo_tf.distribution import replicas
 from mixmo_tf.training import history
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
-from mixmo_tf.training.signals import Interrupted, Request
+from mixmo_tf.training.signals import Interrupted, StopRequest
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -88,7 +88,7 @@ def train(
             stop_request=request,
         )
 
-    with Request() as request:
+    with StopRequest() as request:
         folder = path / "checkpoints"
         callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps)]
         if is_chief:
