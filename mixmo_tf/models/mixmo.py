@@ -1,7 +1,7 @@
 """MixMo, the model: M subnetworks trained inside one network (Ramé, Sun, Cord, ICCV 2021).
 
-Read `MixMo.training_loss` first: draw, augment, mix, forward, loss. Each draw is a few lines in
-the file named after it.
+Read `MixMo.loss_and_gradients` first: draw, augment, mix, forward, loss. Each draw is a few lines
+in the file named after it.
 """
 
 import keras
@@ -100,35 +100,43 @@ class MixMo(Trainer):
     # Training ----------------------------------------------------------------------------
 
     def train_step(self, data):
-        """One step of one replica; one that is not finite changes nothing (`Trainer.descend`)."""
-        images, labels, sample_weight = self.unpacked(data)
+        """One step of one replica; what XLA compiles is `loss_and_gradients`."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = checks.check_images(images, self.image_shape)
         checks.check_not_empty(images)
+        labels = checks.check_labels(labels, self.num_classes)
         if self.msda:
             checks.check_has_partners(images)
-        seed, probability = self.step_seed(), self.probability_now()
-        logs = self.descend(images, labels, sample_weight, seed, probability)
+        before = [tf.identity(variable) for variable in self.statistics()]
+        loss, *shown, gradients = self.compiled_loss_and_gradients(
+            images, labels, sample_weight, self.step_seed(), self.probability_now()
+        )
+        logs = self.apply_if_finite(loss, shown, gradients, before)
         return {**logs, LOOK_SCALED: checks.look_scaled(images)}
 
-    def training_loss(self, images, labels, sample_weight, seed, mixing_probability):
-        """Draw, augment, mix, forward, loss, on one replica's images.
+    def loss_and_gradients(self, images, labels, sample_weight, seed, mixing_probability):
+        """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
         Returns:
-            For `training_trackers`: the weighted loss, float32 (); for each member whether it
-            was right, float32 (B,); and, for M > 1, whether the batch was on the binary block,
-            float32 ().
+            The weighted loss, float32 (); of each member whether it was right, float32 (B,);
+            for M > 1 whether the batch was on the binary block, float32 (); and the gradients
+            of `objective`.
         """
         drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
-        members = [members[:, i] for i in range(self.num_members)]  # each (B, H, W, channels)
-        logits = self.forward(members, drawn.masks, training=True)
-        loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
+        with tf.GradientTape() as tape:
+            images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
+            logits = self.forward(images_of, drawn.masks, training=True)
+            loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
+            objective = self.objective(loss)
+        gradients = tape.gradient(objective, self.trainable_variables)
         if self.msda:
             labels = tf.argmax(labels, axis=-1)  # (B, M)
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
         shown = tf.unstack(tf.cast(right, tf.float32), axis=1)
         if self.num_members > 1:
             shown.append(tf.cast(drawn.binary, tf.float32))
-        return loss, *shown
+        return loss, *shown, gradients
 
     def forward(self, members, masks, training):
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""

@@ -92,7 +92,9 @@ class Predictor(keras.Model):
 
     def test_step(self, data):
         """Evaluates the ensemble and each member on ordinary images."""
-        images, labels, sample_weight = self.unpacked(data)
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = checks.check_images(images, self.image_shape)
+        labels = checks.check_labels(labels, self.num_classes)
         member_logits = self.member_logits(images)  # (n, M, C)
         ensemble = self.ensemble_logits(member_logits)  # (n, C)
         nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, ensemble)  # (n,)
@@ -105,12 +107,6 @@ class Predictor(keras.Model):
         results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
         shown = {name: results[name] for name in results if name not in self.training_only}
         return {**shown, executions.LOOK_SCALED: checks.look_scaled(images)}
-
-    def unpacked(self, data):
-        """A batch's images (n, H, W, channels), labels int32 (n,) and sample weights or None."""
-        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = checks.check_images(images, self.image_shape)
-        return images, checks.check_labels(labels, self.num_classes), sample_weight
 
     def export(self, filepath, format="tf_saved_model", verbose=None):
         """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
@@ -173,8 +169,8 @@ class Predictor(keras.Model):
             self._check_metrics()
 
     def get_compile_config(self):
-        config = super().get_compile_config() or {}
-        return {name: config[name] for name in self.compiled_with if name in config}
+        config = super().get_compile_config()
+        return config and {name: config[name] for name in self.compiled_with if name in config}
 
     def compile_from_config(self, config):
         config = keras.saving.deserialize_keras_object(config)

@@ -21,9 +21,9 @@ from mixmo_tf.networks.precision import uses_float16
 class Trainer(Predictor):
     """A Predictor that is trained.
 
-    A subclass has `seed` and `l2`. It writes `train_step`, which calls `descend`;
-    `training_loss`, of whatever `descend` gets; and `training_trackers`, the metrics that
-    `fit` shows.
+    A subclass has `network`, `seed` and `l2`. It writes `train_step`, which ends with
+    `apply_if_finite`; `loss_and_gradients`, which `train_step` calls by the name
+    `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
     compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
@@ -105,19 +105,18 @@ class Trainer(Predictor):
         replica = tf.distribute.get_replica_context()
         return seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
-    def loss_and_gradients(self, *step):
-        """`training_loss` of a step, and the gradients of (loss + l2·ΣW²) / replicas.
-
-        This is what XLA compiles.
-        """
+    def objective(self, loss):
+        """What this replica's gradients are of: (loss + l2·ΣW²) / replicas, scaled for float16."""
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            loss, *shown = self.training_loss(*step)
-            objective = self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
-        return loss, *shown, tape.gradient(objective, self.trainable_variables)
+        return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
 
-    def descend(self, *step):
-        """Does one step of one replica; one that is not finite, on any replica, changes nothing.
+    def statistics(self):
+        """The batch-norm statistics, which a forward pass sets: a list of variables."""
+        state = self.network.non_trainable_variables
+        return [variable for variable in state if "float" in variable.dtype]
+
+    def apply_if_finite(self, loss, shown, gradients, before):
+        """Ends a step of one replica; one that is not finite, on any replica, changes nothing.
 
         Loss, gradients and batch-norm statistics are looked at once. Only if all are finite
         does the optimizer get the gradients, in a `tf.cond` that lies across the replicas, as
@@ -125,15 +124,15 @@ class Trainer(Predictor):
         has set, go back. `fit` ends at such a step.
 
         Args:
-            step: arguments of `training_loss`.
+            loss: float32 ().
+            shown: list of what `training_trackers` after the loss are told.
+            gradients: list of tensors, of `objective`.
+            before: list of tensors, the `statistics` before the forward pass.
 
         Returns:
             dict of logs, for `executions`.
         """
-        network_state = self.network.non_trainable_variables
-        statistics = [variable for variable in network_state if "float" in variable.dtype]
-        before = [tf.identity(variable) for variable in statistics]
-        loss, *shown, gradients = self.compiled_loss_and_gradients(*step)
+        statistics = self.statistics()
         to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             gradients = replicas.finite_on_all(gradients, self.trainable_variables)
@@ -208,8 +207,6 @@ class Trainer(Predictor):
     def _tracker_variables(self):
         trackers = self.training_trackers if self.compiled else []
         return [variable for tracker in trackers for variable in tracker.variables]
-
-    # fit ---------------------------------------------------------------------------------------
 
     def fit(
         self,
