@@ -9,7 +9,7 @@ from absl import flags
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds
-from mixmo_tf.networks import NETWORKS, size
+from mixmo_tf.networks import NETWORKS, parts, size
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
@@ -51,7 +51,7 @@ def plain_loop(images, labels, fused_batch_norm):
     network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 1, NUM_CLASSES)
     if not fused_batch_norm:
         network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
-    model = keras.Model(network.input["image_0"], network.output[:, 0])
+    model = keras.Model(network.input[parts.IMAGE.format(0)], network.output[:, 0])
     model.compile(
         optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -99,8 +99,6 @@ def tiny_network(num_members=2):
 def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
     """A compiled MixMo on `tiny_network`, the same weights at every call."""
     keras.utils.set_random_seed(0)
-    if num_members == 1:
-        arguments.setdefault("mixing", None)
     model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)

@@ -110,8 +110,10 @@ def test_a_folded_model_is_judged_saved_and_exported(tmp_path, pixels_and_labels
     np.testing.assert_array_equal(loaded(images), folded(images))
     assert loaded.class_names == ("a", "b", "c", "d")
     folded.export(tmp_path / "exported")
-    with pytest.raises(ValueError, match="a FoldedModel is not trained"):
+    with pytest.raises(AttributeError, match="^a FoldedModel is not trained: train the MixMo that"):
         folded.fit(images, labels)
+    with pytest.raises(AttributeError, match="^a FoldedModel is not trained: train the MixMo that"):
+        folded.train_on_batch(images, labels)
 
 
 def test_what_cannot_be_folded_is_refused():

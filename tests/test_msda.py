@@ -4,7 +4,7 @@ import tensorflow as tf
 from conftest import tiny_model, tiny_network
 
 import mixmo_tf
-from mixmo_tf import augmentation, draws, msda, seeds
+from mixmo_tf import augmentation, msda, seeds
 
 LEFT, RIGHT = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
 LEFT[:, :2] = 1
@@ -139,7 +139,7 @@ def test_what_a_step_shows_and_asks(name, num_members, pixels_and_labels):
     """Redone without the model: pixels and label vectors from the step's own draws."""
     images, labels = map(tf.constant, pixels_and_labels)
     model = tiny_model(num_members=num_members, msda=name, batch_repetitions=2)
-    step = draws.draw(model, 40, seeds.step_seed(0, 1), 1.0)
+    step = model.draw(40, seeds.step_seed(0, 1), 1.0)
     members, vectors, _ = model.members_of(images, labels, None, step)
     assert members.shape == (80, num_members, 16, 16, 3)
     np.testing.assert_allclose(tf.reduce_sum(vectors, axis=-1), 1, atol=1e-6)
@@ -207,7 +207,7 @@ def test_xla_shows_and_asks_the_same(pixels_and_labels):
     model = tiny_model(msda="cutmix")
 
     def step(seed):
-        drawn = draws.draw(model, 40, seed, 0.5)
+        drawn = model.draw(40, seed, 0.5)
         return model.members_of(images, labels, None, drawn)[:2]
 
     seed = seeds.step_seed(0, 1)

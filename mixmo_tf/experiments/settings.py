@@ -4,16 +4,16 @@ import dataclasses
 import os
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import command_line
 from mixmo_tf.experiments.command_line import setting
-from mixmo_tf.model import MOST_REPETITIONS
+from mixmo_tf.models.mixmo import MOST_REPETITIONS
 from mixmo_tf.networks import NETWORKS
 from mixmo_tf.networks.members import MOST_MEMBERS
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
-from mixmo_tf.training import strategies
 
 
 def _listed(table):

@@ -1,31 +1,23 @@
 """MixMo, the model: M subnetworks trained inside one network (Ramé, Sun, Cord, ICCV 2021).
 
-Read `MixMo.train_step` first, then `MixMo.weighted_loss`: draw, augment, mix, forward, loss.
-Each draw is a few lines in the file named after it.
+Read `MixMo.loss_and_gradients` first: draw, augment, mix, forward, loss. Each draw is a few lines
+in the file named after it.
 """
 
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios, seeds
-from mixmo_tf.data.checks import (
-    check_has_partners,
-    check_images,
-    check_labels,
-    check_mean_and_std,
-    check_not_empty,
-    look_scaled,
-)
-from mixmo_tf.ensemble import Ensemble
-from mixmo_tf.networks.parts import check_has_members
-from mixmo_tf.training import replicas
-from mixmo_tf.training.replica_model import FINITE, LOOK_SCALED
+from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios
+from mixmo_tf.data import checks
+from mixmo_tf.models.executions import LOOK_SCALED
+from mixmo_tf.models.trainer import Trainer
+from mixmo_tf.networks import parts
 
 MOST_REPETITIONS = 10_000
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
-class MixMo(Ensemble):
+class MixMo(Trainer):
     """Trains a network's M members on mixed images; predicts with their ensemble.
 
     Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,).
@@ -39,7 +31,8 @@ class MixMo(Ensemble):
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
-        mixing: the binary mixing block, one of `masks.NAMES`; None for a network with M = 1.
+        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
+            for nothing to mix.
         mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
             than `linear`; or a schedule over the step, such as `AnnealedProbability`.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
@@ -50,10 +43,11 @@ class MixMo(Ensemble):
         msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
             image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
-        l2: float >= 0; l2·ΣW² over all trainable variables joins the loss.
-        augmentation: one of `augmentation.NAMES`.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
+        l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
+            another default, 1e-4).
+        augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
+        mean: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
 
@@ -65,7 +59,7 @@ class MixMo(Ensemble):
         self,
         network,
         *,
-        mixing="cutmix",
+        mixing=None,
         mixing_probability=0.5,
         alpha=2.0,
         weight_root=3.0,
@@ -75,18 +69,19 @@ class MixMo(Ensemble):
         ensemble="logits",
         l2=0.0,
         augmentation="crop_flip",
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
+        mean=None,
+        std=None,
         seed=0,
         class_names=None,
         **kwargs,
     ):
-        check_has_members(network)
+        parts.check_has_members(network)
         num_members, num_classes = network.output.shape[1:]
-        image_shape = network.input["image_0"].shape[1:]
+        image_shape = parts.image_shape(network)
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
-        self.mixing = mixing
+        self.mask_size = parts.mask_size(network)
+        self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
         self.weight_root = weight_root
@@ -95,98 +90,80 @@ class MixMo(Ensemble):
         self.msda = msda
         self.l2 = l2
         self.augmentation = augmentation
-        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
+        halves = (0.5,) * self.image_shape[2]
+        mean, std = (halves if values is None else values for values in (mean, std))
+        self.mean, self.std = checks.check_mean_and_std(mean, std, self.image_shape[2])
         self.seed = seed
         self._check_arguments()
         self.binary_share = keras.metrics.Mean(name="binary_share")
 
-    @property
-    def networks(self):
-        return [self.network]
-
-    # Inference ---------------------------------------------------------------------------
-
-    def logits_of_some(self, images):
-        """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
-        images = augmentation.normalise(images, self.mean, self.std)
-        several = self.num_members > 1
-        masks = draws.even_masks(self, tf.shape(images)[0]) if several else None
-        return self._forward([images] * self.num_members, masks, training=False)
-
     # Training ----------------------------------------------------------------------------
 
     def train_step(self, data):
-        """One step of one replica; what XLA compiles is `loss_and_gradients`.
-
-        A step that is not finite, on any replica, changes nothing; `fit` ends there.
-        """
+        """One step of one replica; what XLA compiles is `loss_and_gradients`."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        images = check_images(images, self.image_shape)
-        check_not_empty(images)
-        labels = check_labels(labels, self.num_classes)
+        images = checks.check_images(images, self.image_shape)
+        checks.check_not_empty(images)
+        labels = checks.check_labels(labels, self.num_classes)
         if self.msda:
-            check_has_partners(images)
-        replica = tf.distribute.get_replica_context()
-        seed = seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
-        statistics = [v for v in self.network.non_trainable_variables if "float" in v.dtype]
-        before = [tf.identity(variable) for variable in statistics]  # the forward pass sets them
-
-        loss, correct, binary, gradients = self.compiled_loss_and_gradients(
-            images, labels, sample_weight, seed, self._mixing_probability()
+            checks.check_has_partners(images)
+        before = [tf.identity(variable) for variable in self.statistics()]
+        loss, *shown, gradients = self.compiled_loss_and_gradients(
+            images, labels, sample_weight, self.step_seed(), self.probability_now()
         )
-        to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            gradients = replicas.finite_on_all(gradients, self.trainable_variables)
-        else:  # a scaled loss may overflow; its optimizer leaves that step out
-            to_be_finite += gradients
-        finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
-
-        def count(loss, correct, binary, gradients, before):
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-            replicas.average(statistics)
-            self.step.assign_add(1)
-            values = [loss, *tf.unstack(correct, axis=1), binary]
-            # M = 1 has no binary_share
-            for tracker, value in zip(self.training_trackers, values, strict=False):
-                tracker.update_state(value)
-
-        def undo(loss, correct, binary, gradients, before):
-            for variable, value in zip(statistics, before, strict=True):
-                variable.assign(value)
-
-        replicas.either(finite, count, undo, (loss, correct, binary, gradients, before))
-        logs = {tracker.name: tracker.result() for tracker in self.training_trackers}
-        return {**logs, FINITE: finite, LOOK_SCALED: look_scaled(images)}
-
-    training_only = ("binary_share",)  # `evaluate` leaves it out
-
-    @property
-    def training_trackers(self):
-        """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
-        trackers = [self.loss_tracker, *self.member_accuracies]
-        return trackers + [self.binary_share] if self.num_members > 1 else trackers
+        logs = self.apply_if_finite(loss, shown, gradients, before)
+        return {**logs, LOOK_SCALED: checks.look_scaled(images)}
 
     def loss_and_gradients(self, images, labels, sample_weight, seed, mixing_probability):
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
         Returns:
-            The weighted loss, float32 (); whether each member was right, float32 (B, M);
-            whether the batch was on the binary block, float32 (); and the gradients of
-            (weighted loss + l2·ΣW²) / replicas.
+            The weighted loss, float32 (); of each member whether it was right, float32 (B,);
+            for M > 1 whether the batch was on the binary block, float32 (); and the gradients
+            of `objective`.
         """
-        drawn = draws.draw(self, tf.shape(images)[0], seed, mixing_probability)
+        drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
-
-        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
-            logits = self.forward(members, drawn.masks, training=True)
+            images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
+            logits = self.forward(images_of, drawn.masks, training=True)
             loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
-            objective = self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
+            objective = self.objective(loss)
         gradients = tape.gradient(objective, self.trainable_variables)
         if self.msda:
-            labels = tf.argmax(labels, axis=-1)
-        correct = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
-        return loss, tf.cast(correct, tf.float32), tf.cast(drawn.binary, tf.float32), gradients
+            labels = tf.argmax(labels, axis=-1)  # (B, M)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
+        shown = tf.unstack(tf.cast(right, tf.float32), axis=1)
+        if self.num_members > 1:
+            shown.append(tf.cast(drawn.binary, tf.float32))
+        return loss, *shown, gradients
+
+    def forward(self, members, masks, training):
+        """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
+        inputs = parts.inputs(members, masks if self.num_members > 1 else None)
+        return self.network(inputs, training=training)
+
+    def weighted_loss(self, member_logits, labels, masks, sample_weight=None):
+        """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
+
+        Args:
+            member_logits: float (B, M, C).
+            labels: int (B, M), or label vectors, float (B, M, C).
+            masks: float (B, h, w, M); their means over the pixels are the realised ratios.
+            sample_weight: float (B, M) or None.
+
+        Returns:
+            float32 scalar.
+        """
+        realised = tf.reduce_mean(masks, axis=[1, 2])  # (B, M)
+        weights = ratios.loss_weights(realised, self.weight_root)
+        if sample_weight is not None:
+            weights *= tf.cast(sample_weight, weights.dtype)
+        if len(labels.shape) == 3:
+            cross_entropy = -tf.reduce_sum(labels * tf.nn.log_softmax(member_logits), axis=-1)
+        else:
+            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
+        return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
 
     def members_of(self, images, labels, sample_weight, drawn):
         """What each member is shown in each row, what it is to say, and how much that weighs.
@@ -220,49 +197,48 @@ class MixMo(Ensemble):
             sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
         return seen, tf.gather(labels, views.rows), sample_weight
 
-    def weighted_loss(self, member_logits, labels, masks, sample_weight=None):
-        """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
-
-        Args:
-            member_logits: float (B, M, C).
-            labels: int (B, M), or label vectors, float (B, M, C).
-            masks: float (B, h, w, M); their means over the pixels are the realised ratios.
-            sample_weight: float (B, M) or None.
-
-        Returns:
-            float32 scalar.
-        """
-        realised = tf.reduce_mean(masks, axis=[1, 2])  # (B, M)
-        weights = ratios.loss_weights(realised, self.weight_root)
-        if sample_weight is not None:
-            weights *= tf.cast(sample_weight, weights.dtype)
-        if len(labels.shape) == 3:
-            cross_entropy = -tf.reduce_sum(labels * tf.nn.log_softmax(member_logits), axis=-1)
-        else:
-            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
-        return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
-
-    def _decay(self):
-        """l2·ΣW² over all trainable variables, batch-norm scales and biases included."""
-        if self.l2 == 0:
-            return 0.0
-        return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in self.trainable_variables)
-
-    def forward(self, members, masks, training):
-        """Images (B, M, H, W, channels) and masks (B, h, w, M) to logits (B, M, C)."""
-        of_members = [members[:, i] for i in range(self.num_members)]
-        return self._forward(of_members, masks, training)
-
-    def _forward(self, of_members, masks, training):
-        inputs = {f"image_{i}": images for i, images in enumerate(of_members)}
-        if self.num_members > 1:
-            inputs["masks"] = masks
-        return self.network(inputs, training=training)
-
-    def _mixing_probability(self):
+    def probability_now(self):
+        """The chance of the binary block at this step, float32 ()."""
         if callable(self.mixing_probability):
             return self.mixing_probability(self.step)
         return tf.constant(self.mixing_probability, tf.float32)
+
+    def draw(self, num_images, seed, mixing_probability):
+        """All that a step on n images draws, a draws.Draws."""
+        return draws.draw(
+            num_images,
+            seed,
+            num_members=self.num_members,
+            image_size=self.image_shape[:2],
+            mask_size=self.mask_size,
+            mixing=self.mixing,
+            mixing_probability=mixing_probability,
+            alpha=self.alpha,
+            batch_repetitions=self.batch_repetitions,
+            input_repetition=self.input_repetition,
+            msda_name=self.msda,
+            augmentation_name=self.augmentation,
+        )
+
+    @property
+    def training_trackers(self):
+        """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
+        trackers = [self.loss_tracker, *self.member_accuracies]
+        return trackers + [self.binary_share] if self.num_members > 1 else trackers
+
+    training_only = ("binary_share",)  # `evaluate` leaves it out
+
+    # Inference ---------------------------------------------------------------------------
+
+    def logits_of_some(self, images):
+        """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
+        masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
+        return self.forward([images] * self.num_members, masks, training=False)
+
+    @property
+    def networks(self):
+        return [self.network]
 
     # Saving ------------------------------------------------------------------------------
 
