@@ -142,7 +142,7 @@ class Predictor(keras.Model):
         Args:
             optimizer: not used; it stands where Keras has it.
             loss: None; it stands where Keras has it, so that what is put there can be answered.
-            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`, by
+            metrics: list of Keras metrics or names; they evaluate the ensemble, by
                 integer labels (n,) and probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
             run_eagerly: bool, for debugging.
@@ -192,7 +192,7 @@ class Predictor(keras.Model):
         stop_request=None,
         **options,
     ):
-        """`keras.Model.evaluate`; labels that come as an array are checked at once.
+        """`keras.Model.evaluate`; labels that come as an array are checked before anything runs.
 
         Args:
             stop_request: training.signals.StopRequest that all workers are to hear of, or None.
@@ -238,7 +238,7 @@ class Predictor(keras.Model):
         if self.test_function is None or force:
             steps = tf.constant(self.steps_per_execution, tf.int64)
             self.test_function = executions.of_steps(
-                self, self.test_step, lambda: steps, "to judge"
+                self, self.test_step, lambda: steps, "to evaluate"
             )
 
     def make_predict_function(self, force=False):
