@@ -52,9 +52,9 @@ def test_data_without_a_batch_is_an_error(pixels_and_labels, steps_per_execution
         for options in ({}, {"steps_per_epoch": 2}):
             with pytest.raises(ValueError, match=r"^the dataset gave no batch to train on \(drop"):
                 model.fit(data, epochs=2, verbose=0, **options)
-        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+        with pytest.raises(ValueError, match="^the dataset gave no batch to evaluate$"):
             model.evaluate(data, verbose=0)
-        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+        with pytest.raises(ValueError, match="^the dataset gave no batch to evaluate$"):
             model.fit(images, labels, batch_size=8, validation_data=data, verbose=0)
         model.set_weights(weights)
     with pytest.raises(ValueError, match=r"^batch_size must be in \[1, 40\], the number of .* 64$"):

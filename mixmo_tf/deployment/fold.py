@@ -10,6 +10,7 @@ import numpy as np
 
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import parts
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
@@ -19,7 +20,9 @@ _PLACES = (
 )  # fmt: skip
 
 
-def fold(model, members=False, fuse_batch_norm=False):
+def fold(
+    model: Predictor, members: bool = False, fuse_batch_norm: bool = False
+) -> FoldedModel | DeepEnsemble:
     """Folds a MixMo into a plain network; the model itself stays as it is.
 
     Args:

@@ -1,16 +1,21 @@
 """One call for every file that holds a trained model."""
 
+import os
+
+import keras
+
 from mixmo_tf import arguments
-from mixmo_tf.deployment.model_file import LiteRTModel, OnnxModel
+from mixmo_tf.deployment.model_file import LiteRTModel, ModelFile, OnnxModel
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.formats.signature import DESCRIPTION
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.exported import ExportedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
-def load(path, trust=False):
+def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFile:
     """Loads a trained model, whatever its format.
 
     Args:
@@ -45,7 +50,7 @@ def load(path, trust=False):
     return checkpoints.load_model(path)
 
 
-def load_as_one(files, ensemble=None):
+def load_as_one(files: list, ensemble: str | None = None) -> Predictor:
     """Loads one model, or several as a DeepEnsemble.
 
     Args:

@@ -7,6 +7,7 @@ writes files.
 import contextlib
 import math
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,14 +27,14 @@ class WorkerLostError(RuntimeError):
     """Another worker has ended, and training cannot go on without it."""
 
 
-def num_workers(strategy):
+def num_workers(strategy: tf.distribute.Strategy) -> int:
     """How many processes train together; 1 unless the strategy is a multi-worker one."""
     resolver = strategy.cluster_resolver
     tasks = resolver.cluster_spec().as_dict() if resolver else {}
     return max(sum(len(tasks.get(job, ())) for job in ("chief", "worker")), 1)
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the chief: the only one, or the first."""
     if num_workers(strategy) == 1:
         return True
@@ -42,7 +43,7 @@ def is_chief(strategy):
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
-def distribute(strategy, batches_of):
+def distribute(strategy: tf.distribute.Strategy, batches_of: Callable):
     """Gives each worker its shares of every batch.
 
     Args:
@@ -64,14 +65,14 @@ def distribute(strategy, batches_of):
     return strategy.distribute_datasets_from_function(shares_of_worker, input_options())
 
 
-def split(strategy, dataset):
+def split(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
     """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
     if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
         return dataset
     return strategy.experimental_distribute_dataset(dataset, input_options())
 
 
-def for_every_worker(strategy, dataset):
+def for_every_worker(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
     """Lets every worker read all of a tf.data.Dataset, for `predict`."""
     if num_workers(strategy) == 1:
         return split(strategy, dataset)
@@ -89,7 +90,7 @@ def input_options():
     return tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
 
 
-def from_chief(strategy, arrays):
+def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
     """What the chief has, on every worker; all workers must call it at the same point.
 
     Args:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -13,7 +14,9 @@ _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that syste
 _TASKS = 16  # ports that lie between those of two steps of a job, or of two jobs
 
 
-def choose(name="auto", waiting=contextlib.nullcontext):
+def choose(
+    name: str = "auto", waiting: Callable = contextlib.nullcontext
+) -> tf.distribute.Strategy:
     """The strategy to build and train a model under; to be called before anything is computed.
 
     Args:

@@ -1,7 +1,12 @@
 """A trained model for use without this package: one folder, in it a file per format."""
 
-from collections.abc import Callable
+import os
+import pathlib
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+import keras
+import numpy as np
 
 from mixmo_tf import arguments
 from mixmo_tf.formats import litert, onnx, saved_model, signature
@@ -24,8 +29,12 @@ FORMATS = {
 
 
 def export(
-    model, path, formats=("saved_model",), litert_dtypes=litert.DTYPES, calibration_images=None
-):
+    model: keras.Model,
+    path: str | os.PathLike,
+    formats: Sequence[str] = ("saved_model",),
+    litert_dtypes: Sequence[str] = litert.DTYPES,
+    calibration_images: np.ndarray | None = None,
+) -> list[pathlib.Path]:
     """Writes a folder that is itself the SavedModel, and holds the other formats' files.
 
     Beside them are `model.json`, what each takes and gives (`signature.Served`), and
@@ -73,7 +82,7 @@ def export(
     return [path / name for name in names]
 
 
-def write_one(model, path, name):
+def write_one(model: keras.Model, path: str | os.PathLike, name: str) -> None:
     """Writes one format alone: a file, or, for "saved_model", the folder that `export` writes."""
     if name == "saved_model":
         export(model, path)

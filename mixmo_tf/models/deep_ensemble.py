@@ -25,7 +25,7 @@ class DeepEnsemble(Predictor):
             they average; the message says which and how.
     """
 
-    def __init__(self, models, *, ensemble=None, **kwargs):
+    def __init__(self, models: list, *, ensemble: str | None = None, **kwargs):
         if not isinstance(models, (list, tuple)) or len(models) < 2:
             raise ValueError(f"models must be a list of two or more, got {models!r}")
         for model in models:
@@ -69,7 +69,7 @@ class DeepEnsemble(Predictor):
         return cls(models, **config)
 
 
-def check_alike(models, ensemble=None):
+def check_alike(models: list, ensemble: str | None = None) -> None:
     """Raises ValueError unless the models take the same images and know the same classes.
 
     Without `ensemble`, they must average the same too.

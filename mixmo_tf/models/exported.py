@@ -1,5 +1,7 @@
 """A SavedModel, opened again."""
 
+import os
+
 import tensorflow as tf
 
 from mixmo_tf import class_labels
@@ -28,7 +30,7 @@ class ExportedModel(Predictor):
     save = export = Absent("is saved already: copy its folder")
     networks = ()
 
-    def __init__(self, path, trust=False):
+    def __init__(self, path: str | os.PathLike, trust: bool = False):
         path = expanded(path)
         if not is_saved_model(path):
             raise FileNotFoundError(f"there is no SavedModel at {path}")

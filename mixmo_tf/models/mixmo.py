@@ -4,6 +4,8 @@ Read `MixMo.loss_and_gradients` first: draw, augment, mix, forward, loss. Each d
 in the file named after it.
 """
 
+from collections.abc import Callable, Sequence
+
 import keras
 import tensorflow as tf
 
@@ -57,22 +59,22 @@ class MixMo(Trainer):
 
     def __init__(
         self,
-        network,
+        network: keras.Model,
         *,
-        mixing=None,
-        mixing_probability=0.5,
-        alpha=2.0,
-        weight_root=3.0,
-        batch_repetitions=4,
-        input_repetition=0.0,
-        msda=None,
-        ensemble="logits",
-        l2=0.0,
-        augmentation="crop_flip",
-        mean=None,
-        std=None,
-        seed=0,
-        class_names=None,
+        mixing: str | None = None,
+        mixing_probability: float | Callable = 0.5,
+        alpha: float = 2.0,
+        weight_root: float = 3.0,
+        batch_repetitions: int = 4,
+        input_repetition: float = 0.0,
+        msda: str | None = None,
+        ensemble: str = "logits",
+        l2: float = 0.0,
+        augmentation: str = "crop_flip",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+        class_names: Sequence[str] | None = None,
         **kwargs,
     ):
         parts.check_has_members(network)
@@ -143,7 +145,7 @@ class MixMo(Trainer):
         inputs = parts.inputs(members, masks if self.num_members > 1 else None)
         return self.network(inputs, training=training)
 
-    def weighted_loss(self, member_logits, labels, masks, sample_weight=None):
+    def weighted_loss(self, member_logits, labels, masks, sample_weight=None) -> tf.Tensor:
         """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
 
         Args:

@@ -63,7 +63,7 @@ class Predictor(keras.Model):
 
     # The ensemble --------------------------------------------------------------------------
 
-    def member_logits(self, images):
+    def member_logits(self, images) -> tf.Tensor:
         """Every member's logits on the same images.
 
         Args:
@@ -79,7 +79,7 @@ class Predictor(keras.Model):
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
-    def ensemble_logits(self, member_logits):
+    def ensemble_logits(self, member_logits) -> tf.Tensor:
         """The ensemble's logits (n, C), from its members' (n, M, C).
 
         They are the mean of the members' logits, or the logarithm of the mean of the members'
@@ -108,7 +108,7 @@ class Predictor(keras.Model):
         shown = {name: results[name] for name in results if name not in self.training_only}
         return {**shown, executions.LOOK_SCALED: checks.look_scaled(images)}
 
-    def export(self, filepath, format="tf_saved_model", verbose=None):
+    def export(self, filepath, format: str = "tf_saved_model", verbose=None) -> None:
         """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
 
         Args:
@@ -132,17 +132,17 @@ class Predictor(keras.Model):
         optimizer=None,
         loss=None,
         *,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-    ):
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+    ) -> None:
         """Configures `evaluate`, whose `loss` is the mean negative log-likelihood.
 
         Args:
             optimizer: not used; it stands where Keras has it.
             loss: None; it stands where Keras has it, so that what is put there can be answered.
-            metrics: list of Keras metrics or names; they judge the ensemble in `evaluate`, by
+            metrics: list of Keras metrics or names; they evaluate the ensemble, by
                 integer labels (n,) and probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
             run_eagerly: bool, for debugging.
@@ -192,7 +192,7 @@ class Predictor(keras.Model):
         stop_request=None,
         **options,
     ):
-        """`keras.Model.evaluate`; labels that come as an array are checked at once.
+        """`keras.Model.evaluate`; labels that come as an array are checked before anything runs.
 
         Args:
             stop_request: training.signals.StopRequest that all workers are to hear of, or None.
@@ -238,7 +238,7 @@ class Predictor(keras.Model):
         if self.test_function is None or force:
             steps = tf.constant(self.steps_per_execution, tf.int64)
             self.test_function = executions.of_steps(
-                self, self.test_step, lambda: steps, "to judge"
+                self, self.test_step, lambda: steps, "to evaluate"
             )
 
     def make_predict_function(self, force=False):

@@ -42,15 +42,15 @@ class Trainer(Predictor):
 
     def compile(
         self,
-        optimizer="sgd",
+        optimizer: str | keras.optimizers.Optimizer = "sgd",
         loss=None,
         *,
-        metrics=None,
-        weighted_metrics=None,
-        run_eagerly=False,
-        steps_per_execution=1,
-        jit_compile="auto",
-    ):
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
         """Configures training, from step 0 on. The loss is the model's own.
 
         Args:
@@ -176,12 +176,12 @@ class Trainer(Predictor):
             variables = self._tracker_variables()
             self.continue_epoch([store[f"tracker_{i}"] for i in range(len(variables))])
 
-    def state(self):
+    def state(self) -> list:
         """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
         variables = [*self.variables, *self.optimizer.variables]
         return [variable.numpy() for variable in variables] + self.epoch_sums()
 
-    def set_state(self, state):
+    def set_state(self, state: list) -> None:
         """Goes on from `state`, of a model with the same network and optimizer.
 
         With several workers all must call it at the same point.
@@ -191,7 +191,7 @@ class Trainer(Predictor):
             variable.assign(array)
         self.continue_epoch(state[len(variables) :])
 
-    def epoch_sums(self):
+    def epoch_sums(self) -> list:
         """What `fit` has summed up in this epoch: arrays, for `continue_epoch`.
 
         With several workers all must call it, and save the model, at the same point: a metric
@@ -199,7 +199,7 @@ class Trainer(Predictor):
         """
         return [v.numpy() for v in self._tracker_variables()]
 
-    def continue_epoch(self, sums):
+    def continue_epoch(self, sums: list) -> None:
         """Goes on from `epoch_sums`, after `fit` began an epoch from nothing."""
         for variable, value in zip(self._tracker_variables(), sums, strict=True):
             variable.assign(value)

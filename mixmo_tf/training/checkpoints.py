@@ -1,4 +1,4 @@
-"""Checkpoints: whole .keras models with their optimizer, each written at once."""
+"""Checkpoints: whole .keras models with their optimizer; no reader sees half of one."""
 
 import math
 import re
@@ -19,7 +19,7 @@ _NAME = re.compile(r"step_(\d{8,})\.keras")
 
 
 def save_model(model, path, replace=True):
-    """Saves a .keras file at `path` at once: a reader sees the old file or the new one.
+    """Saves a .keras file at `path`; a reader sees the old file or the new one.
 
     With several workers all must call it at the same point; the chief writes.
 

@@ -38,7 +38,7 @@ def train(
     Args:
         model: compiled MixMo.
         examples: data.Examples to train on.
-        validation: data.Examples to judge the model on after each epoch.
+        validation: data.Examples to evaluate the model on after each epoch.
         path: pathlib.Path of the run's folder, as `directory.start` gives it.
         epochs: int.
         batch_size: int, distinct images per step.
