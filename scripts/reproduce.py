@@ -34,7 +34,7 @@ from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments import directory, run_flags, suites
 from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
@@ -56,9 +56,9 @@ def main(arguments):
         compare(expanded(FLAGS.output_dir or "runs"), seeds_of_runs())
     except (ValueError, OSError) as error:
         sys.exit(f"reproduce.py: {error}")
-    except interruption.Interrupted as end:
+    except signals.Interrupted as end:
         print(f"reproduce.py: ended by {end}; the same command goes on from there", file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
 
 
 def seeds_of_runs():
@@ -187,7 +187,7 @@ def run_script(script, folder, script_flags):
     process = None
     with (
         open(log, "a", encoding="utf-8", errors="surrogateescape") as file,
-        interruption.Request(lambda number: process and process.send_signal(number)) as request,
+        signals.StopRequest(lambda number: process and process.send_signal(number)) as request,
     ):
         file.write(f"{LOG_START}{shlex.join(command)}\n")
         file.flush()
@@ -205,10 +205,10 @@ def run_script(script, folder, script_flags):
         exit_code = process.wait()
     said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
     said = said or ["no output"]
-    if request.signal and exit_code in (0, interruption.EXIT_CODE):
-        raise interruption.Interrupted(request.signal)
-    if exit_code == interruption.EXIT_CODE:
-        raise interruption.Interrupted(f"{folder.name}, which says: {said[-1]}")
+    if request.signal and exit_code in (0, signals.EXIT_CODE):
+        raise signals.Interrupted(request.signal)
+    if exit_code == signals.EXIT_CODE:
+        raise signals.Interrupted(f"{folder.name}, which says: {said[-1]}")
     if exit_code:
         raise ValueError(f"{folder.name}: {said[-1]}")
     return report(folder, f"{time.perf_counter() - start:.0f} s")

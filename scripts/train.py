@@ -29,17 +29,10 @@ from absl import flags, logging
 
 import mixmo_tf
 from mixmo_tf.data import image_folder
+from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics, metrics_json
 from mixmo_tf.experiments import directory, run_flags
-from mixmo_tf.training import (
-    checkpoints,
-    fine_tuning,
-    history,
-    interruption,
-    loop,
-    replicas,
-    strategies,
-)
+from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(train_flags)
@@ -54,14 +47,14 @@ def main(arguments):
         run()
     except (ValueError, OSError, checkpoints.NotFiniteError) as error:
         sys.exit(f"train.py: {error}")
-    except interruption.Interrupted as signal:
+    except signals.Interrupted as signal:
         print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
     except replicas.WorkerLostError as error:
-        interruption.exit_now(f"train.py: {error}; give all workers the same command again")
+        signals.exit_now(f"train.py: {error}; give all workers the same command again")
     except tf.errors.OpError as error:
         reason = error.message.split("\n")[0]
-        interruption.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
+        signals.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
 
 
 def run():
@@ -70,7 +63,7 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = strategies.choose(FLAGS.strategy)
+    strategy = strategies.choose(FLAGS.strategy, signals.by_default)
     with replicas.watch(strategy):
         lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])

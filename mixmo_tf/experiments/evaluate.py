@@ -7,12 +7,13 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from mixmo_tf import deep_ensemble, evaluation, outputs
-from mixmo_tf.deployment.saved_model import is_saved_model
+from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import models as models_of
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models import deep_ensemble
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS

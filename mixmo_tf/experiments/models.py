@@ -2,9 +2,10 @@
 
 from absl import flags
 
-from mixmo_tf import deep_ensemble
-from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
+from mixmo_tf.deployment import loading
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
@@ -78,7 +79,7 @@ def load_as_one(files):
     """The model, or several as a DeepEnsemble."""
     for file in filter(is_saved_model, files):
         raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")
-    model = deep_ensemble.load(files, FLAGS.ensemble)
+    model = loading.load_as_one(files, FLAGS.ensemble)
     _set_precision(model)
     return model
 
