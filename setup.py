@@ -18,7 +18,7 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     packages=find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
-    package_data={"mixmo_tf.data": ["checksums.tsv"]},
+    package_data={"mixmo_tf": ["py.typed"], "mixmo_tf.data": ["checksums.tsv"]},
     python_requires=">=3.10",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -40,7 +40,7 @@ setup(
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "onnx": ONNX,
         "torch": TORCH,
-        "test": ["pytest", "pytest-xdist", *ONNX, *TORCH],
+        "test": ["pytest", "pytest-xdist", *ONNX],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

@@ -7,6 +7,7 @@ script imports this file first, which needs the standard library alone.
 import atexit
 import contextlib
 import gc
+import logging
 import os
 import select
 import signal
@@ -28,9 +29,23 @@ def exit_at_once():
     An exception would do less: it could come up inside a library that takes it for an error
     of its own. For the process of a script alone; what it changes stays.
     """
+    show_log()
     atexit.register(_at_last)
     _answer_with(_end, patience=0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
+
+
+def show_log():
+    """Prints what mixmo_tf logs, a line each, among what the script prints."""
+    log = logging.getLogger("mixmo_tf")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    log.addHandler(_Printer())
+
+
+class _Printer(logging.Handler):
+    def emit(self, record):
+        print(record.getMessage(), flush=True)
 
 
 def run(main, clears_up=True):

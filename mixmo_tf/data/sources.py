@@ -1,5 +1,6 @@
 """Datasets by name: where the images come from, and what is known about them."""
 
+import logging
 import os
 import sys
 import urllib.error
@@ -17,6 +18,7 @@ from mixmo_tf.paths import expanded
 
 SPLITS = ("train", "validation", "test")
 CIFAR_MEAN, CIFAR_STD = (0.49137, 0.48235, 0.44667), (0.2023, 0.1994, 0.2010)
+_LOG = logging.getLogger(__name__)
 _PATIENCE = 10  # seconds that a host may take to answer
 _NOTE = ".INFO"  # beside what tensorflow-datasets has downloaded
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -237,7 +239,7 @@ def _prepared(builder, by_hand=False):
         return builder
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    print(f"Preparing {builder.name} in {builder.data_path}", flush=True)
+    _LOG.info("Preparing %s in %s", builder.name, builder.data_path)
     manual_dir = builder.data_path.parents[1] / "downloads" / "manual"
     try:
         if not by_hand:

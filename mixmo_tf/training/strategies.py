@@ -1,6 +1,7 @@
 """Which devices train together: one, all GPUs of this machine, or those of many machines."""
 
 import json
+import logging
 import os
 
 import tensorflow as tf
@@ -9,6 +10,7 @@ from mixmo_tf import arguments
 from mixmo_tf.training import interruption
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
+_LOG = logging.getLogger(__name__)
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
 _TASKS = 16  # ports that lie between those of two steps of a job, or of two jobs
 
@@ -47,7 +49,7 @@ def choose(name="auto"):
             )
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
-    print("Waiting until all workers of TF_CONFIG are there", flush=True)
+    _LOG.info("Waiting until all workers of TF_CONFIG are there")
     with interruption.deadly():
         return tf.distribute.MultiWorkerMirroredStrategy()
 
