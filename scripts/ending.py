@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-# As in mixmo_tf/training/interruption.py, see there.
+# As in mixmo_tf/training/signals.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE = 10  # seconds for `main` to remove what it had half written
@@ -29,6 +29,7 @@ def exit_at_once():
     An exception would do less: it could come up inside a library that takes it for an error
     of its own. For the process of a script alone; what it changes stays.
     """
+    _open_what_is_closed()
     show_log()
     atexit.register(_at_last)
     _answer_with(_end, patience=0)
@@ -81,6 +82,20 @@ def run(main, clears_up=True):
         raise
 
 
+def _open_what_is_closed():
+    """Leaves no standard stream closed (`>&-`).
+
+    Python has None in its place, and the next file that is opened would get its number, and what
+    libraries have to say.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
+
+
 def _answer_with(handler, patience):
     for number in SIGNALS:
         signal.signal(number, handler)
@@ -93,7 +108,7 @@ def _answer_with(handler, patience):
 def _watch(signals, patience):
     """Python calls a handler only when it is back from TensorFlow: this does not wait for it.
 
-    Where an `interruption.Request` answers, it waits for a second Ctrl-C.
+    Where an `signals.StopRequest` answers, it waits for a second Ctrl-C.
     """
     asked = _end
     while True:

@@ -26,9 +26,9 @@ import tensorflow as tf
 from absl import flags, logging
 
 from mixmo_tf import DeepEnsemble, deployment
-from mixmo_tf.deployment import litert
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import models as models_of
+from mixmo_tf.formats import litert
 from mixmo_tf.outputs import new_folder
 
 FLAGS = flags.FLAGS

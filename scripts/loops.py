@@ -9,9 +9,7 @@ from absl import flags
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds
-from mixmo_tf.networks import size
-from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
-from mixmo_tf.networks.wide_resnet import wide_resnet_kernels
+from mixmo_tf.networks import NETWORKS, parts, size
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
@@ -25,17 +23,19 @@ flags.DEFINE_boolean("jit_compile", False, "XLA, in all loops; `scaling` compare
 NUM_CLASSES = 10
 
 
-def check_memory(kernels):
-    """Raises ValueError where a step on so many rows cannot fit into this machine's memory."""
+def build_network(name, image_shape, **sizes):
+    """A network of M = 2; refused where a step on so many rows cannot fit into memory."""
+    sizes |= {"num_members": 2, "num_classes": NUM_CLASSES, "image_shape": image_shape}
+    kernels = NETWORKS[name].kernels(**sizes)
     num_bytes = size.BYTES * FLAGS.rows * size.activations(kernels)
     size.check_step(f"a step on rows={FLAGS.rows}", num_bytes)
+    return NETWORKS[name].build(**sizes)
 
 
 def mixmo_loop(images, labels, strategy=None, precision="float32", **options):
     """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
-    check_memory(wide_resnet_kernels(FLAGS.depth, FLAGS.width, 2, NUM_CLASSES, (32, 32, 3)))
     with (strategy or tf.distribute.get_strategy()).scope():
-        network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 2, NUM_CLASSES)
+        network = build_network("wide_resnet", (32, 32, 3), depth=FLAGS.depth, width=FLAGS.width)
         mixmo_tf.networks.set_precision(network, precision)
         model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
         model.compile(optimizer(), **{"jit_compile": FLAGS.jit_compile, **options})
@@ -51,7 +51,7 @@ def plain_loop(images, labels, fused_batch_norm):
     network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 1, NUM_CLASSES)
     if not fused_batch_norm:
         network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
-    model = keras.Model(network.input["image_0"], network.output[:, 0])
+    model = keras.Model(network.input[parts.IMAGE.format(0)], network.output[:, 0])
     model.compile(
         optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -81,8 +81,7 @@ def with_batch_norm_of_keras(layer):
 def folder_loop(examples):
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
-    check_memory(preact_resnet18_kernels(1, 2, NUM_CLASSES, shape, 64))
-    network = mixmo_tf.networks.preact_resnet18(1, 2, NUM_CLASSES, shape)
+    network = build_network("preact_resnet18", shape, width=1, filters=64)
     model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
     model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
     batches = examples.training_batches(FLAGS.rows // FLAGS.batch_repetitions, seed=0)

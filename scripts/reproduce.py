@@ -32,9 +32,9 @@ from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments import directory, run_flags, suites
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 COLUMNS = {key: heading(key) for key in ("accuracy", "member_accuracy", "nll", "ratio_error")}
@@ -56,9 +56,9 @@ def main(arguments):
         compare(expanded(FLAGS.output_dir or "runs"), seeds_of_runs())
     except (ValueError, OSError) as error:
         sys.exit(f"reproduce.py: {error}")
-    except interruption.Interrupted as end:
+    except signals.Interrupted as end:
         print(f"reproduce.py: ended by {end}; the same command goes on from there", file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
 
 
 def seeds_of_runs():
@@ -187,7 +187,7 @@ def run_script(script, folder, script_flags):
     process = None
     with (
         open(log, "a", encoding="utf-8", errors="surrogateescape") as file,
-        interruption.Request(lambda number: process and process.send_signal(number)) as request,
+        signals.StopRequest(lambda number: process and process.send_signal(number)) as request,
     ):
         file.write(f"{LOG_START}{shlex.join(command)}\n")
         file.flush()
@@ -205,10 +205,10 @@ def run_script(script, folder, script_flags):
         exit_code = process.wait()
     said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
     said = said or ["no output"]
-    if request.signal and exit_code in (0, interruption.EXIT_CODE):
-        raise interruption.Interrupted(request.signal)
-    if exit_code == interruption.EXIT_CODE:
-        raise interruption.Interrupted(f"{folder.name}, which says: {said[-1]}")
+    if request.signal and exit_code in (0, signals.EXIT_CODE):
+        raise signals.Interrupted(request.signal)
+    if exit_code == signals.EXIT_CODE:
+        raise signals.Interrupted(f"{folder.name}, which says: {said[-1]}")
     if exit_code:
         raise ValueError(f"{folder.name}: {said[-1]}")
     return report(folder, f"{time.perf_counter() - start:.0f} s")
@@ -228,20 +228,22 @@ def check_log(file):
     run = file.with_suffix("")
     if not file.exists() or any((run / name).exists() for name in (run_flags.NAME, "metrics.json")):
         return
-    content = file.read_bytes()
+    said = content(file)
     of_scripts = (b"train.py: ", b"evaluate.py: ")
-    is_own = content.startswith(LOG_START.encode()) or any(
-        line.startswith(of_scripts) for line in content.splitlines()
+    is_own = said.startswith(LOG_START.encode()) or any(
+        line.startswith(of_scripts) for line in said.splitlines()
     )
-    if content and not is_own:
+    if said and not is_own:
         raise FileExistsError(f"{file} exists and is no log of this script; move it")
 
 
 def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
     figures = evaluation.read_metrics(folder)
-    if not isinstance(figures, dict) or "nll" not in figures:
-        raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
+    if not directory.are_figures(figures):
+        raise ValueError(
+            f"{folder}/metrics.json is damaged, or from an earlier version; judge the run again"
+        )
     if figures.get("ratio_error_published") is not None and "both_wrong" not in figures:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
     if extensions := run_flags.extensions(folder):
@@ -253,7 +255,7 @@ def report(folder, remark):
 
 def check_table(file):
     """Raises FileExistsError where there is a file that is no table of this script."""
-    if file.exists() and not file.read_bytes().startswith(TABLE_START.encode()):
+    if file.exists() and not content(file).startswith(TABLE_START.encode()):
         raise FileExistsError(f"{file} exists and is no table of this script; move it")
 
 

@@ -28,17 +28,11 @@ import train_flags
 from absl import flags, logging
 
 import mixmo_tf
+from mixmo_tf.data import image_folder
+from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics, metrics_json
 from mixmo_tf.experiments import directory, run_flags
-from mixmo_tf.training import (
-    checkpoints,
-    fine_tuning,
-    history,
-    interruption,
-    loop,
-    replicas,
-    strategies,
-)
+from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
 
 FLAGS = flags.FLAGS
 flags.adopt_module_key_flags(train_flags)
@@ -53,14 +47,14 @@ def main(arguments):
         run()
     except (ValueError, OSError, checkpoints.NotFiniteError) as error:
         sys.exit(f"train.py: {error}")
-    except interruption.Interrupted as signal:
+    except signals.Interrupted as signal:
         print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
     except replicas.WorkerLostError as error:
-        interruption.exit_now(f"train.py: {error}; give all workers the same command again")
+        signals.exit_now(f"train.py: {error}; give all workers the same command again")
     except tf.errors.OpError as error:
         reason = error.message.split("\n")[0]
-        interruption.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
+        signals.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
 
 
 def run():
@@ -69,12 +63,14 @@ def run():
     keras.utils.set_random_seed(FLAGS.seed)
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
-    strategy = strategies.choose(FLAGS.strategy)
+    strategy = strategies.choose(FLAGS.strategy, signals.by_default)
     with replicas.watch(strategy):
         lines = run_flags.deciding(train_flags.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         as_before = reads_as_before(strategy)
         with replicas.chief_first(strategy):
+            if replicas.is_chief(strategy):
+                check_output_dir(train_flags.output_dir())
             examples = train_flags.load_data(as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
@@ -97,6 +93,16 @@ def run():
         print(f"Trained for {seconds:.0f} s.")
         saved = "The model is" if is_saved and is_judged else "Saved the model as"
         print(f"{saved} {path / 'model.keras'}, the figures {path / 'metrics.json'}.")
+
+
+def check_output_dir(path):
+    """Raises ValueError where the run's folder would be taken for a class of its own images."""
+    dataset = train_flags.dataset()
+    if mixmo_tf.data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
+        raise ValueError(
+            f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
+            "choose another --output_dir"
+        )
 
 
 def reads_as_before(strategy):
@@ -245,8 +251,9 @@ def done_before(model, path):
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
         figures = directory.read_metrics(path) or {}
-        is_whole = figures.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
-        is_judged = is_whole and figures["steps"] == int(model.step.numpy())
+        is_whole = directory.are_figures(figures)
+        steps = figures.get("steps")
+        is_judged = is_whole and "split" in figures and steps == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_judged
     (found,) = replicas.from_chief(model.distribute_strategy, [found])
     return found.tolist()

@@ -7,10 +7,7 @@ from absl import flags
 import mixmo_tf
 from mixmo_tf import data, networks
 from mixmo_tf.experiments import Settings, command_line
-from mixmo_tf.networks import size
-from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
-from mixmo_tf.networks.resnet import resnet_kernels
-from mixmo_tf.networks.wide_resnet import wide_resnet_kernels
+from mixmo_tf.networks import NETWORKS, size
 
 FLAGS = flags.FLAGS
 
@@ -71,19 +68,12 @@ def check_memory(info):
     What is counted is less than a step needs: weights, momentum and gradients, and the outputs
     of the convolutions, for the rows of one replica.
     """
-    common = FLAGS.num_members, info.num_classes, info.image_shape
-    kernels = {
-        "wide_resnet": lambda: wide_resnet_kernels(FLAGS.depth, FLAGS.width, *common),
-        "preact_resnet18": lambda: preact_resnet18_kernels(FLAGS.width, *common, FLAGS.filters),
-    }.get(FLAGS.network, lambda: resnet_kernels(*common))()
+    kernels = NETWORKS[FLAGS.network].kernels(**_sizes(info))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = FLAGS.batch_size * FLAGS.batch_repetitions // replicas
     num_bytes = 3 * size.BYTES * size.parameters(kernels)
     num_bytes += rows * size.activations(kernels) * (4 if FLAGS.precision == "float32" else 2)
-    named = ["num_members", "batch_size", "batch_repetitions"]
-    named += {"wide_resnet": ["depth", "width"], "preact_resnet18": ["width", "filters"]}.get(
-        FLAGS.network, []
-    )
+    named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[FLAGS.network].sizes
     what = ", ".join(f"{name}={FLAGS[name].value}" for name in named)
     height, width, _ = info.image_shape
     size.check_step(
@@ -93,21 +83,20 @@ def check_memory(info):
 
 def build_network(info):
     """The network that the flags describe, for the images and classes of `info`."""
-    common = {
-        "num_members": FLAGS.num_members,
-        "num_classes": info.num_classes,
-        "image_shape": info.image_shape,
-    }
-    if FLAGS.network == "wide_resnet":
-        network = networks.wide_resnet(FLAGS.depth, FLAGS.width, **common)
-    elif FLAGS.network == "preact_resnet18":
-        network = networks.preact_resnet18(FLAGS.width, filters=FLAGS.filters, **common)
-    else:
-        network = getattr(networks, FLAGS.network)(**common)
+    network = NETWORKS[FLAGS.network].build(**_sizes(info))
     networks.set_precision(network, FLAGS.precision)
     if FLAGS.sync_batch_norm:
         networks.synchronize_batch_norm(network)
     return network
+
+
+def _sizes(info):
+    """What a network is built with."""
+    return {name: FLAGS[name].value for name in NETWORKS[FLAGS.network].sizes} | {
+        "num_members": FLAGS.num_members,
+        "num_classes": info.num_classes,
+        "image_shape": info.image_shape,
+    }
 
 
 def build_model(info):

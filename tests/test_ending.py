@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C at any moment of any script: one line, exit code 75, nothing left behind."""
 
+import json
 import pathlib
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 import pytest
 from scripts_at_work import DIGITS, ROOT, command
 
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -183,18 +184,18 @@ def test_a_signal_while_python_ends_does_not_kill(tmp_path):
 CTRL_C_IN_PYTHON = f"""
 sys.path.insert(0, {str(ROOT)!r})
 import os, signal
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 signal.signal(signal.SIGINT, {{before}})
 ending.exit_at_once() if {{at_once}} else None
 press = lambda: os.kill(os.getpid(), signal.SIGINT)  # its handler comes before any other thread
 for _ in range(10):
-    with interruption.Request() as request:
+    with signals.StopRequest() as request:
         press()
         until = time.monotonic() + 0.05
         while time.monotonic() < until: pass
         assert request.signal == "SIGINT"
 print("ready", flush=True)
-with interruption.Request() as request:
+with signals.StopRequest() as request:
     press()
     press()
     print("went on")
@@ -218,7 +219,7 @@ def test_only_a_second_ctrl_c_does_what_it_did_before(tmp_path, before, at_once,
 
 
 def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
-    assert (ending.EXIT_CODE, ending.SIGNALS) == (interruption.EXIT_CODE, interruption._SIGNALS)
+    assert (ending.EXIT_CODE, ending.SIGNALS) == (signals.EXIT_CODE, signals._SIGNALS)
     assert ending.EXIT_CODE == 75
 
 
@@ -254,3 +255,19 @@ def test_a_run_that_failed_leaves_nothing_behind(tmp_path):
     first, second, third = result.stdout.splitlines()[-3:]
     assert first == second and "the loss or a gradient became NaN or infinite at step 2" in first
     assert "holds a run with other flags (--learning_rate 1e+30 there, 0.1 here)" in third
+
+
+def test_streams_that_are_closed(finished, tmp_path):
+    """As after `>&-`: nothing that is written gets in their place."""
+    file = tmp_path / "figures.json"
+    flags = f"--model={finished[0]}", f"--json={file}"
+    result = subprocess.run(
+        ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command("evaluate.py", *flags)], cwd=ROOT
+    )
+    assert result.returncode == 0
+    assert json.loads(file.read_text())["accuracy"] > 0
+    result = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command("train.py", *finished[1])],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr

@@ -101,3 +101,8 @@ def test_no_metric_depends_on_the_order_of_the_images():
             metric.reset_state()
             shuffled = stream(metric, *(array[order] for array in arrays))
             assert shuffled == pytest.approx(expected, rel=1e-5), metric.name
+
+
+def test_the_number_of_bins_is_a_whole_number():
+    with pytest.raises(ValueError, match="num_bins must be a whole number, got 2.5"):
+        evaluation.ExpectedCalibrationError(2.5)

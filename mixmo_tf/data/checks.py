@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 
+_MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
+_MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
+
 
 def check_images(images, image_shape):
     """Returns `images` as a tensor (n, H, W, channels).
@@ -30,9 +33,9 @@ def check_pixels(images, image_shape):
         image_shape: (H, W, channels).
 
     Raises:
-        ValueError: unless they are numbers of that shape and finite; or if they are floats that
-            look divided by 255 (not all equal, within [-1, 1]) or normalised (some below 0, all
-            within [-16, 16]).
+        ValueError: unless they are numbers of that shape, finite in float32; or if they are floats
+            that look divided by 255 (not all equal, within [0, 1]) or normalised (some below 0,
+            none above 10).
     """
     array = _as_array("images", images)
     _check_shape(array, image_shape)
@@ -40,7 +43,7 @@ def check_pixels(images, image_shape):
     if dtype.is_integer or not array.size:
         return images
     low, high = array.min(), array.max()  # NaN if one is, and without a copy of the array
-    if not np.isfinite([float(low), float(high)]).all():
+    if not _is_finite(np.array([low, high])):
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
     if _are_scaled(low, high):
@@ -49,7 +52,7 @@ def check_pixels(images, image_shape):
 
 
 def said_of_scaled(images):
-    """What is wrong with pixels that look as if they were divided by 255, and the way out."""
+    """What is wrong with pixels that look scaled, and the way out."""
     return (
         f"{images} must be pixels 0 to 255, not divided by 255 or normalised (if they really are "
         "that dark, pass them as uint8)"
@@ -68,9 +71,7 @@ def look_scaled(images):
 
 
 def _are_scaled(low, high):
-    divided = (low >= -1) & (low < high) & (high <= 1)
-    normalised = (low >= -16) & (low < 0) & (high <= 16)
-    return divided | normalised
+    return (low < high) & ((high <= 1) | ((low < 0) & (high <= _MOST_OF_NORMALISED)))
 
 
 def check_mean_and_std(mean, std, channels):
@@ -99,7 +100,7 @@ def check_weights(weights, num_examples):
     """Checks weights of examples; returns them as float32 (n,).
 
     Raises:
-        ValueError: unless they are finite numbers (n,) or (n, 1).
+        ValueError: unless they are numbers (n,) or (n, 1), finite in float32.
     """
     weights = _as_array("sample_weight", weights)
     if weights.size != num_examples or weights.shape[:1] != (num_examples,):
@@ -107,7 +108,7 @@ def check_weights(weights, num_examples):
             f"sample_weight must have the shape ({num_examples},), got {weights.shape}"
         )
     if not _is_finite(weights):
-        raise ValueError("sample_weight must be finite, got NaN or infinite ones")
+        raise ValueError("sample_weight must be finite in float32, got others")
     return weights.reshape(-1).astype(np.float32)
 
 
@@ -124,6 +125,10 @@ def check_class_weight(class_weight, num_classes):
     for label, weight in class_weight.items():
         arguments.count("labels of class_weight", label, 0, num_classes - 1)
         arguments.finite(f"class_weight of label {label}", weight)
+        if abs(weight) > _MOST_OF_FLOAT32:
+            raise ValueError(
+                f"class_weight of label {label} must be finite in float32, got {weight}"
+            )
 
 
 def check_labels(labels, num_classes):
@@ -137,10 +142,10 @@ def check_labels(labels, num_classes):
         labels = _as_array("labels", labels)
     labels = tf.convert_to_tensor(labels)
     _check_kind(labels.dtype.as_numpy_dtype, labels.shape.as_list())
-    labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)  # int32 would make 0 of 2^32
     in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
     tf.debugging.Assert(in_range, [f"labels must be in 0 to {num_classes - 1}, got", labels])
-    return labels
+    return tf.cast(labels, tf.int32)
 
 
 def check_not_empty(images):
@@ -202,7 +207,8 @@ def _as_array(name, values):
 
 
 def _is_finite(array):
-    return bool(np.isfinite(array).all())
+    """Whether all are finite in float32, in which a model computes."""
+    return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
 
 
 def _check_shape(images, image_shape):

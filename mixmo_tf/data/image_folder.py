@@ -19,6 +19,7 @@ import tensorflow as tf
 from mixmo_tf.data import decoding, folders, headers
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
+from mixmo_tf.paths import resolved
 
 SUFFIXES = tuple(  # in any case
     ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .tif .tiff .avif".split()
@@ -84,14 +85,33 @@ def read(name, split, image_size=None, as_before=False):
         raise
 
 
-def has_test_split(name, as_before=False):
-    """Whether there are images that are not trained on: `test/` or `val/`."""
-    return _has_split(name, "test", as_before)
+def would_be_class(name, path):
+    """Whether a new folder at `path` would make a folder of these images a class more.
+
+    Args:
+        name: "image_folder:PATH".
+        path: pathlib.Path; where there is a folder below the images already, it stays what it is.
+    """
+    try:
+        found = _found(name, False)
+    except (ValueError, OSError):
+        return False  # `read` says what is wrong
+    path = resolved(path)
+    for folder in filter(None, (found.train, found.validation, found.test)):
+        folder = resolved(folder)
+        if path != folder and path.is_relative_to(folder):
+            new = folder / path.relative_to(folder).parts[0]
+            return not new.exists() and not folders.is_hidden(new.name)
+    return False
 
 
-def has_validation_split(name, as_before=False):
-    """Whether there is a `val/` to validate on, beside `test/`."""
-    return _has_split(name, "validation", as_before)
+def splits(name: str, as_before: bool = False) -> list[str]:
+    """The splits that have a folder; none where folders cannot be told, which `read` says."""
+    try:
+        found = _found(name, as_before)
+        return [split for split in ("train", "validation", "test") if found.of(split) is not None]
+    except (ValueError, OSError):
+        return []
 
 
 def was_read_as_before(name, fingerprints):
@@ -126,13 +146,6 @@ def described_as_before(name):
 def _found(name, as_before):
     found = folders.find(pathlib.Path(name.removeprefix(PREFIX)))
     return found.as_before() if as_before else found
-
-
-def _has_split(name, split, as_before):
-    try:
-        return _found(name, as_before).of(split) is not None
-    except (ValueError, OSError):
-        return False  # `read` says what is wrong
 
 
 def _fingerprint(train, folder):

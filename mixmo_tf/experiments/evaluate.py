@@ -7,12 +7,13 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from mixmo_tf import deep_ensemble, evaluation, outputs
-from mixmo_tf.deployment.saved_model import is_saved_model
+from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import models as models_of
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models import deep_ensemble
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
@@ -174,7 +175,8 @@ def check_json(file):
 def write_json(judged, file, replace=False):
     """The metrics of one judgement, or a list of those of several."""
     described = [each.described() for each in judged]
-    metrics_json.write_metrics(file, described[0] if len(judged) == 1 else described, replace)
+    content = described[0] if len(judged) == 1 else described
+    metrics_json.write_metrics(file, content, replace)
 
 
 def keep(judged, output):

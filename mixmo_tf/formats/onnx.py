@@ -2,13 +2,12 @@
 
 import warnings
 
-from mixmo_tf.deployment import extras
-from mixmo_tf.deployment.model_file import ModelFile, check_precision
-from mixmo_tf.deployment.signature import Served
+from mixmo_tf import extras
+from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 
-def check(model):
+def check(model, **_):
     """Raises ImportError or ValueError unless `write` can do its work."""
     extras.check("onnx", ["tf2onnx", "onnxruntime"])
     check_precision("an ONNX file", model)
@@ -18,7 +17,7 @@ def write(model, file):
     """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
-        model: Ensemble whose networks compute in float32.
+        model: Predictor whose networks compute in float32.
         file: path of the new file.
 
     Raises:
@@ -34,22 +33,3 @@ def write(model, file):
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False
         )
-
-
-class OnnxModel(ModelFile):
-    """An ONNX file that `write` wrote; it needs the extra `onnx`."""
-
-    kind = "ONNX file"
-
-    def _open(self, path):
-        extras.check("onnx", ["onnxruntime"])
-        import onnxruntime  # imported here: an extra
-
-        self._session = onnxruntime.InferenceSession(path)
-        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
-        names = ([tensor.name for tensor in each] for each in (inputs, outputs))
-        (probabilities,) = (o for o in outputs if o.name == "probabilities")
-        return *names, inputs[0].shape[1:], probabilities.shape[1]
-
-    def _run(self, images):
-        return self._session.run(["probabilities"], {"images": images})[0]
