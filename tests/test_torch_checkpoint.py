@@ -6,13 +6,15 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from conftest import REFERENCE, tiny_model
 from scripts_at_work import call, full_disk
 
 import mixmo_tf
 from mixmo_tf.deployment import fold, load_torch_checkpoint, save_torch_checkpoint
 from mixmo_tf.deployment.torch_checkpoint import read
+
+torch = pytest.importorskip("torch", reason='needs PyTorch: pip install -e ".[torch]"')
+pytestmark = pytest.mark.torch
 
 CASES = {
     "wide_resnet_10_1_m2": "wide_resnet_10_1, 2 members, 10 classes, 78,932 parameters",
