@@ -33,10 +33,11 @@ def above(name, value, low):
 
 
 def whole(name, value):
-    """Raises ValueError unless `value` is a whole number."""
+    """Returns `value` as an int; raises ValueError unless it is a whole number, such as 4.0."""
     _number(name, value)
     if not math.isfinite(value) or value != int(value):
         raise ValueError(f"{name} must be a whole number, got {value}")
+    return int(value)
 
 
 def finite(name, value):
@@ -47,11 +48,15 @@ def finite(name, value):
 
 
 def count(name, value, low, high=MOST):
-    """Raises ValueError unless `value` is a whole number, `low` <= `value` <= `high`."""
+    """Returns `value` as an int.
+
+    Raises:
+        ValueError: unless it is a whole number, `low` <= `value` <= `high`.
+    """
     at_least(name, value, low)
     if value > high:
         raise ValueError(f"{name} must be <= {high}, got {value}")
-    whole(name, value)
+    return whole(name, value)
 
 
 def within(name, value, low, high):

@@ -15,7 +15,7 @@ import tempfile
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import expanded, resolved
 
 _OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _OF_WRITING = (*_OF_THE_DISK, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
@@ -64,7 +64,7 @@ def at_once(path, replace=False):
         OSError: if it cannot be written, or, unless `replace`, something is there by then;
             what was there stays, and nothing else is left. What else is raised passes.
     """
-    target = path.resolve()
+    target = resolved(path)
     prefix = f"partial-{target.name[:_LONGEST]}-"
     with (
         naming(path, target.parent / prefix),
@@ -72,7 +72,8 @@ def at_once(path, replace=False):
             prefix=prefix, dir=target.parent, ignore_cleanup_errors=True
         ) as folder,
     ):
-        partial = pathlib.Path(folder, target.name)
+        name = path.name if os.path.islink(path) else target.name  # by its ending libraries go
+        partial = pathlib.Path(folder, name)
         yield partial
         for file in [partial, *partial.rglob("*")]:
             if file.is_file():

@@ -19,6 +19,30 @@ def expanded(path):
         raise FileNotFoundError(f"there is no home folder {path.parts[0]}, for {path}") from None
 
 
+def resolved(path):
+    """The pathlib.Path without links that a path leads to, whether it is there or not.
+
+    Raises:
+        OSError: if a link leads to itself.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # before Python 3.13
+        raise OSError(f"{path} is a link that leads to itself") from None
+
+
+def content(file):
+    """The bytes in a file.
+
+    Raises:
+        OSError: if it cannot be read, or is none: a pipe would be waited for, and a device may
+            never end. The message names it.
+    """
+    if file.exists() and not file.is_file():
+        raise OSError(f"{file} is no file")
+    return file.read_bytes()
+
+
 @contextlib.contextmanager
 def without_pattern(path):
     r"""Gives a path to `path` in which no [ * ? or \ stands: TensorFlow takes these for patterns.

@@ -32,7 +32,7 @@ from mixmo_tf import evaluation, outputs
 from mixmo_tf.evaluation import over_runs
 from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments import directory, run_flags, suites
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
 from mixmo_tf.training import signals
 
@@ -228,20 +228,22 @@ def check_log(file):
     run = file.with_suffix("")
     if not file.exists() or any((run / name).exists() for name in (run_flags.NAME, "metrics.json")):
         return
-    content = file.read_bytes()
+    said = content(file)
     of_scripts = (b"train.py: ", b"evaluate.py: ")
-    is_own = content.startswith(LOG_START.encode()) or any(
-        line.startswith(of_scripts) for line in content.splitlines()
+    is_own = said.startswith(LOG_START.encode()) or any(
+        line.startswith(of_scripts) for line in said.splitlines()
     )
-    if content and not is_own:
+    if said and not is_own:
         raise FileExistsError(f"{file} exists and is no log of this script; move it")
 
 
 def report(folder, remark):
     """Reads a run's figures and prints a line about it."""
     figures = evaluation.read_metrics(folder)
-    if not isinstance(figures, dict) or "nll" not in figures:
-        raise ValueError(f"{folder}/metrics.json is from an earlier version; judge the run again")
+    if not directory.are_figures(figures):
+        raise ValueError(
+            f"{folder}/metrics.json is damaged, or from an earlier version; judge the run again"
+        )
     if figures.get("ratio_error_published") is not None and "both_wrong" not in figures:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
     if extensions := run_flags.extensions(folder):
@@ -253,7 +255,7 @@ def report(folder, remark):
 
 def check_table(file):
     """Raises FileExistsError where there is a file that is no table of this script."""
-    if file.exists() and not file.read_bytes().startswith(TABLE_START.encode()):
+    if file.exists() and not content(file).startswith(TABLE_START.encode()):
         raise FileExistsError(f"{file} exists and is no table of this script; move it")
 
 

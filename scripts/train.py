@@ -28,6 +28,7 @@ import train_flags
 from absl import flags, logging
 
 import mixmo_tf
+from mixmo_tf.data import image_folder
 from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics, metrics_json
 from mixmo_tf.experiments import directory, run_flags
@@ -68,6 +69,8 @@ def run():
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         as_before = reads_as_before(strategy)
         with replicas.chief_first(strategy):
+            if replicas.is_chief(strategy):
+                check_output_dir(train_flags.output_dir())
             examples = train_flags.load_data(as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
@@ -90,6 +93,16 @@ def run():
         print(f"Trained for {seconds:.0f} s.")
         saved = "The model is" if is_saved and is_judged else "Saved the model as"
         print(f"{saved} {path / 'model.keras'}, the figures {path / 'metrics.json'}.")
+
+
+def check_output_dir(path):
+    """Raises ValueError where the run's folder would be taken for a class of its own images."""
+    dataset = train_flags.dataset()
+    if mixmo_tf.data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
+        raise ValueError(
+            f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
+            "choose another --output_dir"
+        )
 
 
 def reads_as_before(strategy):
@@ -238,8 +251,9 @@ def done_before(model, path):
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
         figures = directory.read_metrics(path) or {}
-        is_whole = figures.keys() >= {"accuracy", "nll", "member_accuracy", "split", "steps"}
-        is_judged = is_whole and figures["steps"] == int(model.step.numpy())
+        is_whole = directory.are_figures(figures)
+        steps = figures.get("steps")
+        is_judged = is_whole and "split" in figures and steps == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_judged
     (found,) = replicas.from_chief(model.distribute_strategy, [found])
     return found.tolist()

@@ -33,7 +33,10 @@ def load_data(as_before=False):
         dataset(), FLAGS.data_dir, FLAGS.validation_examples, FLAGS.image_size, as_before
     )
     if len(examples) == 1:
-        raise ValueError(f"{dataset()} has no val folder: set validation_examples")
+        raise ValueError(
+            f"{dataset()} has no val or test folder: set --validation_examples, how many training "
+            "images are held out"
+        )
     if sum(part.num_bytes for part in examples.values()) <= FLAGS.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}
     return examples

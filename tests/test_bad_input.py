@@ -52,8 +52,16 @@ def test_bad_data_is_named(pixels_and_labels):
     with pytest.raises(ValueError, match=r"labels must be in 0 to 3, got -1"):
         model.evaluate(images, labels - 1, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((images, labels + 1)).batch(8)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in 0 to 3"):
+    with pytest.raises(ValueError, match=r"^labels must be in 0 to 3, got [^\n]*$"):
         model.fit(dataset, verbose=0)
+    for beyond in (
+        labels + 2**32,
+        labels.astype(np.uint64) + 2**63,
+    ):  # int32 would make labels of it
+        dataset = tf.data.Dataset.from_tensor_slices((images, beyond)).batch(8)
+        for call in (model.fit, model.evaluate):
+            with pytest.raises(ValueError, match="^labels must be in 0 to 3, got [^\\n]*$"):
+                call(dataset, verbose=0)
     with pytest.raises(ValueError, match="labels must be integers"):
         model.fit(images, labels.astype(np.float32), batch_size=8, verbose=0)
     for batch_size in (0, 64):
@@ -61,3 +69,19 @@ def test_bad_data_is_named(pixels_and_labels):
             model.fit(images, labels, batch_size=batch_size, verbose=0)
     with pytest.raises(ValueError, match=r"validation_split must be in \(0, 1\), got 1.0"):
         model.fit(images, labels, batch_size=8, validation_split=1.0, verbose=0)
+
+
+def test_a_whole_number_may_be_a_float(pixels_and_labels):
+    """4.0 is one, and does what 4 does."""
+    images, labels = pixels_and_labels
+    results = []
+    for kind in (int, float):
+        model = tiny_model(batch_repetitions=kind(2), seed=kind(3))
+        model.compile("sgd", steps_per_execution=kind(2))
+        options = {"batch_size": kind(8), "epochs": kind(2), "initial_epoch": kind(0)}
+        model.fit(images, labels, **options, steps_per_epoch=kind(3), verbose=0)
+        judged = model.evaluate(images, labels, batch_size=kind(16), steps=kind(2), verbose=0)
+        answers = model.predict(images, batch_size=kind(16), steps=kind(2), verbose=0)
+        results.append([*model.state(), np.array(judged), answers])
+    for with_int, with_float in zip(*results, strict=True):
+        np.testing.assert_array_equal(with_int, with_float)

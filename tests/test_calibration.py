@@ -172,6 +172,42 @@ def test_each_fold_is_judged_at_the_temperature_of_the_others():
     assert np.isnan(cross_fitted(logits[:1], labels[:1])).all()
 
 
+@pytest.mark.parametrize("case", ["over-confident", "one error", "always right"])
+def test_the_temperatures_of_the_folds_are_exact(case):
+    """Each is the best for nine tenths, found here by a search of its own."""
+    if case == "over-confident":
+        logits, labels = over_confident(3, 1000)
+    else:
+        logits, labels = nearly_always_right(1 if case == "one error" else 0, 1000)
+    own = logits[np.arange(1000), labels]
+    others = np.where(np.arange(logits.shape[1]) == labels[:, None], -np.inf, logits)
+    order = np.argsort(-(own - others.max(axis=1)), kind="stable")
+    total, log_temperatures = 0, []
+    for fold in range(10):
+        judged = order[fold::10]
+        rest = np.delete(np.arange(1000), judged)
+        t = evaluation.fit_temperature(logits[rest], labels[rest], jeffreys=True)
+        total += 100 * evaluation.nll(logits[judged] / t, labels[judged])
+        log_temperatures.append(np.log(t))
+    nllc, temperature = cross_fitted(logits, labels)
+    assert nllc == pytest.approx(total / 1000, rel=2e-6)
+    assert np.log(temperature) == pytest.approx(np.mean(log_temperatures), abs=1e-6)
+
+
+def test_all_folds_share_the_looks_at_the_logits(monkeypatch):
+    """20,000 × 1,000 logits took 13 s, when each fold was fitted by itself: 100 looks at all."""
+    logits, labels = over_confident(3, 2000)
+    looked_at, exp = [], np.exp
+
+    def counting(array):
+        looked_at.append(np.size(array))
+        return exp(array)
+
+    monkeypatch.setattr(np, "exp", counting)
+    cross_fitted(logits, labels)
+    assert logits.size < sum(looked_at) < 35 * logits.size
+
+
 def test_all_right_all_wrong_and_extreme_probabilities():
     p, right = two_classes([1.0, 1.0, 0.0], [1, 1, 0])
     for error in (evaluation.ece, evaluation.adaptive_ece, evaluation.tace):

@@ -10,7 +10,7 @@ from scripts_at_work import DIGITS, ROOT, call, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
-from mixmo_tf.experiments import run_flags
+from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.training import checkpoints, history
 
 
@@ -228,3 +228,94 @@ def test_threads_are_those_of_tensorflow(system_tells):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
     )
     assert result.stdout.split() == ["1", "3", "5"], result.stderr
+
+
+@pytest.mark.parametrize(
+    "figures",
+    [
+        {"accuracy": None},
+        {"accuracy": "much"},
+        {"member_accuracy": 5},
+        {"member_accuracy": [None, 0.5]},
+        {"best": {"epoch": 1}},
+        {"best": []},
+        {"ratio_error": "none"},
+        {"both_wrong": [None]},
+        {"steps": "44"},
+    ],
+)
+def test_figures_of_another_kind_are_none(finished, figures):
+    """They are shown by train.py and reproduce.py; of a run that lacks them, they are made anew."""
+    whole = directory.read_metrics(finished[0])
+    assert directory.are_figures(whole)
+    assert directory.are_figures({**whole, "nll": None, "ratio_error": None})
+    if "steps" not in figures:  # of a training, which a judgement has none of
+        assert not directory.are_figures({**whole, **figures})
+
+
+def test_a_run_with_such_figures_is_judged_again(finished, copy):
+    change = lambda all: all.replace(b'"accuracy": ', b'"accuracy": null, "was": ')  # noqa: E731
+    path = copy("run", "metrics.json", change)
+    assert exit_messages("train", [*DIGITS, f"--output_dir={path}"]) == [None]
+    file = "metrics.json"
+    assert (path / file).read_bytes() == (finished[0] / file).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["run.flags", "dataset.json", "history.csv", "metrics.json"])
+def test_a_pipe_in_a_files_place_is_not_waited_for(copy, name):
+    path = copy("run")
+    (path / name).unlink()
+    os.mkfifo(path / name)
+    (ending,) = call("train", [*DIGITS, f"--output_dir={path}"], timeout=300)[0]
+    assert ending == f"train.py: {path / name} is no file"
+
+
+def test_a_lock_of_something_else_stays(tmp_path):
+    """Whether a run is there or not; run.lock is no rare name."""
+    mine = tmp_path / "mine.txt"
+    mine.write_text("mine")
+    for i, make in enumerate(
+        [
+            lambda lock: lock.write_text("mine"),
+            lambda lock: lock.symlink_to(mine),
+            lambda lock: lock.symlink_to(tmp_path / "nowhere"),
+            lambda lock: lock.mkdir(),
+            os.mkfifo,
+        ]
+    ):
+        lock = tmp_path / f"{i}" / "run.lock"
+        lock.parent.mkdir()
+        make(lock)
+        for start in (
+            lambda folder: directory.start(folder, ["--alpha=2"], {"--alpha": "2"}),
+            directory.trainer,
+        ):
+            with pytest.raises(ValueError, match=f"{lock} is no lock of a run"):
+                start(lock.parent)
+        assert [file.name for file in lock.parent.iterdir()] == ["run.lock"]
+    assert mine.read_text() == "mine" and not (tmp_path / "nowhere").exists()
+    assert (tmp_path / "0" / "run.lock").read_text() == "mine"
+
+
+@pytest.mark.parametrize("accuracy", ["nan", "inf", "-inf"])
+def test_an_accuracy_that_is_not_finite_is_damage(tmp_path, accuracy):
+    """No later epoch would be better; a loss may well be infinite."""
+    text = "epoch,val_accuracy,val_loss\r\n0,{},inf\r\n"
+    (tmp_path / history.NAME).write_text(text.format("0.5"))
+    assert history.best_epoch(tmp_path) == (1, 0.5)
+    (tmp_path / history.NAME).write_text(text.format(accuracy))
+    with pytest.raises(ValueError, match=f"history.csv is damaged .val_accuracy is {accuracy}"):
+        history.best_epoch(tmp_path)
+
+
+def test_whatever_may_stand_in_a_path_stands_in_a_line(tmp_path):
+    """str.splitlines has more line ends than files do."""
+    lines = [f"--dataset=image_folder:/a{end}b" for end in "\x0b\x0c\x1c\x85\u2028"]
+    lines = [f"{line}{i}".replace("--dataset", f"--d{i}") for i, line in enumerate(lines)]
+    run_flags.write(tmp_path, {}, lines)
+    assert [f"{name}={value}" for name, value in run_flags.read(tmp_path).items()] == lines
+    (tmp_path / run_flags.NAME).write_bytes(b"--a=1\r\n--b=2\r\n")  # of an editor
+    assert run_flags.read(tmp_path) == {"--a": "1", "--b": "2"}
+    bad = "--output_dir=a\n--seed=5", "--data_dir=a\r", "--output_dir=a\udcff"
+    for ending in exit_messages("train", *([flag] for flag in bad)):
+        assert "must be one line of UTF-8, got '" in ending and "\n" not in ending

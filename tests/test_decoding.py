@@ -158,6 +158,22 @@ def test_damaged_exif_is_no_damaged_image(tmp_path, exif):
         assert decoded(tmp_path / "a.jpg", content).shape == UPRIGHT.shape
 
 
+@pytest.mark.parametrize("kind, options", [("JPEG", {"quality": 95}), ("PNG", {}), ("WEBP", {})])
+@pytest.mark.parametrize(
+    "type_and_value", [(11, struct.pack("<f", 6)), (5, struct.pack("<II", 6, 1))], ids=str
+)
+def test_an_orientation_that_is_no_integer(tmp_path, kind, options, type_and_value):
+    """The standard has an unsigned short; a float or a fraction may say the same."""
+    number, value = type_and_value
+    entry = struct.pack("<HHI", 274, number, 1)
+    entry += value if len(value) == 4 else struct.pack("<I", 26)
+    exif = b"II*\0" + struct.pack("<IH", 8, 1) + entry + bytes(4) + value
+    exif = exif if kind == "PNG" else b"Exif\0\0" + exif
+    image = decoded(tmp_path / "a", encoded(stored(6), kind, exif=exif, **options))
+    assert image.shape == UPRIGHT.shape
+    assert np.abs(image.astype(int) - UPRIGHT)[::8, ::8].max() < 80  # colours are coarse in JPEG
+
+
 def test_an_orientation_that_is_none_leaves_the_image(tmp_path):
     for orientation in (9, 255):
         content = encoded(UPRIGHT, "PNG", orientation)

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C at any moment of any script: one line, exit code 75, nothing left behind."""
 
+import json
 import pathlib
 import signal
 import subprocess
@@ -254,3 +255,19 @@ def test_a_run_that_failed_leaves_nothing_behind(tmp_path):
     first, second, third = result.stdout.splitlines()[-3:]
     assert first == second and "the loss or a gradient became NaN or infinite at step 2" in first
     assert "holds a run with other flags (--learning_rate 1e+30 there, 0.1 here)" in third
+
+
+def test_streams_that_are_closed(finished, tmp_path):
+    """As after `>&-`: nothing that is written gets in their place."""
+    file = tmp_path / "figures.json"
+    flags = f"--model={finished[0]}", f"--json={file}"
+    result = subprocess.run(
+        ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command("evaluate.py", *flags)], cwd=ROOT
+    )
+    assert result.returncode == 0
+    assert json.loads(file.read_text())["accuracy"] > 0
+    result = subprocess.run(
+        ["sh", "-c", '"$@" >&-', "sh", *command("train.py", *finished[1])],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr

@@ -62,6 +62,15 @@ def large_array(stored):
     return file.getvalue()
 
 
+def large_chunk(stored):
+    """The weights with two numbers more, in a chunk of a billion that is unpacked for them."""
+    file = io.BytesIO(stored)
+    shape = {"shape": (2,), "maxshape": (None,), "chunks": (10**9,)}
+    with h5py.File(file, "a") as weights:
+        weights.create_dataset("more", dtype="float32", compression="gzip", **shape)
+    return file.getvalue()
+
+
 def all_names(weights):
     names = []
     weights.visit(names.append)
@@ -101,6 +110,8 @@ def test_sizes_are_checked_before_they_are_unpacked(tmp_path):
             "its variables take 32,000,000,0",
         written(tmp_path / "array.keras", {**good, "model.weights.h5": large_array(weights)}):
             "in its weights takes 40,000,000,000 bytes, of ",
+        written(tmp_path / "chunk.keras", {**good, "model.weights.h5": large_chunk(weights)}):
+            "in its weights takes 4,000,000,000 bytes, of ",
     }  # fmt: skip
     loaded = hostile_files.messages(
         "from mixmo_tf.training import checkpoints", "checkpoints.load_model", list(cases)

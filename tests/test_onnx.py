@@ -88,3 +88,28 @@ def test_bad_input_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImportError, match=r'onnxruntime must be .*: pip install -e "\.\[onnx\]"'):
         model.export(tmp_path / "x.onnx", format="onnx")
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_what_a_file_does_not_take_is_named_before_it_is_asked(tmp_path):
+    from onnx import TensorProto, helper
+
+    def write(image, probabilities, dtype=TensorProto.UINT8):
+        nodes = [
+            helper.make_node("Cast", ["images"], ["floats"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMean", ["floats"], ["probabilities"], axes=[1, 2], keepdims=0),
+        ]
+        images = helper.make_tensor_value_info("images", dtype, image)
+        output = helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, probabilities)
+        graph = helper.make_graph(nodes, "graph", [images], [output])
+        opsets = [helper.make_opsetid("", 17)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+        (tmp_path / "x.onnx").write_bytes(model.SerializeToString())
+        return mixmo_tf.load(tmp_path / "x.onnx")
+
+    assert write(["n", 8, 8, 3], ["n", 3]).num_classes == 3
+    for sizes in ([["n", 8, 8, "c"], ["n", "c"]], [["n", "h", "w", 3], ["n", 3]]):
+        with pytest.raises(ValueError, match="x.onnx is no readable ONNX file: it takes images .*"):
+            write(*sizes)
+    for image, dtype in (([1, 8, 8, 3], TensorProto.UINT8), (["n", 8, 8, 3], TensorProto.FLOAT)):
+        with pytest.raises(ValueError, match="x.onnx is no readable ONNX file: it takes tensor.*"):
+            write(image, ["n", 3], dtype)

@@ -2,14 +2,18 @@
 
 import errno
 import hashlib
+import json
 import os
+import pathlib
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 
 import pytest
 import tensorflow as tf
+from conftest import tiny_model
 from scripts_at_work import DIGITS, ROOT, call, command, exit_messages, full_disk, run
 from test_reproduce import CONFIGS, finish
 
@@ -326,3 +330,61 @@ def test_a_finished_run_that_is_repeated_stays_as_it_was(finished, tmp_path):
     shutil.copy(path / "checkpoints" / "step_00000022.keras", model_file)
     assert exit_messages("train", flags) == [None]
     assert checkpoints.holds(model_file, model)
+
+
+@pytest.fixture
+def in_memory():
+    """A folder below /dev that is one like any other."""
+    if not os.access("/dev/shm", os.W_OK):
+        pytest.skip("the system has no /dev/shm")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        yield pathlib.Path(folder)
+
+
+def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
+    mine = in_memory / "mine.txt"
+    mine.write_text("mine")
+    new = in_memory / "new.json"
+    model = f"--model={finished[0]}"
+    refused, made = exit_messages("evaluate", [model, f"--json={mine}"], [model, f"--json={new}"])
+    assert f"{mine} exists and holds no figures" in refused and mine.read_text() == "mine"
+    assert made is None and json.loads(new.read_text())["accuracy"] > 0
+
+
+def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
+    """/dev/stdout leads to a file; opened by its name, it would be emptied."""
+    file = tmp_path / "log"
+    file.write_text("mine\n")
+    with open(file, "a") as log:
+        flags = f"--model={finished[0]}", "--json=/dev/stdout"
+        result = subprocess.run(command("evaluate.py", *flags), cwd=ROOT, stdout=log)
+    assert result.returncode == 0
+    content = file.read_text()
+    assert content.startswith("mine\n") and "Temperatures fitted" in content
+    assert json.loads(content[content.index("{") :])["accuracy"] > 0
+
+
+def test_a_link_may_lead_to_a_file_of_any_name(tmp_path):
+    """Libraries choose the format by the ending, and that is the link's."""
+    link = tmp_path / "model.keras"
+    link.symlink_to(tmp_path / "blob")
+    checkpoints.save_model(tiny_model(), link)
+    assert link.is_symlink() and names(tmp_path) == ["blob", "model.keras"]
+    assert checkpoints.load_model(link).num_members == 2
+
+
+def test_a_link_that_leads_to_itself_is_one_line(finished, tmp_path):
+    loop = tmp_path / "loop.keras"
+    loop.symlink_to(loop)
+    model = f"--model={finished[0]}"
+    for script, flags in (
+        ("evaluate", [model, f"--json={loop}"]),
+        ("evaluate", [model, f"--output_dir={loop}"]),
+        ("evaluate", [f"--model={loop}"]),
+        ("export", [model, f"--output_dir={loop}"]),
+    ):
+        (ending,) = exit_messages(script, flags)
+        assert ending.startswith(f"{script}.py: ") and str(loop) in ending and "\n" not in ending
+    with pytest.raises(OSError, match="loop.keras is a link that leads to itself"):
+        outputs.write(loop, "text")
+    assert names(tmp_path) == ["loop.keras"] and loop.is_symlink()

@@ -11,6 +11,7 @@ from scripts_at_work import call, exit_messages, run
 from test_image_folder import grey, save
 
 from mixmo_tf import data
+from mixmo_tf.data import image_folder
 
 SMALL = ["--filters=4", "--epochs=1", "--batch_size=8", "--batch_repetitions=2", "--image_size=16"]
 
@@ -52,7 +53,7 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     options += [f"--output_dir={tmp_path / 'tuned'}"]
     held_out = "--validation_examples=4"
     without, of_others = exit_messages("train", options, [*options, held_out, "--filters=8"])
-    assert f"{two_classes} has no val folder: set validation_examples" in without
+    assert f"{two_classes} has no val or test folder: set --validation_examples" in without
     assert f"cannot initialize from {first}: it has another layer encoder_0: " in of_others
     assert not (tmp_path / "tuned").exists()
     options += [held_out]
@@ -215,3 +216,22 @@ def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
     assert len(right) == 8 and (right[:, :, 8:] == 255).all() and (right[:, :, :8] == 0).all()
     square = images[labels == 0]
     assert (square[:, 4:12, 4:12] == 0).all() and square[:, 0].min() == 255
+
+
+def test_a_run_makes_no_class_of_itself(tmp_path):
+    """Its folder below the classes' folder would be one, and the run could not go on."""
+    for name in ("rose", "tulip"):
+        (tmp_path / "flat" / name).mkdir(parents=True)
+        (tmp_path / "split" / "train" / name).mkdir(parents=True)
+        (tmp_path / "split" / "val" / name).mkdir(parents=True)
+    flat, split = (f"image_folder:{tmp_path / name}" for name in ("flat", "split"))
+    classes = {flat: ("flat/runs/a", "flat/a"), split: ("split/train/a", "split/val/a")}
+    none = {flat: ("a", "flat/.runs/a", "flat/rose/a"), split: ("split/runs/a", "split/a")}
+    for is_class, paths in ((True, classes), (False, none)):
+        for dataset in paths:
+            for path in paths[dataset]:
+                assert image_folder.would_be_class(dataset, tmp_path / path) == is_class, path
+    calls = [[f"--dataset={flat}", f"--output_dir={tmp_path}/flat/{name}"] for name in ("a", "b/c")]
+    for ending in exit_messages("train", *calls):
+        assert f"would lie among the folders of {flat}" in ending and "\n" not in ending
+    assert sorted(path.name for path in (tmp_path / "flat").iterdir()) == ["rose", "tulip"]

@@ -9,7 +9,7 @@ from conftest import tiny_model, two_replicas
 
 import mixmo_tf
 
-SCALED = r"images lie within \[-1, 1\]: pixels must be 0 to 255"
+SCALED = "images must be pixels 0 to 255, not divided by 255 or normalised"
 
 
 def doors(model, images, labels):
@@ -38,7 +38,9 @@ DOORS = list(doors(None, np.zeros(1), None))
         (lambda images: (images / 255).astype(np.float32), SCALED),
         (lambda images: (images / 255).astype(np.float64), SCALED),
         (lambda images: (images / 127.5 - 1).astype(np.float16), SCALED),
+        (lambda images: ((images / 255 - 0.45) / 0.225).astype(np.float32), SCALED),
         (lambda images: images > 100, SCALED),
+        (lambda images: (images - images.mean()) / images.std(), SCALED),
         (
             lambda images: np.where(np.arange(16) == 3, np.nan, images.T).T,
             "finite.* image 3 is not",
@@ -47,11 +49,17 @@ DOORS = list(doors(None, np.zeros(1), None))
             lambda images: np.where(np.arange(16) == 7, np.inf, images.T).T,
             "finite.* image 7 is not",
         ),
+        (
+            lambda images: np.where(np.arange(16) == 5, 1e39, images.T).T,
+            "finite.* image 5 is not",
+        ),
         (lambda images: images.astype(str), "images must be an array of numbers, got .*str"),
         (lambda images: images.astype(object), "images must be an array of numbers"),
         (lambda images: images[0], "images must have the shape"),
     ],
-    ids="float32 float64 float16 bool nan inf text object one".split(),
+    ids=(
+        "float32 float64 float16 normalised bool standardised nan inf float64s text object one"
+    ).split(),
 )
 def test_images_that_cannot_be_right_are_refused(door, change, message, pixels_and_labels):
     images, labels = (array[:16] for array in pixels_and_labels)
@@ -76,6 +84,7 @@ def test_what_looks_odd_but_is_right_passes(pixels_and_labels):
             np.ones_like(images, np.float32),
             images % 2,  # uint8
             np.where(images > 100, 255.0, 0.0),
+            np.where(images > 100, 11.0, -3.0),  # as scaling with a cubic kernel overshoots
             images.astype(np.float32),
         ):
             model.predict(odd, verbose=0)
@@ -86,9 +95,10 @@ def test_what_looks_odd_but_is_right_passes(pixels_and_labels):
 
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize("door", ["fit", "evaluate", "predict"])
-def test_a_dataset_of_scaled_pixels_is_warned_of_once(door, replicas, pixels_and_labels):
+@pytest.mark.parametrize("mean, std", [(0, 1), (0.45, 0.225)])
+def test_a_dataset_of_scaled_pixels_is_warned_of_once(door, mean, std, replicas, pixels_and_labels):
     images, labels = pixels_and_labels
-    images = (images / 255).astype(np.float32)
+    images = ((images / 255 - mean) / std).astype(np.float32)
     strategy = two_replicas() if replicas == 2 else tf.distribute.get_strategy()
     with strategy.scope():
         model = tiny_model()
@@ -96,8 +106,8 @@ def test_a_dataset_of_scaled_pixels_is_warned_of_once(door, replicas, pixels_and
     with pytest.warns(UserWarning, match=SCALED) as caught:
         for _ in range(2):
             getattr(model, door)(dataset, verbose=0)
-    (said,) = [str(w.message) for w in caught if "pixels must be" in str(w.message)]
-    assert said.startswith("a batch's images lie") and said.endswith("pass them as uint8)")
+    (said,) = [str(w.message) for w in caught if "must be pixels" in str(w.message)]
+    assert said.startswith("a batch's images must") and said.endswith("pass them as uint8)")
 
 
 def test_datasets_of_pixels_are_not_warned_of(pixels_and_labels):
@@ -111,7 +121,7 @@ def test_datasets_of_pixels_are_not_warned_of(pixels_and_labels):
                 door(each, verbose=0)
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])  # the last in float32
 def test_weights_that_are_not_finite_are_refused(bad, pixels_and_labels):
     images, labels = pixels_and_labels
     model = tiny_model()
@@ -146,6 +156,19 @@ def test_weights_of_the_wrong_kind_or_number_are_refused(pixels_and_labels):
             model.fit(images, labels, batch_size=8, class_weight=weights, verbose=0)
 
 
+@pytest.mark.parametrize("columns", [False, True])
+def test_a_class_without_a_weight_weighs_one(columns, pixels_and_labels):
+    """In a dataset as in arrays; Keras looks it up outside its table."""
+    images, labels = pixels_and_labels
+    dataset = tf.data.Dataset.from_tensor_slices((images, labels[:, None] if columns else labels))
+    losses = []
+    for weights in ({1: 3.0}, {0: 1.0, 1: 3.0, 2: 1.0, 3: 1.0}):
+        model = tiny_model()
+        history = model.fit(dataset.batch(8), class_weight=weights, verbose=0)
+        losses += history.history["loss"]
+    assert losses[0] == losses[1]
+
+
 def test_labels_that_are_not_as_many_as_the_images(pixels_and_labels):
     images, labels = pixels_and_labels
     model = tiny_model()
@@ -165,3 +188,12 @@ def test_labels_that_are_not_as_many_as_the_images(pixels_and_labels):
 def test_predictions_of_no_images_are_empty(dtype):
     answers = tiny_model().predict(np.zeros((0, 16, 16, 3), dtype), verbose=0)
     assert answers.shape == (0, 4) and answers.dtype == np.float32
+
+
+def test_predictions_of_a_dataset_without_a_batch_are_empty(pixels_and_labels):
+    model = tiny_model()
+    batches = tf.data.Dataset.from_tensor_slices(pixels_and_labels[0]).batch(8)
+    for none in (batches.take(0), batches.filter(lambda images: False)):
+        answers = model.predict(none, verbose=0)
+        assert answers.shape == (0, 4) and answers.dtype == np.float32
+    assert model.predict(batches, verbose=0).shape == (40, 4)

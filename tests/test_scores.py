@@ -60,8 +60,16 @@ def test_probabilities_of_0_and_1():
         (np.zeros((3, 2)), np.array([0, -1, 1]), "labels must be in 0 to 1, got -1"),
         (np.array([[0, 1], [np.nan, 0]]), np.array([0, 1]), "logits of example 1 are not finite"),
         (np.array([[0, np.inf]]), np.array([0]), "logits of example 0 are not finite"),
+        (np.array([[0, 1], [-np.inf] * 2]), np.array([0, 0]), "logits of example 1 are not finite"),
+        (np.array([[0, 1j]]), np.array([0]), "logits must be an array of numbers .got complex128"),
+        (np.array([["0", "1"]]), np.array([0]), "logits must be an array of numbers .got <U1"),
     ],
 )
 def test_bad_input_is_named(scores, labels, message):
     with pytest.raises(ValueError, match=message):
         evaluation.nll(scores, labels)
+
+
+def test_a_rank_is_a_whole_number():
+    with pytest.raises(ValueError, match="k must be a whole number, got 1.5"):
+        evaluation.top_k_accuracy(np.eye(3), np.arange(3), 1.5)

@@ -48,3 +48,13 @@ def test_all_right_all_wrong_and_one_example():
     assert np.isnan(evaluation.misclassification_auroc(p, 1 - labels))
     assert evaluation.aurc(p, 1 - labels) == 1 and evaluation.coverage_at_risk(p, 1 - labels) == 0
     assert evaluation.aurc(p[:1], labels[:1]) == 0
+
+
+def test_a_risk_that_is_met_exactly_is_met():
+    """In floating point 0.29 · 100 is less than 29."""
+    for percent in range(101):
+        p, labels = case([0.7] * 100, np.arange(100) >= percent)
+        assert evaluation.coverage_at_risk(p, labels, percent / 100) == 1
+    for risk in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=r"risk must be in \[0, 1\]"):
+            evaluation.coverage_at_risk(p, labels, risk)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import pickle
 import struct
 import sys
 import zipfile
@@ -14,7 +15,7 @@ import torch
 from scripts_at_work import call
 from test_torch_checkpoint import checkpoint, state_of
 
-from mixmo_tf.deployment import load_torch_checkpoint, save_torch_checkpoint
+from mixmo_tf.deployment import load_torch_checkpoint, pickled_size, save_torch_checkpoint
 from mixmo_tf.deployment.weights_file import read
 
 
@@ -97,6 +98,36 @@ def test_figures_of_numpy_do_no_harm(tmp_path, state, module, legacy):
         load_torch_checkpoint(checkpoint(file, state))
 
 
+def write_safetensors(file, header):
+    header = json.dumps(header).encode()
+    file.write_bytes(struct.pack("<Q", len(header)) + header + b"1234")
+
+
+def tuples_in_tuples(depth=60):
+    """A pickle of a dict whose key is a pair of one pair, which is of one, …, to be hashed."""
+    pairs = b")q\x01"
+    for i in range(1, depth + 1):
+        pairs += bytes([ord("h"), i, ord("h"), i, 0x86, ord("q"), i + 1])
+    return b"\x80\x02}q\x00(X\x01\x00\x00\x00x(" + pairs + b"th" + bytes([depth + 1]) + b"K\x01u."
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_is_in_tuples_counts_as_often_as_it_is_there(protocol):
+    tens = (0,) * 10
+    for content, size in (
+        ({"a": [tens] * 10, "b": {1: 2}, "c": {3, 4}}, 130),
+        ({((tens,) * 10, tens): 1}, 120),
+        ({frozenset([(tens, 1), (tens, 2)]): 1}, 30),
+    ):
+        pickled = pickle.dumps(content, protocol)
+        assert not pickled_size.is_beyond(pickled, 2 * size)
+        assert not pickled_size.is_beyond(io.BytesIO(pickled + pickled), 2 * size)
+        assert pickled_size.is_beyond(pickled, size // 2)
+    assert pickled_size.is_beyond(tuples_in_tuples(), 10**9)
+    assert not pickled_size.is_beyond(tuples_in_tuples(8), 5_000)
+    assert not pickled_size.is_beyond(b"no pickle", 1)
+
+
 def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
     def case(name, **changed):
         tensors = {n.replace("__", "."): tensor for n, tensor in changed.items()}
@@ -113,8 +144,15 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
                 new.writestr(record.filename, bytes(10**8) if "data/0" in record.filename else b"")
     lying = tmp_path / "lying.safetensors"
     header = {"fc.weight": {"dtype": "F32", "shape": [10**7, 10**5], "data_offsets": [0, 4]}}
-    header = json.dumps(header).encode()
-    lying.write_bytes(struct.pack("<Q", len(header)) + header + b"1234")
+    write_safetensors(lying, header)
+    for name, kind in (("byte", "F8_E4M3"), ("half_byte", "F4")):
+        shape = [4 * 8 // int(kind[1])]
+        header = {"fc.weight": {"dtype": kind, "shape": shape, "data_offsets": [0, 4]}}
+        write_safetensors(tmp_path / f"{name}.safetensors", header)
+    with zipfile.ZipFile(tmp_path / "tuples.pt", "w") as new:
+        for record, content in (("data.pkl", tuples_in_tuples()), ("version", b"3\n")):
+            new.writestr(f"x/{record}", content)
+    (tmp_path / "old_tuples.pt").write_bytes(tuples_in_tuples())
     torch.save({"classifier_state_dict": state, "more": Grows()}, tmp_path / "grows.pt")
     legacy = tmp_path / "legacy.pt"
     torch.save({"more": Grows()}, legacy, _use_new_zipfile_serialization=False)
@@ -133,6 +171,10 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
         blocks("records", 60_000, lambda: torch.ones(1)): "is refused: it holds 60,",
         deflated: "is refused: whole/data.pkl in it is compressed; PyTorch stores it as it is",
         lying: "is no safetensors file of floats: ",
+        tmp_path / "byte.safetensors": "is no safetensors file of floats: ",
+        tmp_path / "half_byte.safetensors": "is no safetensors file of floats: ",
+        tmp_path / "tuples.pt": "is refused: it holds tuples that stand for many times what is sto",
+        tmp_path / "old_tuples.pt": "is refused: it holds tuples that stand for many times what",
         tmp_path / "grows.pt": "is refused: it holds code or objects (builtins.bytearray)",
         legacy: "is refused: it holds code or objects (builtins.bytearray)",
     }  # fmt: skip

@@ -5,6 +5,9 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 
+_MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
+_MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
+
 
 def check_images(images, image_shape):
     """Returns `images` as a tensor (n, H, W, channels).
@@ -30,8 +33,9 @@ def check_pixels(images, image_shape):
         image_shape: (H, W, channels).
 
     Raises:
-        ValueError: unless they are numbers of that shape and finite; or if they are floats, not
-            all equal, and lie within [-1, 1], as pixels that were divided by 255 do.
+        ValueError: unless they are numbers of that shape, finite in float32; or if they are floats
+            that look divided by 255 (not all equal, within [0, 1]) or normalised (some below 0,
+            none above 10).
     """
     array = _as_array("images", images)
     _check_shape(array, image_shape)
@@ -39,19 +43,19 @@ def check_pixels(images, image_shape):
     if dtype.is_integer or not array.size:
         return images
     low, high = array.min(), array.max()  # NaN if one is, and without a copy of the array
-    if not np.isfinite([float(low), float(high)]).all():
+    if not _is_finite(np.array([low, high])):
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
-    if -1 <= low < high <= 1:
+    if _are_scaled(low, high):
         raise ValueError(f"{said_of_scaled('images')}; got {low} to {high}")
     return images
 
 
 def said_of_scaled(images):
-    """What is wrong with pixels that look as if they were divided by 255, and the way out."""
+    """What is wrong with pixels that look scaled, and the way out."""
     return (
-        f"{images} lie within [-1, 1]: pixels must be 0 to 255, not divided by 255 or normalised "
-        "(if they really are that dark, pass them as uint8)"
+        f"{images} must be pixels 0 to 255, not divided by 255 or normalised (if they really are "
+        "that dark, pass them as uint8)"
     )
 
 
@@ -63,7 +67,11 @@ def look_scaled(images):
     if not tf.is_tensor(images) or not images.dtype.is_floating:
         return tf.constant(0.0)
     low, high = tf.reduce_min(images), tf.reduce_max(images)
-    return tf.cast((low >= -1) & (low < high) & (high <= 1), tf.float32)
+    return tf.cast(_are_scaled(low, high), tf.float32)
+
+
+def _are_scaled(low, high):
+    return (low < high) & ((high <= 1) | ((low < 0) & (high <= _MOST_OF_NORMALISED)))
 
 
 def check_mean_and_std(mean, std, channels):
@@ -92,7 +100,7 @@ def check_weights(weights, num_examples):
     """Checks weights of examples; returns them as float32 (n,).
 
     Raises:
-        ValueError: unless they are finite numbers (n,) or (n, 1).
+        ValueError: unless they are numbers (n,) or (n, 1), finite in float32.
     """
     weights = _as_array("sample_weight", weights)
     if weights.size != num_examples or weights.shape[:1] != (num_examples,):
@@ -100,7 +108,7 @@ def check_weights(weights, num_examples):
             f"sample_weight must have the shape ({num_examples},), got {weights.shape}"
         )
     if not _is_finite(weights):
-        raise ValueError("sample_weight must be finite, got NaN or infinite ones")
+        raise ValueError("sample_weight must be finite in float32, got others")
     return weights.reshape(-1).astype(np.float32)
 
 
@@ -117,6 +125,10 @@ def check_class_weight(class_weight, num_classes):
     for label, weight in class_weight.items():
         arguments.count("labels of class_weight", label, 0, num_classes - 1)
         arguments.finite(f"class_weight of label {label}", weight)
+        if abs(weight) > _MOST_OF_FLOAT32:
+            raise ValueError(
+                f"class_weight of label {label} must be finite in float32, got {weight}"
+            )
 
 
 def check_labels(labels, num_classes):
@@ -130,10 +142,10 @@ def check_labels(labels, num_classes):
         labels = _as_array("labels", labels)
     labels = tf.convert_to_tensor(labels)
     _check_kind(labels.dtype.as_numpy_dtype, labels.shape.as_list())
-    labels = tf.cast(tf.reshape(labels, [-1]), tf.int32)
+    labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)  # int32 would make 0 of 2^32
     in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))
     tf.debugging.Assert(in_range, [f"labels must be in 0 to {num_classes - 1}, got", labels])
-    return labels
+    return tf.cast(labels, tf.int32)
 
 
 def check_not_empty(images):
@@ -195,20 +207,27 @@ def _as_array(name, values):
 
 
 def _is_finite(array):
-    return bool(np.isfinite(array).all())
+    """Whether all are finite in float32, in which a model computes."""
+    return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
 
 
 def _check_shape(images, image_shape):
+    if getattr(images.shape, "rank", 4) is None:  # of a graph, where it is not known
+        return
     if len(images.shape) != 4 or tuple(images.shape[1:]) != tuple(image_shape):
+        is_one = tuple(images.shape) == tuple(image_shape)
         raise ValueError(
             f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
-            f"of the network, got {tuple(images.shape)}"
+            f"of the network, got {tuple(images.shape)}{', a single image' if is_one else ''}"
         )
 
 
 def _check_kind(dtype, shape):
     is_flat = len(shape) == 1 or (len(shape) == 2 and shape[1] == 1)
     if not np.issubdtype(dtype, np.integer) or not is_flat:
+        is_one_hot = len(shape) == 2 and shape[1] != 1
+        way_out = ": labels.argmax(-1) gives them" if is_one_hot else ""
         raise ValueError(
-            f"labels must be integers of shape (n,), got {np.dtype(dtype).name} {tuple(shape)}"
+            f"labels must be integers of shape (n,){way_out}, "
+            f"got {np.dtype(dtype).name} {tuple(shape)}"
         )

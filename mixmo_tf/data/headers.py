@@ -236,7 +236,7 @@ def _orientation(load_exif):
         orientation = load_exif().get(ExifTags.Base.Orientation)
     except Exception:  # whatever Pillow raises; viewers show an image whose EXIF is damaged
         return 1
-    return orientation if orientation in range(2, 9) else 1
+    return int(orientation) if orientation in range(2, 9) else 1  # a fraction may be 6 too
 
 
 def _exif(content):

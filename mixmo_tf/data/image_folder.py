@@ -19,6 +19,7 @@ import tensorflow as tf
 from mixmo_tf.data import decoding, folders, headers
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
+from mixmo_tf.paths import resolved
 
 SUFFIXES = tuple(  # in any case
     ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .tif .tiff .avif".split()
@@ -82,6 +83,26 @@ def read(name, split, image_size=None, as_before=False):
     except (tf.errors.OpError, ValueError):
         examples(None).find_damaged()
         raise
+
+
+def would_be_class(name, path):
+    """Whether a new folder at `path` would make a folder of these images a class more.
+
+    Args:
+        name: "image_folder:PATH".
+        path: pathlib.Path; where there is a folder below the images already, it stays what it is.
+    """
+    try:
+        found = _found(name, False)
+    except (ValueError, OSError):
+        return False  # `read` says what is wrong
+    path = resolved(path)
+    for folder in filter(None, (found.train, found.validation, found.test)):
+        folder = resolved(folder)
+        if path != folder and path.is_relative_to(folder):
+            new = folder / path.relative_to(folder).parts[0]
+            return not new.exists() and not folders.is_hidden(new.name)
+    return False
 
 
 def splits(name: str, as_before: bool = False) -> list[str]:

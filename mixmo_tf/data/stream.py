@@ -71,7 +71,7 @@ def training_batches(
         ValueError: if the arrays differ in length, N < n, or n cannot be shared alike.
     """
     num_examples = _length(arrays)
-    _check(num_examples, batch_size, seed, shares)
+    batch_size, seed = _checked(num_examples, batch_size, seed, shares)
     arrays = _on_cpu(arrays)
     steps_per_epoch = num_examples // batch_size
     size = batch_size // shares.count
@@ -117,7 +117,7 @@ def training_batches_from(read_step, arrays, batch_size, seed, shuffle=True, sha
         read_step: function that gives the step, an int; called once by each iterator.
         arrays, batch_size, seed, shuffle, shares: as in `training_batches`.
     """
-    _check(_length(arrays), batch_size, seed, shares)
+    _checked(_length(arrays), batch_size, seed, shares)
     arrays = _on_cpu(arrays)  # here, or they would become constants of the functions below
 
     def step(_):
@@ -161,7 +161,7 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
         tf.data.Dataset of tuples (<= n, ...).
     """
     num_examples = _length(arrays)
-    arguments.count("batch_size", batch_size, 1)
+    batch_size = arguments.count("batch_size", batch_size, 1)
     arrays = _on_cpu(arrays)
     size = -(-batch_size // shares.count)
     num_elements = -(-num_examples // batch_size) * shares.held
@@ -247,14 +247,16 @@ def check_shares(batch_size, replicas):
         )
 
 
-def _check(num_examples, batch_size, seed, shares):
-    arguments.whole("batch_size", batch_size)
-    arguments.count("seed", seed, 0)
+def _checked(num_examples, batch_size, seed, shares):
+    """The size and the seed, int."""
+    batch_size = arguments.whole("batch_size", batch_size)
+    seed = arguments.count("seed", seed, 0)
     if not 1 <= batch_size <= num_examples:
         raise ValueError(
             f"batch_size must be in [1, {num_examples}], the number of examples, got {batch_size}"
         )
     check_shares(batch_size, shares.count)
+    return batch_size, seed
 
 
 def _length(arrays):

@@ -39,6 +39,12 @@ class ModelFile:
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:
             inputs, outputs, shape, num_classes = self._open(str(file))
+            shape = tuple(shape)
+            for size in (*shape, num_classes):
+                if not isinstance(size, (int, np.integer)) or size < 1:
+                    raise ValueError(
+                        f"it takes images {shape} and gives {num_classes} probabilities: not sizes"
+                    )
         except ImportError:
             raise
         except Exception as error:  # each library raises its own
@@ -49,7 +55,7 @@ class ModelFile:
                 f"{file} is not from MixMo.export: it takes {', '.join(inputs)} and gives "
                 f"{', '.join(outputs)}"
             )
-        self.image_shape = tuple(shape)
+        self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
 
     def predict(self, images, batch_size=None, verbose=0):
@@ -69,7 +75,7 @@ class ModelFile:
         del verbose
         images = np.asarray(check_pixels(images, self.image_shape))
         if batch_size is not None:
-            arguments.count("batch_size", batch_size, 1)
+            batch_size = arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
             return np.zeros((0, self.num_classes), np.float32)
         if images.dtype != np.uint8:
@@ -92,6 +98,10 @@ class OnnxModel(ModelFile):
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         names = ([tensor.name for tensor in each] for each in (inputs, outputs))
         (probabilities,) = (o for o in outputs if o.name == "probabilities")
+        if inputs[0].type != "tensor(uint8)" or isinstance(inputs[0].shape[0], int):
+            raise ValueError(
+                f"it takes {inputs[0].type} {inputs[0].shape}, not uint8 of any number"
+            )
         return *names, inputs[0].shape[1:], probabilities.shape[1]
 
     def _run(self, images):

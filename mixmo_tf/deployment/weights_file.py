@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments, extras
-from mixmo_tf.deployment import torch_state
+from mixmo_tf.deployment import pickled_size, torch_state
 from mixmo_tf.paths import expanded
 
 STATE = "classifier_state_dict"
@@ -24,6 +24,8 @@ _PICKLES = b"PK", b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"  # in a zip
 _GROWS = re.compile(rb"c(?:builtins|__builtin__)\nbytearray\n")  # as long as the pickle says
 _MOST_RECORDS = 50_000  # in a zip file: a tensor each; a WRN-28-10 and its optimizer have 500
 _MOST_PICKLED = 2**23  # bytes of the pickle in it
+_MOST_OBJECTS = 10 * _MOST_PICKLED  # in its tuples; what is there twice counts twice
+_PICKLES_OF_OLD = 5
 _SLACK = 2**20
 _OF_NUMPY = (
     "numpy.dtype",
@@ -95,7 +97,7 @@ def _of_safetensors(file):
             for name in opened.keys():
                 _check_name(file, name)
                 arrays[name] = opened.get_tensor(name)
-    except (safetensors.SafetensorError, TypeError) as error:
+    except (safetensors.SafetensorError, TypeError, AttributeError) as error:  # NumPy lacks 8 bits
         raise ValueError(f"{file} is no safetensors file of floats: {error}") from error
     for name, array in arrays.items():
         is_floating = tf.dtypes.as_dtype(array.dtype).is_floating
@@ -142,7 +144,7 @@ def _fault(file):
         with zipfile.ZipFile(file) as archive:
             records = archive.infolist()
     except Exception:  # no zip file, or a damaged one, as PyTorch will say
-        return None
+        return _repeats(file)
     if len(records) > _MOST_RECORDS:
         return f"it holds {len(records):,} records"
     for record in records:
@@ -151,7 +153,22 @@ def _fault(file):
         if record.filename.endswith("data.pkl") and record.file_size > _MOST_PICKLED:
             return f"no network's {record.filename} has {record.file_size:,} bytes"
     total = sum(record.file_size for record in records)
-    return f"it claims to unpack to {total:,} bytes, and has {size:,}" if total > size else None
+    if total > size:
+        return f"it claims to unpack to {total:,} bytes, and has {size:,}"
+    return _repeats(file, [r.filename for r in records if r.filename.endswith("data.pkl")])
+
+
+def _repeats(file, records=None):
+    """The same of tuples in the pickles of a file, or of records of a zip file."""
+    if records is None:  # PyTorch's old format has several, one after the other
+        with open(file, "rb") as opened:
+            found = any(
+                pickled_size.is_beyond(opened, _MOST_OBJECTS) for _ in range(_PICKLES_OF_OLD)
+            )
+    else:
+        with zipfile.ZipFile(file) as archive:
+            found = any(pickled_size.is_beyond(archive.read(r), _MOST_OBJECTS) for r in records)
+    return "it holds tuples that stand for many times what is stored" if found else None
 
 
 def _state(file, content):

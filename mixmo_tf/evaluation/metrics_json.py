@@ -15,8 +15,10 @@ What it says of a model, whether a run or evaluate.py wrote it:
 import json
 import math
 import pathlib
+import re
+import sys
 
-from mixmo_tf import outputs, strict_json
+from mixmo_tf import outputs, paths, strict_json
 from mixmo_tf.evaluation import reporting
 
 SCHEMA = 2
@@ -56,15 +58,20 @@ def write_metrics(file, content, replace=False):
         OSError: if it cannot be written.
     """
     text = strict_json.dumps(content)
-    if is_stream(file):
+    descriptor = _descriptor(file)
+    if descriptor is not None:  # by its name, what it leads to would be opened and emptied
+        sys.stdout.flush()
+        with open(descriptor, "w", closefd=False) as stream:
+            stream.write(text)
+    elif is_stream(file):
         file.write_text(text)
     else:
         outputs.write(file, text, replace)
 
 
 def is_stream(file):
-    """Whether a pathlib.Path is that of a pipe or a device."""
-    return "/dev" in map(str, file.parents) or (file.exists() and not file.is_file())
+    """Whether it is a pipe or a device, or leads to what the process has open already."""
+    return _descriptor(file) is not None or (file.exists() and not file.is_file())
 
 
 def read_metrics(path):
@@ -84,7 +91,7 @@ def read_metrics(path):
     path = pathlib.Path(path)
     file = path / "metrics.json" if path.is_dir() else path
     try:
-        content = json.loads(file.read_bytes(), parse_constant=lambda name: None)
+        content = json.loads(paths.content(file), parse_constant=lambda name: None)
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error})") from None
     several = content if isinstance(content, list) else [content]
@@ -125,3 +132,10 @@ def _errors(metrics):
     shared = shared if some else 0
     counts = {"both_wrong": [shared], "one_wrong": [errors - 2 * shared]}
     return {"ratio_error": ratio if some else None, **counts}
+
+
+def _descriptor(file):
+    """The number of what is open already under a name such as /dev/stdout; None for others."""
+    if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(file)):
+        return int(found[1])
+    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(file))

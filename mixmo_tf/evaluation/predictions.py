@@ -92,8 +92,12 @@ def check(scores, labels, name):
 
 
 def check_finite(scores, name):
-    """Raises ValueError if one is NaN or +inf; the logit of probability 0 may be -inf."""
-    bad = np.argwhere(np.isnan(scores) | (scores == np.inf))
+    """Raises ValueError if one is NaN or +inf, or all of an example (…, C) are -inf.
+
+    The logit of probability 0 may be -inf.
+    """
+    none = np.all(scores == -np.inf, axis=-1, keepdims=True)
+    bad = np.argwhere(np.isnan(scores) | (scores == np.inf) | none)
     if len(bad):
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite")
 
@@ -102,6 +106,8 @@ def _numbers(array, name):
     """An array, of float64 where its dtype is not one of NumPy's floats."""
     try:
         array = np.asarray(array)
+        if array.dtype.kind in "cSU":  # which become floats, but are none
+            raise TypeError(f"got {array.dtype}")
         return array if array.dtype.kind == "f" else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers ({error})") from None

@@ -30,7 +30,7 @@ def top_k_accuracy(scores, labels, k=5):
     Raises:
         ValueError: if the shapes disagree, or a label or `k` is out of range.
     """
-    arguments.at_least("k", k, 1)
+    arguments.count("k", k, 1)
     scores, labels = predictions.check(scores, labels, "scores")
     own = scores[np.arange(len(labels)), labels][:, None]
     before = np.arange(scores.shape[1]) < labels[:, None]

@@ -7,6 +7,7 @@ among them, errors count as spread evenly.
 
 import numpy as np
 
+from mixmo_tf import arguments
 from mixmo_tf.evaluation import predictions
 
 RISK = 0.05
@@ -70,11 +71,13 @@ def coverage_at_risk(probabilities, labels, risk=RISK):
         float in [0, 1]; 0 where no threshold reaches the risk.
 
     Raises:
-        ValueError: if the shapes disagree, or a label is out of range.
+        ValueError: if the shapes disagree, or a label or `risk` is out of range.
     """
+    arguments.within("risk", risk, 0, 1)
     confidence, wrong = _confidence_and_wrong(probabilities, labels)
     ends, errors = _ties(confidence, wrong)
-    return float(np.max(ends, where=errors <= risk * ends, initial=0) / len(wrong))
+    # 0.29 * 100 is less than 29, and 29 / 100 is 0.29
+    return float(np.max(ends, where=errors / ends <= risk, initial=0) / len(wrong))
 
 
 def _ties(confidence, wrong):

@@ -41,7 +41,7 @@ class ExpectedCalibrationError(keras.metrics.Metric):
     """
 
     def __init__(self, num_bins=NUM_BINS, name="ece", **kwargs):
-        arguments.at_least("num_bins", num_bins, 1)
+        arguments.count("num_bins", num_bins, 1)
         super().__init__(name=name, **kwargs)
         self.num_bins = num_bins
         self.gaps = self.add_weight(shape=(num_bins,), initializer="zeros", name="gaps")

@@ -204,7 +204,7 @@ def _one_checked(field, kind, value):
         arguments.one_of(name, value, choices)
     if kind is str:
         arguments.path(name, value)
-        return os.fspath(value)
+        return _line(name, os.fspath(value))
     if kind is bool:
         arguments.one_of(name, value, (False, True))
         return value
@@ -221,3 +221,9 @@ def _check_bounds(name, value, low, high):
     arguments.at_least(name, value, low)
     if high is not None and value > high:
         raise ValueError(f"{name} must be <= {high}, got {value}")
+
+
+def _line(name, value):
+    if {"\n", "\r"} & set(value) or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError(f"{name} must be one line of UTF-8, got {value!r}")
+    return value

@@ -16,13 +16,14 @@ import fcntl
 import json
 import os
 import platform
+import re
 import time
 import unicodedata
 
 import keras
 import tensorflow as tf
 
-from mixmo_tf import data, outputs, strict_json
+from mixmo_tf import data, outputs, paths, strict_json
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.evaluation import metrics_json
@@ -30,6 +31,9 @@ from mixmo_tf.experiments import run_flags
 from mixmo_tf.training import history
 from mixmo_tf.version import VERSION
 
+_MAY_BE_UNDEFINED = "nll", "ratio_error"  # None where they are
+_LOCK = "run.lock"
+_MOST_HOLDER = 1000  # bytes that are read of who holds it
 RESULTS = ("best.keras", "model.keras", "metrics.json")
 CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
 _WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metrics\.json"
@@ -51,7 +55,7 @@ def start(path, flag_lines, default_values, extend=False):
 
     Raises:
         ValueError: if a run with other flags is there, or files of something else; the
-            message names them.
+            message names them. What is there stays as it is.
         BlockingIOError: if another process is training there.
     """
     is_there = (path / run_flags.NAME).exists()
@@ -62,6 +66,7 @@ def start(path, flag_lines, default_values, extend=False):
         )
     if extend and not is_there:
         raise ValueError(f"there is no run in {path} to extend")
+    _check_lock(path)
     path.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
         lock = held.enter_context(_lock(path))
@@ -76,8 +81,9 @@ def start(path, flag_lines, default_values, extend=False):
 
 def trainer(path):
     """Who is training in `path`: "pid 4711 on node-3", "another process", or None."""
+    _check_lock(path)
     try:
-        lock = open(path / "run.lock")
+        lock = open(path / _LOCK)
     except FileNotFoundError:
         return None
     with lock:
@@ -164,6 +170,26 @@ def read_metrics(path):
     return metrics if isinstance(metrics, dict) else None
 
 
+def are_figures(metrics):
+    """Whether a metrics.json has what is shown of a run, each of its kind."""
+    if not isinstance(metrics, dict) or "nll" not in metrics:
+        return False
+    of_members, best = metrics.get("member_accuracy"), metrics.get("best", {})
+    if not isinstance(of_members, list) or not of_members or not isinstance(best, dict):
+        return False
+    of_best = [best.get(name) for name in ("epoch", "val_accuracy")] if "best" in metrics else []
+    undefined = [metrics[name] for name in _MAY_BE_UNDEFINED if metrics.get(name) is not None]
+    counts = [metrics.get(name) or [] for name in ("both_wrong", "one_wrong")]
+    if not all(isinstance(of_pairs, list) for of_pairs in counts):
+        return False
+    needed = [metrics.get("accuracy"), *of_members, *of_best, *undefined, *sum(counts, [])]
+    return all(map(_is_number, needed))
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def is_finished(path):
     """Whether metrics.json is that of a run with all the epochs that run.flags says."""
     metrics = read_metrics(path)
@@ -186,7 +212,7 @@ def versions():
 def _noted(file):
     """The dict in a dataset.json."""
     try:
-        noted = json.loads(file.read_bytes())
+        noted = json.loads(paths.content(file))
         if not isinstance(noted, dict):
             raise ValueError(f"it holds {noted!r:.20}")
     except ValueError as error:
@@ -223,10 +249,22 @@ def _remove_partial_files(path, run_is_there):
             partial.unlink()
 
 
+def _check_lock(path):
+    """Raises ValueError where run.lock in `path` is not of a run, and may not be written over."""
+    file = path / _LOCK
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise ValueError(f"{file} is no lock of a run, but a link, a folder or a pipe; move it")
+    if file.exists():
+        with open(file, "rb") as opened:
+            holder = opened.read(_MOST_HOLDER)
+        if holder and not re.fullmatch(rb"pid \d+ on .*", holder):
+            raise ValueError(f"{file} is no lock of a run, but holds something else; move it")
+
+
 def _lock(path):
     """The lock of `path`, held, in which stands who holds it."""
     with contextlib.ExitStack() as opened:
-        lock = opened.enter_context(open(path / "run.lock", "a+"))
+        lock = opened.enter_context(open(path / _LOCK, "a+"))
         try:
             _take(lock)
         except BlockingIOError:

@@ -175,7 +175,8 @@ def check_json(file):
 def write_json(judged, file, replace=False):
     """The metrics of one judgement, or a list of those of several."""
     described = [each.described() for each in judged]
-    metrics_json.write_metrics(file, described[0] if len(judged) == 1 else described, replace)
+    content = described[0] if len(judged) == 1 else described
+    metrics_json.write_metrics(file, content, replace)
 
 
 def keep(judged, output):

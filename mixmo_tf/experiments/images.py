@@ -9,6 +9,7 @@ from absl import flags
 from mixmo_tf import data
 from mixmo_tf.experiments import directory
 from mixmo_tf.experiments.run_flags import number, read
+from mixmo_tf.paths import resolved
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
@@ -148,7 +149,7 @@ def flags_of_run(path):
 
 def folder_of_run(path):
     """The folder of the run around the model; None if it is in none."""
-    path = path.resolve()
+    path = resolved(path)
     for folder in (path, path.parent, path.parent.parent):
         if (folder / "run.flags").is_file():
             return folder

@@ -7,7 +7,7 @@ from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
 
 FLAGS = flags.FLAGS
@@ -35,7 +35,7 @@ def groups():
     """A list of pathlib.Path for each --model."""
     found = [[expanded(name) for name in names_in(group)] for group in FLAGS.model]
     for group, files in zip(FLAGS.model, found, strict=True):
-        if len({file.resolve() for file in files}) < len(files):
+        if len(set(map(resolved, files))) < len(files):
             raise ValueError(f"--model names a model twice: {group}")
     return found
 

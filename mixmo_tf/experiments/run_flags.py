@@ -11,6 +11,7 @@ import re
 import tensorflow as tf
 
 from mixmo_tf import outputs
+from mixmo_tf.paths import content
 from mixmo_tf.version import VERSION
 
 NAME = "run.flags"
@@ -201,7 +202,9 @@ def _cores():
 def _lines(path):
     file = path / NAME
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        # str.splitlines would end a line at characters that may stand in a path
+        lines = content(file).decode().split("\n")
+        return [line.removesuffix("\r") for line in lines if line]
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error}); put it back to go on") from None
 

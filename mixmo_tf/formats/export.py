@@ -11,6 +11,7 @@ import numpy as np
 from mixmo_tf import arguments
 from mixmo_tf.formats import litert, onnx, saved_model, signature
 from mixmo_tf.outputs import at_once, new_folder
+from mixmo_tf.paths import resolved
 
 
 class Format(NamedTuple):
@@ -56,11 +57,13 @@ def export(
         ValueError: if a format is unknown, or not for this model.
         OSError: if it cannot be written; nothing is left there.
     """
-    path = new_folder(path).resolve()  # "." has no name, and a link may lead nowhere yet
+    path = resolved(new_folder(path))  # "." has no name, and a link may lead nowhere yet
     if not getattr(model, "networks", ()):
         raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
     if not isinstance(formats, (list, tuple)):
-        raise ValueError(f"formats must be a list of {', '.join(FORMATS)}, got {formats!r:.60}")
+        raise ValueError(
+            f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
+        )
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     options = {"litert_dtypes": litert_dtypes, "calibration_images": calibration_images}

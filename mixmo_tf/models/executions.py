@@ -4,8 +4,10 @@ After each step the replicas' logs are averaged in one exchange, as one vector, 
 whether a worker is asked to stop: so all see the same loss, and stop at the same step.
 """
 
+import contextlib
 import functools
 import itertools
+import re
 import warnings
 
 import keras
@@ -16,7 +18,7 @@ from mixmo_tf.distribution import replicas
 
 # Logs of a step that are for the model itself, and shown to nobody.
 FINITE = "_finite"  # 0 where the step was not finite, and so not done: no step may follow
-LOOK_SCALED = "_look_scaled"  # 1 where the pixels look as if they were divided by 255
+LOOK_SCALED = "_look_scaled"  # 1 where the pixels look divided by 255, or normalised
 
 
 class NotFiniteError(ArithmeticError):
@@ -84,10 +86,12 @@ def of_steps(model, step, num_steps, purpose):
         request, done = model.stop_request, 0
         asked = tf.constant(float(request is not None and request.here))
         if isinstance(iterator, (tf.data.Iterator, tf.distribute.DistributedIterator)):
-            done, _, values = execution(iterator, num_steps(), asked)
+            with _one_line_of_assertions():
+                done, _, values = execution(iterator, num_steps(), asked)
         else:
             for batch in itertools.islice(iterator, most_steps):
-                values = step_of_batch(batch, asked)
+                with _one_line_of_assertions():
+                    values = step_of_batch(batch, asked)
                 done += 1
                 if not values[0] > 0:
                     break
@@ -137,10 +141,23 @@ def of_predictions(model):
 
     def run(batches):
         outputs, look_scaled = compute(batches)
+        model.expects_data = False
         _warn_of_scaled(model, look_scaled)
         return outputs
 
     return run
+
+
+@contextlib.contextmanager
+def _one_line_of_assertions():
+    """Raises as a ValueError what an assertion in the graph says in the middle of many lines."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        said = re.search(r"assertion failed: \[(.+?)\](?: \[(.+)\])?$", error.message, re.M)
+        if said is None:
+            raise
+        raise ValueError(" ".join(filter(None, said.groups()))) from None
 
 
 def _without_optionals(data):

@@ -46,16 +46,16 @@ def check_data(name, data):
 
 
 def check_epochs(epochs, initial_epoch):
-    """Raises ValueError unless both are whole numbers >= 0."""
-    arguments.count("epochs", epochs, 0)
-    arguments.count("initial_epoch", initial_epoch, 0)
+    """Both as int; raises ValueError unless they are whole numbers >= 0."""
+    epochs = arguments.count("epochs", epochs, 0)
+    return epochs, arguments.count("initial_epoch", initial_epoch, 0)
 
 
 def check_counts(**counts):
-    """Raises ValueError unless each is None or a whole number >= 1."""
-    for name, value in counts.items():
-        if value is not None:
-            arguments.count(name, value, 1)
+    """A list of int and None; raises ValueError unless each is None or a whole number >= 1."""
+    return [
+        None if value is None else arguments.count(name, value, 1) for name, value in counts.items()
+    ]
 
 
 def check_callbacks(callbacks):

@@ -35,8 +35,7 @@ def prepare(
         if class_weight is None:  # which Keras joins to the dataset
             x = replicas.split(strategy, x)
     elif arrays.are_arrays([x]):
-        size = 32 if batch_size is None else batch_size
-        arguments.whole("batch_size", size)
+        size = arguments.whole("batch_size", 32 if batch_size is None else batch_size)
         stream.check_shares(size, strategy.num_replicas_in_sync)
         content = arrays.weighted(
             x, y, model.image_shape, model.num_classes, sample_weight, class_weight

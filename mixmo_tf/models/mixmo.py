@@ -272,10 +272,13 @@ class MixMo(Trainer):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
-        arguments.count("batch_repetitions", self.batch_repetitions, 1, MOST_REPETITIONS)
+        repetitions = self.batch_repetitions
+        self.batch_repetitions = arguments.count(
+            "batch_repetitions", repetitions, 1, MOST_REPETITIONS
+        )
         arguments.within("input_repetition", self.input_repetition, 0, 1)
         if self.msda is not None:
             arguments.one_of("msda", self.msda, msda.NAMES)
         arguments.at_least("l2", self.l2, 0)
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
-        arguments.count("seed", self.seed, 0)
+        self.seed = arguments.count("seed", self.seed, 0)

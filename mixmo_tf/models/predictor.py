@@ -156,7 +156,7 @@ class Predictor(keras.Model):
         fit_arguments.check_loss(loss, type(self).__name__)
         fit_arguments.check_metrics(metrics=metrics, weighted_metrics=weighted_metrics)
         arguments.one_of("run_eagerly", run_eagerly, (True, False))
-        arguments.count("steps_per_execution", steps_per_execution, 1)
+        steps_per_execution = arguments.count("steps_per_execution", steps_per_execution, 1)
         with self.distribute_strategy.scope():
             super().compile(
                 optimizer=optimizer,
@@ -198,7 +198,9 @@ class Predictor(keras.Model):
             stop_request: training.signals.StopRequest that all workers are to hear of, or None.
         """
         fit_arguments.check_data("x", x)
-        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        batch_size, options["steps"] = fit_arguments.check_counts(
+            batch_size=batch_size, steps=options.get("steps")
+        )
         fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
             x = self.evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
@@ -223,7 +225,9 @@ class Predictor(keras.Model):
     def predict(self, x, batch_size=None, verbose="auto", **options):
         """`keras.Model.predict`; of no images the empty answer (0, C)."""
         fit_arguments.check_data("x", x)
-        fit_arguments.check_counts(batch_size=batch_size, steps=options.get("steps"))
+        batch_size, options["steps"] = fit_arguments.check_counts(
+            batch_size=batch_size, steps=options.get("steps")
+        )
         fit_arguments.check_callbacks(options.get("callbacks"))
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
@@ -232,7 +236,13 @@ class Predictor(keras.Model):
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
         if isinstance(x, tf.data.Dataset):
             x = replicas.for_every_worker(self.distribute_strategy, x)
-        return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
+        self.expects_data = True
+        try:
+            return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
+        except UnboundLocalError:  # Keras', where no batch came
+            if not self.expects_data:
+                raise
+            return np.zeros((0, self.num_classes), np.float32)
 
     def make_test_function(self, force=False):
         if self.test_function is None or force:

@@ -242,11 +242,13 @@ class Trainer(Predictor):
         """
         fit_arguments.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
-        fit_arguments.check_epochs(epochs, initial_epoch)
-        fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
+        epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
+        (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
         fit_arguments.check_callbacks(callbacks)
         if class_weight is not None:
             checks.check_class_weight(class_weight, self.num_classes)
+            # Keras has no weight of 1 for a class that is not named
+            class_weight = {c: class_weight.get(c, 1.0) for c in range(self.num_classes)}
         data = fit_data.prepare(
             self,
             x=x,

@@ -17,7 +17,7 @@ def check(file):
     """
     if file.suffix not in ENDINGS:
         raise ValueError(f"output must end with .png, .pdf or .svg, got {file}")
-    if file.exists() and (file.is_dir() or b"matplotlib" not in file.read_bytes().lower()):
+    if file.exists() and (not file.is_file() or b"matplotlib" not in file.read_bytes().lower()):
         raise FileExistsError(f"{file} exists and is no picture that a script has drawn; move it")
 
 

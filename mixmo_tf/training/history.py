@@ -10,7 +10,7 @@ import math
 
 import keras
 
-from mixmo_tf import outputs
+from mixmo_tf import outputs, paths
 
 NAME = "history.csv"
 _FIRST = "epoch"  # the first column
@@ -72,7 +72,7 @@ def best_epoch(path):
 
 def _content(path):
     file = path / NAME
-    return file.read_bytes() if file.exists() else b""
+    return paths.content(file) if file.exists() else b""
 
 
 def _is_history(content):
@@ -109,9 +109,11 @@ def _check(names, rows):
 
 def _check_number(name, value):
     try:
-        float(value)
+        number = float(value)
     except ValueError:
         raise ValueError(f"{name} is {value!r}") from None
+    if name in _NEEDED and not math.isfinite(number):  # a loss may be
+        raise ValueError(f"{name} is {value}")
 
 
 def _write(path, names, rows):
