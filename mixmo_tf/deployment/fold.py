@@ -126,7 +126,8 @@ def _heads(network, needed):
         is_dense = isinstance(head, keras.layers.Dense) and _is_linear(head)
         if not is_dense or head.input is not heads[0].input:
             raise ValueError(
-                f"{parts.HEAD.format(i)} of {network.name} is not linear: keep the heads, with members=True"
+                f"{parts.HEAD.format(i)} of {network.name} is not linear: keep the heads, "
+                "with members=True"
             )
     return heads
 
