@@ -235,7 +235,9 @@ class MixMo(Trainer):
     def logits_of_some(self, images):
         """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
         images = augmentation.normalise(images, self.mean, self.std)
-        masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
+        masks = None
+        if self.num_members > 1:
+            masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
         return self.forward([images] * self.num_members, masks, training=False)
 
     @property
