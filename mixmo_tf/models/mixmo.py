@@ -36,7 +36,8 @@ class MixMo(Trainer):
         mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
             for nothing to mix.
         mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
-            than `linear`; or a schedule over the step, such as `AnnealedProbability`.
+            than `linear`; or a schedule over the step, such as `AnnealedProbability`, which
+            train.py makes of its flag.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
