@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "mixmo_tf/version.py"))["VERSION"]
 COMMANDS = [
     "train", "evaluate", "reproduce", "convert_checkpoint", "draw_idea", "show_encoders",
-    "show_masks",
+    "show_masks", "benchmark",
 ]  # fmt: skip
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 TORCH = ["torch>=2.6", "safetensors"]

@@ -6,7 +6,7 @@ import sys
 
 from scripts_at_work import ROOT
 
-MOST_SECONDS = 30  # without the checks they hang, or take minutes
+MOST_SECONDS = 30  # of the processor; without the checks they hang, or take minutes
 MOST_MEGABYTES = 400  # beside what the libraries take
 # Each thread has memory of its own.
 ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OMP_NUM_THREADS": "1"}
@@ -22,11 +22,11 @@ def memory():
 
 before = memory()
 for file in sys.argv[1:]:
-    start = time.time()
+    start = time.process_time()
     try:
         {load}(file)
     except ValueError as error:
-        print(f"{{time.time() - start:.1f}}", error)
+        print(f"{{time.process_time() - start:.1f}}", error)
 print(memory() - before)
 """
 

@@ -45,7 +45,11 @@ def runs(finished, tmp_path_factory):
     shutil.copytree(folder / "held_out", folder / "other")
     lines = lines.replace("--validation_examples=100", "--validation_examples=50")
     (folder / "other" / "run.flags").write_text(lines)
-    checkpoints.load_model(run).export(run / "saved_model")
+    model = checkpoints.load_model(run)
+    model.export(run / "saved_model")
+    for variable in model.network.get_layer("head_0").variables:
+        variable.assign(0 * variable)
+    model.save(twin / "model.keras")
     return folder
 
 
@@ -101,14 +105,17 @@ def test_several_rows_make_a_table(runs, tmp_path):
     figures = json.loads((kept / "metrics.json").read_text())
     assert [row["models"] for row in figures][:2] == [[str(run)], [str(twin)]]
     assert figures[2]["member_accuracy"] == pytest.approx([figures[0]["accuracy"]] * 2)
-    accuracy = f"{100 * figures[0]['accuracy']:.2f}"
+    first, second = (100 * row["accuracy"] for row in figures[:2])
+    assert abs(first - second) > 1
     lines = printed.splitlines()
     (of_twins,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
-    assert f"{accuracy} ± 0.00" in of_twins
-    assert of_twins.split()[-1] == f"{figures[0]['ratio_error']:.2f}"  # of the errors of both
+    mean, deviation = (first + second) / 2, abs(first - second) / 2**0.5
+    assert f"  {mean:.2f} ± {deviation:.2f}  " in of_twins
+    one, both = (sum(row[key][0] for row in figures[:2]) for key in ("one_wrong", "both_wrong"))
+    assert of_twins.split()[-1] == f"{one / both:.2f}"  # of the errors of both
     assert sum(" runs: " in line for line in lines) == 1
     (of_twin,) = [line for line in lines if line.startswith(f"  {twin} ")]
-    assert of_twin.split()[1] == accuracy
+    assert of_twin.split()[1] == f"{second:.2f}"
     for i in range(3):
         assert {path.name for path in (kept / str(i)).iterdir()} == {
             "run.flags", "predictions.npz", "metrics.json", "model.keras",

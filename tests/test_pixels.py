@@ -57,7 +57,9 @@ DOORS = list(doors(None, np.zeros(1), None))
         (lambda images: images.astype(object), "images must be an array of numbers"),
         (lambda images: images[0], "images must have the shape"),
     ],
-    ids="float32 float64 float16 normalised bool standardised nan inf float64s text object one".split(),
+    ids=(
+        "float32 float64 float16 normalised bool standardised nan inf float64s text object one"
+    ).split(),
 )
 def test_images_that_cannot_be_right_are_refused(door, change, message, pixels_and_labels):
     images, labels = (array[:16] for array in pixels_and_labels)

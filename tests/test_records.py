@@ -154,7 +154,15 @@ def test_all_damaged_images_are_named_at_once(tmp_path):
 
 
 def test_good_images_are_not_called_damaged(data_dir):
-    assert load(data_dir).find_damaged() is None
+    train, asked = load(data_dir), []
+
+    class Source:
+        def __getitem__(self, index):
+            asked.append(index)
+            return train.source[index]
+
+    dataclasses.replace(train, source=Source()).find_damaged()
+    assert sorted(asked) == list(range(NUM_TRAIN))  # each was looked at
 
 
 def test_data_that_is_not_there_is_named(tmp_path):
@@ -187,11 +195,18 @@ def test_resnet50_trains_on_what_tfds_mocks():
             augmentation="flip",
         )
         model.compile(keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True), metrics=["accuracy"])
+        before = network.get_layer("encoder_1").get_weights()
         history = model.fit(
             examples.training_batches(4, seed=0),
             steps_per_epoch=2,
             validation_data=examples.batches(8),
             verbose=0,
         ).history
+        ((images, labels),) = examples.batches(8)
     assert 5 < history["loss"][0] / 2 < 10  # ln 1000 = 6.9 per member
-    assert 0 <= history["val_accuracy"][0] <= 1
+    assert int(model.step.numpy()) == 2
+    assert np.any(network.get_layer("encoder_1").get_weights()[0] != before[0])
+    together = model.member_logits(images).numpy().mean(axis=1)
+    log_probabilities = together - np.log(np.exp(together).sum(axis=1, keepdims=True))
+    nll = -log_probabilities[np.arange(8), labels].mean()
+    assert history["val_loss"][0] == pytest.approx(nll, rel=1e-4)

@@ -45,13 +45,16 @@ def random_case(num_examples, num_members, num_classes):
     return logits.astype(np.float32), labels
 
 
-def test_ten_thousand_examples_take_seconds():
-    logits, labels = random_case(10_000, 2, 200)
-    start = time.process_time()
-    evaluation.report(logits, labels)
-    seconds = time.process_time() - start
-    print(f"{seconds:.1f} processor seconds")
-    assert seconds < 10  # 5 s on two cores
+def test_ten_times_the_examples_take_some_ten_times_as_long():
+    """Not a hundred times, as where each is compared to each; on any machine."""
+    seconds = []
+    for num_examples in (1_000, 10_000):
+        logits, labels = random_case(num_examples, 2, 200)
+        start = time.process_time()
+        evaluation.report(logits, labels)
+        seconds.append(time.process_time() - start)
+    print(f"{seconds[0]:.2f} and {seconds[1]:.2f} processor seconds")
+    assert seconds[1] < 40 * seconds[0]
 
 
 def test_the_ensemble_averages_what_it_is_told_to():

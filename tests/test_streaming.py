@@ -9,6 +9,7 @@ RANDOM = np.random.default_rng(0)
 LOGITS = RANDOM.normal(size=(50, 3, 6)).astype(np.float32) * 3
 LABELS = RANDOM.integers(0, 6, 50)
 PROBABILITIES = tf.nn.softmax(LOGITS[:, 0]).numpy()
+WEIGHTS = np.arange(50) % 4  # whole numbers, as if an image were there so often
 
 
 def stream(metric, *arrays):
@@ -29,12 +30,12 @@ def test_metrics_of_probabilities_sum_up_batches(metric, function):
     expected = function(PROBABILITIES, LABELS)
     assert stream(metric, LABELS, PROBABILITIES) == pytest.approx(expected, rel=1e-5)
     metric.reset_state()
-    weights = np.concatenate([np.ones(30), np.zeros(20)])
-    metric.update_state(tf.constant(LABELS)[:, None], tf.constant(PROBABILITIES), weights)
-    expected = function(PROBABILITIES[:30], LABELS[:30])
-    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    metric.update_state(tf.constant(LABELS)[:, None], tf.constant(PROBABILITIES), WEIGHTS / 2)
+    of_weights = function(PROBABILITIES.repeat(WEIGHTS, axis=0), LABELS.repeat(WEIGHTS))
+    assert float(metric.result()) == pytest.approx(of_weights, rel=1e-5)
+    assert of_weights != pytest.approx(expected, rel=1e-3)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
-    assert stream(again, LABELS, PROBABILITIES) > 0
+    assert stream(again, LABELS, PROBABILITIES) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +56,12 @@ def test_measures_of_pairs_sum_up_batches(measure):
     expected = getattr(evaluation, measure)(predicted, LABELS)
     assert stream(metric, LABELS, predicted) == pytest.approx(expected, rel=1e-5)
     metric.reset_state()
-    weights = np.concatenate([np.ones(30), np.zeros(20)])
-    metric.update_state(tf.constant(LABELS), tf.constant(predicted), weights)
-    expected = getattr(evaluation, measure)(predicted[:30], LABELS[:30])
-    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+    metric.update_state(tf.constant(LABELS), tf.constant(predicted), WEIGHTS / 2)
+    of_weights = getattr(evaluation, measure)(
+        predicted.repeat(WEIGHTS, axis=0), LABELS.repeat(WEIGHTS)
+    )
+    assert float(metric.result()) == pytest.approx(of_weights, rel=1e-5)
+    assert of_weights != pytest.approx(expected, rel=1e-3)
     columns = LABELS[:, None].astype(np.int32)
     metric.reset_state()
     metric.update_state(tf.constant(columns), tf.argmax(LOGITS, axis=2))

@@ -82,9 +82,7 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     workers = start_two(*flags)
     wait_for_checkpoint(killed, workers)
     workers[1].kill()
-    start = time.monotonic()
     chief, other = finish(workers)
-    assert time.monotonic() - start < 60
     assert chief[0] == 75 and "Traceback" not in chief[2]
     assert "train.py: another worker has ended, or cannot be reached; give all" in chief[2]
     assert not (killed / "model.keras").exists()

@@ -5,6 +5,8 @@ equal counts, their borders may part examples of the same confidence. These cann
 apart, so each counts with the mean gap of all of them.
 """
 
+import functools
+
 import numpy as np
 from numpy.polynomial import chebyshev
 from scipy.optimize import minimize_scalar
@@ -108,7 +110,7 @@ def fit_temperature(logits, labels, jeffreys=False):
 
 
 def cross_fitted(logits, labels):
-    """NLL where each of ten folds is evaluated at the temperature of the other nine.
+    """NLL where each of ten folds is judged at the temperature of the other nine.
 
     Ten stratified folds are what Kohavi 1995 recommends: the examples are dealt out in turn, by
     how far the label's logit is ahead of the others, so the wrong ones last. The order in which
@@ -226,16 +228,16 @@ def _without_each_fold(behind, own, folds):
     bounds = near - _NEAR, near + _NEAR
     result = np.empty(num_folds)
     for fold in range(num_folds):
-
-        def objective(log_temperature, fold=fold):
-            at = (log_temperature - near) / _NEAR
-            return _with_prior(*chebyshev.chebval(at, polynomials[:, :, fold]))
-
-        result[fold] = min(near, _minimum(objective, bounds), key=objective)
+        of_fold = functools.partial(_interpolated, polynomials[:, :, fold], near)
+        result[fold] = min(near, _minimum(of_fold, bounds), key=of_fold)
         if abs(result[fold] - near) > 0.9 * _NEAR:
             rest = folds != fold
             result[fold] = _best(_objective(behind[rest], own[rest], jeffreys=True))
     return result
+
+
+def _interpolated(polynomials, near, log_temperature):
+    return _with_prior(*chebyshev.chebval((log_temperature - near) / _NEAR, polynomials))
 
 
 def _best(objective, tolerance=1e-7):

@@ -119,7 +119,7 @@ def run(action, *settings_classes, argv=None, names=()):
         script, *others = arguments
         script = os.path.basename(script)
         if names and (len(others) != 1 or others[0] not in names):
-            sys.exit(f"{script}: say what to do: {', '.join(names)}")
+            sys.exit(f"{script}: say which, once: {', '.join(names)}")
         if others and not names:
             sys.exit(f"{script}: unknown argument {others[0]}; flags start with --")
         absl.logging.set_verbosity(absl.logging.WARNING)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import data, networks
+from mixmo_tf.data import image_folder
 from mixmo_tf.model import MixMo
 from mixmo_tf.networks import size
 from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
@@ -38,6 +39,16 @@ def load_data(settings, as_before=False):
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}
     return examples
+
+
+def check_folder(settings):
+    """Raises ValueError where the run's folder would be taken for a class of its own images."""
+    dataset, path = data.full_name(settings.dataset), settings.path()
+    if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
+        raise ValueError(
+            f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
+            "choose another --output_dir"
+        )
 
 
 def check_sizes(settings, info, strategy):

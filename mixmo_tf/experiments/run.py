@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import data
-from mixmo_tf.data import image_folder
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import announcement, directory, process, recipe, run_flags
 from mixmo_tf.experiments.settings import Settings
@@ -59,7 +58,7 @@ def train(settings: Settings) -> Run:
         as_before = _reads_as_before(settings, path, strategy)
         with replicas.chief_first(strategy):
             if replicas.is_chief(strategy):
-                _check_path(settings, path)
+                recipe.check_folder(settings)
             examples = recipe.load_data(settings, as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
@@ -88,16 +87,6 @@ def _complete(settings, model, examples, path):
         _log.info("Trained for %.0f s.", seconds)
         saved = "The model is" if is_saved and is_evaluated else "Saved the model as"
         _log.info("%s %s, the metrics %s.", saved, path / "model.keras", path / "metrics.json")
-
-
-def _check_path(settings, path):
-    """Raises ValueError where the run's folder would be taken for a class of its own images."""
-    dataset = data.full_name(settings.dataset)
-    if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
-        raise ValueError(
-            f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
-            "choose another --output_dir"
-        )
 
 
 def _reads_as_before(settings, path, strategy):
