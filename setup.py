@@ -7,10 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "mixmo_tf/version.py"))["VERSION"]
-COMMANDS = [
-    "train", "evaluate", "reproduce", "convert_checkpoint", "draw_idea", "show_encoders",
-    "show_masks", "benchmark",
-]  # fmt: skip
+COMMANDS = sorted(file.stem for file in ROOT.glob("scripts/[!_]*.py"))
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 TORCH = ["torch>=2.6", "safetensors"]
 

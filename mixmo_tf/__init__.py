@@ -8,8 +8,8 @@ Where the paper's ideas are:
     MSDA inside a member, labels under 𝓜        msda.py
     probability of the binary block, p(t)       probability.py
     all that a step draws                       draws.py
-    forward pass, weighted loss                 model.py
-    ensembling                                  ensemble.py, deep_ensemble.py
+    forward pass, weighted loss                 models/mixmo.py
+    ensembling                                  models/predictor.py, models/deep_ensemble.py
     ratio-error, memory split                   evaluation/
     M members at the price of one network       deployment/fold.py
 """
@@ -28,10 +28,10 @@ from mixmo_tf import (
     seeds,
     training,
 )
-from mixmo_tf.deep_ensemble import DeepEnsemble
 from mixmo_tf.deployment import load
 from mixmo_tf.mixing import MixingLayer
-from mixmo_tf.model import MixMo
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.version import VERSION
 

@@ -16,55 +16,60 @@ class Draws(NamedTuple):
     masks: tf.Tensor  # float32 (B, h, w, M)
 
 
-def draw(model, num_images, seed, mixing_probability):
+def draw(
+    num_images,
+    seed,
+    *,
+    num_members,
+    image_size,
+    mask_size,
+    mixing,
+    mixing_probability,
+    alpha,
+    batch_repetitions,
+    input_repetition,
+    msda_name,
+    augmentation_name,
+):
     """Draws a step on `num_images` images.
 
     Args:
-        model: MixMo, whose arguments say how to draw.
         num_images: int or int32 scalar, n.
         seed: int32 (2,).
+        num_members: int M.
+        image_size: (H, W).
+        mask_size: (h, w) of the maps that are mixed; (1, 1) for M = 1.
+        mixing: the binary block, one of `masks.NAMES`; None for M = 1.
         mixing_probability: float scalar, the chance of the binary block.
+        alpha: float, concentration of the Dirichlet that κ is drawn from.
+        batch_repetitions: int b.
+        input_repetition: float ρ.
+        msda_name: one of `msda.NAMES`, or None.
+        augmentation_name: one of `augmentation.NAMES`.
 
     Returns:
         Draws, with B = n·b rows.
     """
     pairing_seed, augmentation_seed, masks_seed, msda_seed = seeds.split(seed, 4)
-    num_rows = num_images * model.batch_repetitions
-    rows = pairing.draw(
-        num_images,
-        model.num_members,
-        model.batch_repetitions,
-        model.input_repetition,
-        pairing_seed,
-    )
-    offsets, flips = augmentation.draw(
-        model.augmentation, [num_rows, model.num_members], augmentation_seed
-    )
+    num_rows = num_images * batch_repetitions
+    rows = pairing.draw(num_images, num_members, batch_repetitions, input_repetition, pairing_seed)
+    changes = augmentation.draw(augmentation_name, [num_rows, num_members], augmentation_seed)
+    views = augmentation.Views(rows, *changes)
     partners = None
-    if model.msda:
-        image_size = model.image_shape[:2]
-        partners = msda.draw(
-            model.msda, rows, num_images, image_size, model.augmentation, msda_seed
-        )
-    binary, drawn_masks = _draw_masks(model, num_rows, masks_seed, mixing_probability)
-    return Draws(augmentation.Views(rows, offsets, flips), partners, binary, drawn_masks)
-
-
-def even_masks(model, num_rows):
-    """1/M everywhere, (B, h, w, M): the masks of inference, and of a plain network."""
-    size = model.network.input["masks"].shape[1:3] if model.num_members > 1 else (1, 1)
-    return tf.fill([num_rows, *size, model.num_members], 1.0 / model.num_members)
-
-
-def _draw_masks(model, num_rows, seed, mixing_probability):
-    """Whether the batch is on the binary block, bool (), and its masks (B, h, w, M)."""
-    if model.num_members == 1:
-        return tf.constant(False), even_masks(model, num_rows)
-    ratios_seed, choice_seed, block_seed = seeds.split(seed, 3)
-    size = model.network.input["masks"].shape[1:3]
-    kappa = ratios.draw(num_rows, model.num_members, model.alpha, ratios_seed)  # (B, M)
-    linear = masks.draw("linear", kappa, size, block_seed)
-    if model.mixing == "linear":
-        return tf.constant(False), linear
+    if msda_name:
+        partners = msda.draw(msda_name, rows, num_images, image_size, augmentation_name, msda_seed)
+    if num_members == 1:
+        return Draws(views, partners, tf.constant(False), even_masks(num_rows, 1, mask_size))
+    ratios_seed, choice_seed, block_seed = seeds.split(masks_seed, 3)
+    kappa = ratios.draw(num_rows, num_members, alpha, ratios_seed)  # (B, M)
+    linear = masks.draw("linear", kappa, mask_size, block_seed)
+    if mixing == "linear":
+        return Draws(views, partners, tf.constant(False), linear)
     binary = seeds.uniform([], choice_seed) < mixing_probability
-    return binary, tf.where(binary, masks.draw(model.mixing, kappa, size, block_seed), linear)
+    block = masks.draw(mixing, kappa, mask_size, block_seed)
+    return Draws(views, partners, binary, tf.where(binary, block, linear))
+
+
+def even_masks(num_rows, num_members, mask_size):
+    """1/M everywhere, (B, h, w, M): the masks of inference, and of a plain network."""
+    return tf.fill([num_rows, *mask_size, num_members], 1.0 / num_members)

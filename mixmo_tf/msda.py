@@ -10,11 +10,11 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, seeds
-from mixmo_tf.masks import boxes, linear
+from mixmo_tf.masks import BLOCKS
 
 PROBABILITY = 0.5  # chance that an image is mixed at all
-# The masks m are those of mixing blocks: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
-METHODS = {"mixup": linear, "cutmix": boxes.cutmix}
+# The mixing block that draws the masks m: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
+METHODS = {"mixup": "linear", "cutmix": "cutmix"}
 NAMES = tuple(METHODS)
 
 
@@ -53,7 +53,7 @@ def draw(name, rows, num_images, image_size, augmentation_name, seed):
     views = augmentation.Views((rows + distance) % num_images, offsets, flips)
 
     msda_ratio = seeds.uniform([shape[0] * shape[1]], ratio_seed)  # Beta(1, 1) is uniform
-    masks = METHODS[name](msda_ratio, image_size, mask_seed)
+    masks = BLOCKS[METHODS[name]].draw(msda_ratio, image_size, mask_seed)
     masks = tf.reshape(masks, [*shape, *image_size])
     is_mixed = seeds.uniform(shape, choice_seed) < PROBABILITY
     return Partners(views, tf.where(is_mixed[..., None, None], masks, 1.0))

@@ -30,14 +30,14 @@ def command(argv=None):
 
 def compare(settings):
     from mixmo_tf import experiments
-    from mixmo_tf.training import interruption
+    from mixmo_tf.training import signals
 
     try:
         experiments.reproduce(settings)
-    except interruption.Interrupted as signal:
+    except signals.Interrupted as signal:
         message = f"reproduce.py: ended by {signal}; the same command goes on from there"
         print(message, file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
 
 
 if __name__ == "__main__":

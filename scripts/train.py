@@ -32,7 +32,8 @@ def train(settings):
     import tensorflow as tf
 
     from mixmo_tf import experiments
-    from mixmo_tf.training import checkpoints, interruption, replicas
+    from mixmo_tf.distribution import replicas
+    from mixmo_tf.training import checkpoints, signals
 
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
@@ -40,14 +41,14 @@ def train(settings):
         experiments.train(settings)
     except checkpoints.NotFiniteError as error:
         sys.exit(f"train.py: {error}")
-    except interruption.Interrupted as signal:
+    except signals.Interrupted as signal:
         print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
-        sys.exit(interruption.EXIT_CODE)
+        sys.exit(signals.EXIT_CODE)
     except replicas.WorkerLostError as error:
-        interruption.exit_now(f"train.py: {error}; give all workers the same command again")
+        signals.exit_now(f"train.py: {error}; give all workers the same command again")
     except tf.errors.OpError as error:
         reason = error.message.split("\n")[0]
-        interruption.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
+        signals.exit_now(f"train.py: TensorFlow fails: {reason}", exit_code=1)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,14 @@ def two_replicas():
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
+def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
+    """The arguments of the smallest network that is called so in `NETWORKS`."""
+    smallest = {"depth": 10, "width": 1, "filters": 4}
+    sizes = {size: smallest[size] for size in mixmo_tf.networks.NETWORKS[name].sizes}
+    common = {"num_members": num_members, "num_classes": num_classes, "image_shape": image_shape}
+    return {**sizes, **common}
+
+
 def tiny_network(num_members=2):
     """Fewer layers than any real network, so that XLA compiles it in seconds."""
 
@@ -91,8 +99,6 @@ def tiny_network(num_members=2):
 def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
     """A compiled MixMo on `tiny_network`, the same weights at every call."""
     keras.utils.set_random_seed(0)
-    if num_members == 1:
-        arguments.setdefault("mixing", None)
     model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)

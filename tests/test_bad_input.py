@@ -52,7 +52,7 @@ def test_bad_data_is_named(pixels_and_labels):
     with pytest.raises(ValueError, match=r"labels must be in 0 to 3, got -1"):
         model.evaluate(images, labels - 1, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((images, labels + 1)).batch(8)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in 0 to 3"):
+    with pytest.raises(ValueError, match=r"^labels must be in 0 to 3, got [^\n]*$"):
         model.fit(dataset, verbose=0)
     for beyond in (
         labels + 2**32,
@@ -60,7 +60,7 @@ def test_bad_data_is_named(pixels_and_labels):
     ):  # int32 would make labels of it
         dataset = tf.data.Dataset.from_tensor_slices((images, beyond)).batch(8)
         for call in (model.fit, model.evaluate):
-            with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in 0 to 3"):
+            with pytest.raises(ValueError, match="^labels must be in 0 to 3, got [^\\n]*$"):
                 call(dataset, verbose=0)
     with pytest.raises(ValueError, match="labels must be integers"):
         model.fit(images, labels.astype(np.float32), batch_size=8, verbose=0)

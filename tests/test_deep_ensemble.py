@@ -88,8 +88,20 @@ def test_what_cannot_be_one_ensemble_is_named():
     assert mixmo_tf.DeepEnsemble([first, other], ensemble="logits").num_members == 2
     together = mixmo_tf.DeepEnsemble([first, second])
     together.compile(metrics=["accuracy"])
-    with pytest.raises(ValueError, match="a DeepEnsemble is not trained"):
+    with pytest.raises(AttributeError, match="^a DeepEnsemble is not trained: train the MixMo"):
         together.fit(np.zeros([4, 16, 16, 3]), np.zeros([4]))
+
+
+def test_what_is_not_trained_has_no_fit_and_counts_no_step():
+    first, second, _ = models()
+    together, folded = mixmo_tf.DeepEnsemble([first, second]), mixmo_tf.deployment.fold(first)
+    assert len(together.variables) == len(first.variables) + len(second.variables)
+    assert len(folded.variables) == len(folded.network.variables)
+    for predictor in (together, folded):
+        assert not hasattr(predictor, "fit") and not hasattr(predictor, "train_on_batch")
+        with pytest.raises(ValueError, match=f"the loss is the {type(predictor).__name__}'s own"):
+            predictor.compile(loss="mse")
+    assert hasattr(first, "fit") and hasattr(first, "train_on_batch")
 
 
 def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):

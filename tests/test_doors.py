@@ -121,13 +121,13 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
     *(
         (lambda **given: mixmo_tf.MixMo(tiny_network(), **given), name, right, f"{name} ")
         for name, right in {
-            "mixing": set(), "mixing_probability": set(), "alpha": {"fraction"},
+            "mixing": {"None"}, "mixing_probability": set(), "alpha": {"fraction"},
             "weight_root": {"fraction"}, "batch_repetitions": set(), "input_repetition": set(),
             "msda": {"None"}, "ensemble": set(), "l2": {"fraction"}, "augmentation": set(),
-            "mean": set(), "seed": set(), "class_names": {"None"},
+            "mean": {"None"}, "seed": set(), "class_names": {"None"},
         }.items()
     ),
-    (lambda std: mixmo_tf.MixMo(tiny_network(), std=std), "std", set(), "std be > 0"),
+    (lambda std: mixmo_tf.MixMo(tiny_network(), std=std), "std", {"None"}, "std be > 0"),
     (lambda models: mixmo_tf.DeepEnsemble(models), "models", set(), "models must be"),
     (lambda ensemble: mixmo_tf.DeepEnsemble([tiny_model(), tiny_model()], ensemble=ensemble),
      "ensemble", {"None"}, "ensemble must be one of"),

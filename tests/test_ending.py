@@ -11,7 +11,7 @@ import pytest
 from scripts_at_work import ROOT, command
 
 from mixmo_tf.experiments import ending
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
@@ -178,18 +178,18 @@ def test_a_signal_while_python_ends_does_not_kill(tmp_path):
 CTRL_C_IN_PYTHON = f"""
 sys.path.insert(0, {str(ROOT)!r})
 import os, signal
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 signal.signal(signal.SIGINT, {{before}})
 ending.exit_at_once() if {{at_once}} else None
 press = lambda: os.kill(os.getpid(), signal.SIGINT)  # its handler comes before any other thread
 for _ in range(10):
-    with interruption.Request() as request:
+    with signals.StopRequest() as request:
         press()
         until = time.monotonic() + 0.05
         while time.monotonic() < until: pass
         assert request.signal == "SIGINT"
 print("ready", flush=True)
-with interruption.Request() as request:
+with signals.StopRequest() as request:
     press()
     press()
     print("went on")
@@ -213,7 +213,7 @@ def test_only_a_second_ctrl_c_does_what_it_did_before(tmp_path, before, at_once,
 
 
 def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
-    assert (ending.EXIT_CODE, ending.SIGNALS) == (interruption.EXIT_CODE, interruption._SIGNALS)
+    assert (ending.EXIT_CODE, ending.SIGNALS) == (signals.EXIT_CODE, signals._SIGNALS)
     assert ending.EXIT_CODE == 75
 
 

@@ -11,7 +11,7 @@ from conftest import tiny_model
 from scripts_at_work import call, full_disk, run
 
 import mixmo_tf
-from mixmo_tf import deployment
+from mixmo_tf import deployment, formats
 
 FILES = ("model.onnx", "model_float32.tflite", "model_float16.tflite", "model_int8.tflite")
 
@@ -134,9 +134,9 @@ def test_nothing_is_left_where_writing_fails(tmp_path):
 
 def test_a_full_disk_leaves_nothing(tmp_path):
     images = np.zeros((2, 16, 16, 3), np.uint8)
-    for formats in (["saved_model"], ["onnx"], ["litert"]):
+    for names in (["saved_model"], ["onnx"], ["litert"]):
         with full_disk(1_000), pytest.raises(OSError) as error:
-            deployment.export(tiny_model(), tmp_path / "x", formats, calibration_images=images)
+            deployment.export(tiny_model(), tmp_path / "x", names, calibration_images=images)
         message = str(error.value)
         assert message.startswith(f"cannot write {tmp_path}/x: ") and "partial-" not in message
         assert "{{" not in message and "\n" not in message
@@ -172,3 +172,20 @@ def test_a_difference_that_is_no_number_fails_the_check(finished, tmp_path):
     (ending,), _ = call("export", [f"--model={run_of_nan}", "--check_images=10"])
     failed = f"export.py: {run_of_nan / 'exported'} failed its check: its probabilities or the"
     assert ending.startswith(failed) and "\n" not in ending
+
+
+def test_a_new_format_is_a_line_of_the_table(tmp_path, monkeypatch):
+    toy = formats.Format(
+        write=lambda model, path: path.write_text(f"{model.num_classes} classes"),
+        check=lambda model, **_: None,
+        files=lambda **_: {"model.toy": {}},
+    )
+    monkeypatch.setitem(formats.FORMATS, "toy", toy)
+    model = tiny_model()
+    written = deployment.export(model, tmp_path / "x", ["toy", "saved_model"])
+    assert written == [tmp_path / "x", tmp_path / "x/model.toy"]
+    model.export(tmp_path / "y.toy", format="toy")
+    for file in (tmp_path / "x/model.toy", tmp_path / "y.toy"):
+        assert file.read_text() == "4 classes"
+    with pytest.raises(ValueError, match="must be one of tf_saved_model, onnx, litert, toy, got"):
+        model.export(tmp_path / "z", format="coreml")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model, two_replicas
 
-from mixmo_tf.training import executions
+from mixmo_tf.models import executions
 
 
 def batches(images, labels, size, drop_remainder):
@@ -19,11 +19,24 @@ def batches(images, labels, size, drop_remainder):
 @pytest.mark.parametrize("run_eagerly", [False, True])
 def test_an_iterator_of_python_that_has_ended(run_eagerly):
     """`train_on_batch` gives one, with a single batch."""
-    sums = executions.make(lambda asked: tf.stack([1.0, asked[0] + asked[1]]), 2, run_eagerly)
+    model = tiny_model()
+    model.compile(steps_per_execution=2, run_eagerly=run_eagerly)
+    two = tf.constant(2, tf.int64)
+    sums = executions.of_steps(model, lambda batch: {"sum": 10 + batch}, lambda: two, "")
     batches = iter(tf.unstack(tf.constant([1.0, 2.0, 4.0])))
-    assert [sums(batches, 2, tf.constant(10.0))[1] for _ in range(2)] == [12.0, 14.0]
+    assert [sums(batches)["sum"] for _ in range(2)] == [12.0, 14.0]
     with pytest.raises(StopIteration):
-        sums(batches, 2, tf.constant(10.0))
+        sums(batches)
+
+
+def test_data_that_says_none_where_there_are_no_weights(pixels_and_labels):
+    """Keras puts a tf.experimental.Optional there, for batches of a generator."""
+    images, labels = pixels_and_labels
+    histories = []
+    for weights in ((), (None,)):
+        batches = ((images[i : i + 8], labels[i : i + 8], *weights) for i in range(0, 40, 8))
+        histories.append(tiny_model().fit(batches, verbose=0).history)
+    assert histories[0] == histories[1]
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
@@ -39,9 +52,9 @@ def test_data_without_a_batch_is_an_error(pixels_and_labels, steps_per_execution
         for options in ({}, {"steps_per_epoch": 2}):
             with pytest.raises(ValueError, match=r"^the dataset gave no batch to train on \(drop"):
                 model.fit(data, epochs=2, verbose=0, **options)
-        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+        with pytest.raises(ValueError, match="^the dataset gave no batch to evaluate$"):
             model.evaluate(data, verbose=0)
-        with pytest.raises(ValueError, match="^the dataset gave no batch to judge$"):
+        with pytest.raises(ValueError, match="^the dataset gave no batch to evaluate$"):
             model.fit(images, labels, batch_size=8, validation_data=data, verbose=0)
         model.set_weights(weights)
     with pytest.raises(ValueError, match=r"^batch_size must be in \[1, 40\], the number of .* 64$"):

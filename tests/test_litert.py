@@ -4,7 +4,8 @@ import tensorflow as tf
 from conftest import tiny_model
 
 import mixmo_tf
-from mixmo_tf.deployment import fold, litert
+from mixmo_tf.deployment import fold
+from mixmo_tf.formats import litert
 from mixmo_tf.networks import set_precision
 
 

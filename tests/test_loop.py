@@ -15,7 +15,7 @@ from conftest import tiny_model
 
 from mixmo_tf import AnnealedProbability
 from mixmo_tf.data import Examples, Info
-from mixmo_tf.training import WarmupMultiStep, checkpoints, history, interruption, logs, loop
+from mixmo_tf.training import WarmupMultiStep, checkpoints, history, logs, loop, signals
 
 EPOCHS, STEPS = 3, 5  # 40 images, 8 per step
 
@@ -116,7 +116,7 @@ def test_signals_save_and_end_at_once(tmp_path, monkeypatch, undisturbed, number
     with monkeypatch.context() as patch:
         send = at(8, lambda: os.kill(os.getpid(), number))
         patch.setattr(logs.TensorBoardLogs, "on_train_batch_begin", send, raising=False)
-        with pytest.raises(interruption.Interrupted, match=signal.Signals(number).name):
+        with pytest.raises(signals.Interrupted, match=signal.Signals(number).name):
             train(tmp_path, checkpoint_steps=None)
     saved = sorted(f.name for f in (tmp_path / "checkpoints").iterdir())
     assert saved == ["step_00000005.keras", "step_00000008.keras"]
@@ -129,7 +129,7 @@ def test_a_signal_during_validation_does_not_wait_for_its_end(tmp_path, monkeypa
         patch.setattr(loop, "EVALUATION_BATCH_SIZE", 4)  # three batches
         send = at(2, lambda: os.kill(os.getpid(), signal.SIGTERM))
         patch.setattr(logs.TensorBoardLogs, "on_test_batch_begin", send, raising=False)
-        with pytest.raises(interruption.Interrupted):
+        with pytest.raises(signals.Interrupted):
             train(tmp_path, checkpoint_steps=None)
     assert [f.name for f in (tmp_path / "checkpoints").iterdir()] == ["step_00000005.keras"]
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
@@ -139,7 +139,7 @@ def test_a_signal_after_the_last_step_is_not_lost(tmp_path, monkeypatch, undistu
     with monkeypatch.context() as patch:
         send = at(EPOCHS, lambda: os.kill(os.getpid(), signal.SIGTERM))
         patch.setattr(logs.TensorBoardLogs, "on_epoch_end", send, raising=False)
-        with pytest.raises(interruption.Interrupted, match="SIGTERM"):
+        with pytest.raises(signals.Interrupted, match="SIGTERM"):
             train(tmp_path)
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
@@ -168,7 +168,7 @@ def test_a_second_ctrl_c_does_not_wait():
 
 
 def request_ends_with_ctrl_c():
-    with interruption.Request() as request:
+    with signals.StopRequest() as request:
         os.kill(os.getpid(), signal.SIGINT)
         assert request.signal == "SIGINT"
         with pytest.raises(KeyboardInterrupt):

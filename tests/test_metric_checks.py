@@ -5,7 +5,8 @@ import pytest
 from conftest import tiny_model, tiny_network, two_replicas
 
 import mixmo_tf
-from mixmo_tf.training import checkpoints, metric_checks
+from mixmo_tf.models import metric_checks
+from mixmo_tf.training import checkpoints
 
 USABLE = (
     lambda C: keras.metrics.SparseCategoricalAccuracy(),

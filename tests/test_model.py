@@ -5,7 +5,7 @@ import tensorflow as tf
 from conftest import tiny_model
 
 import mixmo_tf
-from mixmo_tf import draws, evaluation, seeds
+from mixmo_tf import evaluation, seeds
 
 
 def weights_of(model):
@@ -41,12 +41,12 @@ def test_training_logs_are_means_over_the_epoch(pixels_and_labels):
     losses, rights, binaries = [], [], []
     for step in range(5):
         batch = slice(8 * step, 8 * step + 8)
-        loss, right, binary, _ = model.loss_and_gradients(
+        loss, *right, binary, _ = model.loss_and_gradients(
             tf.constant(images[batch]), tf.constant(labels[batch]), None,
             seeds.step_seed(0, step, 0), 0.5,
         )  # fmt: skip
         losses.append(loss)
-        rights.append(right)
+        rights.append(np.stack(right, axis=1))
         binaries.append(float(binary))
     assert history["loss"][0] == pytest.approx(np.mean(losses), rel=1e-5)
     by_member = np.mean(np.concatenate(rights), axis=0)
@@ -117,8 +117,8 @@ def test_decay_joins_the_gradients(pixels_and_labels):
     images, labels = map(tf.constant, pixels_and_labels)
     plain, decayed = tiny_model(), tiny_model(l2=0.01)
     seed = seeds.step_seed(0, 0, 0)
-    loss, _, _, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
-    same_loss, _, _, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
+    loss, *_, gradients = plain.loss_and_gradients(images, labels, None, seed, 0.5)
+    same_loss, *_, with_decay = decayed.loss_and_gradients(images, labels, None, seed, 0.5)
     assert float(loss) == float(same_loss)  # `loss` is reported without the decay
     for variable, ours, theirs in zip(
         plain.trainable_variables, gradients, with_decay, strict=True
@@ -172,7 +172,7 @@ def draw_masks():
 
     @tf.function
     def draw(step, probability):
-        return draws.draw(model, 1, seeds.step_seed(0, step, 0), probability).masks
+        return model.draw(1, seeds.step_seed(0, step, 0), probability).masks
 
     return lambda step, probability: draw(tf.constant(step), tf.constant(probability)).numpy()
 
@@ -193,7 +193,7 @@ def test_the_schedule_of_the_probability_follows_the_step(pixels_and_labels):
     seen = []
     for step in (0, 100, 115, 120):
         model.step.assign(step)
-        seen.append(float(model._mixing_probability()))
+        seen.append(float(model.probability_now()))
     np.testing.assert_allclose(seen, [0.5, 0.5, 0.25, 0], atol=1e-6)
 
 
@@ -358,3 +358,17 @@ def test_several_steps_per_execution(pixels_and_labels):
         model.fit(*pixels_and_labels, batch_size=8, epochs=2, verbose=0)
     assert int(models[1].step.numpy()) == 10
     assert largest_difference(*models) < 1e-6
+
+
+@pytest.mark.parametrize("num_members, channels", [(1, 1), (2, 1), (1, 3), (2, 5)])
+def test_a_network_alone_makes_a_model(num_members, channels, tmp_path):
+    """Of any number of channels, with members or without."""
+    network = mixmo_tf.networks.wide_resnet(10, 1, num_members, 4, (8, 8, channels))
+    model = mixmo_tf.MixMo(network)
+    assert model.mixing == ("cutmix" if num_members > 1 else None)
+    assert model.mean == model.std == (0.5,) * channels
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, channels)).astype(np.uint8)
+    np.testing.assert_array_equal(loaded(images), model(images))
+    assert (loaded.mixing, loaded.mean) == (model.mixing, model.mean)

@@ -4,7 +4,7 @@ import tensorflow as tf
 from conftest import tiny_model, tiny_network
 
 import mixmo_tf
-from mixmo_tf import draws, msda, seeds
+from mixmo_tf import msda, seeds
 
 LEFT, RIGHT = np.zeros((4, 4), np.float32), np.zeros((4, 4), np.float32)
 LEFT[:, :2] = 1
@@ -143,7 +143,7 @@ def test_a_label_vector_says_what_its_member_sees(name, num_members):
         num_members=num_members, msda=name, batch_repetitions=2, augmentation="none",
         mean=(0, 0, 0), std=(1 / 255,) * 3,
     )  # fmt: skip
-    step = draws.draw(model, 40, seeds.step_seed(0, 1), 1.0)
+    step = model.draw(40, seeds.step_seed(0, 1), 1.0)
     members, vectors, _ = model.members_of(images, labels, None, step)
     members, vectors = members.numpy(), vectors.numpy()
     assert members.shape == (80, num_members, 16, 16, 3)
@@ -207,7 +207,7 @@ def test_xla_shows_and_asks_the_same(pixels_and_labels):
     model = tiny_model(msda="cutmix")
 
     def step(seed):
-        drawn = draws.draw(model, 40, seed, 0.5)
+        drawn = model.draw(40, seed, 0.5)
         return model.members_of(images, labels, None, drawn)[:2]
 
     seed = seeds.step_seed(0, 1)
@@ -224,5 +224,5 @@ def test_an_unknown_name_and_a_lonely_image(pixels_and_labels):
     with pytest.raises(ValueError, match="msda needs two images or more in a step"):
         tiny_model(msda="cutmix").fit(images, labels, batch_size=1, verbose=0)
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(1)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="msda needs two images or more"):
+    with pytest.raises(ValueError, match="^msda needs two images or more [^\\n]*$"):
         tiny_model(msda="cutmix").fit(dataset, verbose=0)

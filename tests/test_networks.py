@@ -1,8 +1,17 @@
 import keras
 import numpy as np
 import pytest
+from conftest import small
 
-from mixmo_tf.networks import preact_resnet18, resnet18, resnet50, wide_resnet
+from mixmo_tf.networks import (
+    NETWORKS,
+    parts,
+    preact_resnet18,
+    resnet18,
+    resnet50,
+    size,
+    wide_resnet,
+)
 
 # method's exact counts of trainable parameters
 COUNTS = [
@@ -25,6 +34,21 @@ COUNTS = [
 def test_parameter_counts_are_exact(build, size, num_members, num_classes, count, quick_weights):
     network = build(*size, num_members=num_members, num_classes=num_classes)
     assert sum(np.prod(w.shape) for w in network.trainable_variables) == count
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_has_its_parts_and_is_counted_from_below(name, quick_weights):
+    arguments = small(name, num_members=3, image_shape=(32, 48, 3))
+    network = NETWORKS[name].build(**arguments)
+    assert parts.image_shape(network) == (32, 48, 3) and network.output.shape == (None, 3, 7)
+    assert len(parts.encoders(network)) == len(parts.heads(network)) == 3
+    assert [layers[-1] for layers in parts.until_mixing(network)] == parts.encoders(network)
+    assert all(map(parts.is_head, parts.heads(network)))
+    counted = size.parameters(NETWORKS[name].kernels(**arguments))
+    assert 0 < counted <= sum(np.prod(w.shape) for w in network.trainable_variables)
+    for argument in arguments:
+        with pytest.raises(ValueError, match=argument):
+            NETWORKS[name].kernels(**{**arguments, argument: -1})
 
 
 def test_inputs_and_output_by_name():

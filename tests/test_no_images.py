@@ -133,7 +133,7 @@ def test_exported_models_answer_no_images(tmp_path):
 
 def test_a_signature_from_before_is_given_no_empty_batch(tmp_path):
     """Older SavedModels did not look after it themselves."""
-    from mixmo_tf.deployment import saved_model, signature
+    from mixmo_tf.formats import saved_model, signature
 
     ours = model()
     saved_model.write(ours, tmp_path, takes_none=False)

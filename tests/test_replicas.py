@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from conftest import tiny_model, two_replicas
 
-from mixmo_tf import data, draws, networks, seeds
+from mixmo_tf import data, networks, seeds
 from mixmo_tf.data import stream
 
 
@@ -137,7 +137,7 @@ def test_replicas_draw_for_themselves():
 
     strategy = two_replicas()
     first, second = strategy.experimental_local_results(strategy.run(step_seed))
-    ours, theirs = (draws.draw(model, 4, seed, 0.5) for seed in (first, second))
+    ours, theirs = (model.draw(4, seed, 0.5) for seed in (first, second))
     for name in ("rows", "offsets", "flips"):
         pair = (getattr(drawn.views, name) for drawn in (ours, theirs))
         assert not np.array_equal(*pair), name
@@ -198,9 +198,9 @@ def test_a_step_of_two_replicas_is_that_of_one_device(batch_norm, monkeypatch):
     images = random.integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
     labels = random.integers(0, 4, 8)
     single = tiny_model(l2=0.01, augmentation="none")
-    halves = [draws.draw(single, 4, seeds.step_seed(7, 0, i), 1.0) for i in range(2)]
+    halves = [single.draw(4, seeds.step_seed(7, 0, i), 1.0) for i in range(2)]
 
-    def of_replica(model, num_images, seed, mixing_probability):
+    def of_replica(num_images, seed, mixing_probability):
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         views, masks = (
             tf.nest.map_structure(lambda a, b: tf.where(replica == 0, a, b), *pair)
@@ -211,7 +211,7 @@ def test_a_step_of_two_replicas_is_that_of_one_device(batch_norm, monkeypatch):
         )
         return halves[0]._replace(views=type(halves[0].views)(*views), masks=masks)
 
-    def of_both(model, num_images, seed, mixing_probability):
+    def of_both(num_images, seed, mixing_probability):
         first, second = halves
         views = second.views._replace(rows=second.views.rows + 4)
         views = [tf.concat(pair, axis=0) for pair in zip(first.views, views, strict=True)]
@@ -228,7 +228,7 @@ def test_a_step_of_two_replicas_is_that_of_one_device(batch_norm, monkeypatch):
             networks.synchronize_batch_norm(each.network)
         with each.distribute_strategy.scope():
             each.compile(keras.optimizers.SGD(0.05, momentum=0.9), jit_compile=False)
-        monkeypatch.setattr(draws, "draw", drawn)
+        monkeypatch.setattr(each, "draw", drawn)
         each.fit(images, labels, batch_size=8, verbose=0, shuffle=False)
     assert not np.array_equal(*(half.masks for half in halves))
     for ours, theirs in zip(model.get_weights(), single.get_weights(), strict=True):

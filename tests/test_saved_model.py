@@ -67,9 +67,9 @@ def test_it_is_loaded_as_a_model(tmp_path, pixels_and_labels):
     )
     assert ours == pytest.approx(theirs, rel=1e-5) and "member_1_accuracy" in ours
     assert exported.class_names == ("a", "b", "c", "d")
-    with pytest.raises(ValueError, match="a SavedModel is not trained"):
+    with pytest.raises(AttributeError, match="^an ExportedModel is not trained: train the MixMo"):
         exported.fit(images, labels)
-    with pytest.raises(ValueError, match="saved already: copy its folder"):
+    with pytest.raises(AttributeError, match="^an ExportedModel is saved already: copy its folder"):
         exported.save(tmp_path / "x.keras")
     with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\)"):
         exported(tf.zeros([1, 8, 8, 3]))

@@ -134,7 +134,7 @@ def test_validation_images_are_held_out_from_training():
 
 
 def test_unknown_names_are_named():
-    known = "digits, cifar10, cifar100, tiny_imagenet, imagenet2012, image_folder:PATH"
+    known = ", ".join(data.NAMES)
     for name in ("mnist", "image_folder:"):
         with pytest.raises(ValueError, match=f"dataset must be one of {known}, got '{name}'"):
             data.load_arrays(name, "train")
@@ -143,9 +143,28 @@ def test_unknown_names_are_named():
     with pytest.raises(ValueError, match="the split validation needs validation_examples > 0"):
         data.load_arrays("digits", "validation")
     with pytest.raises(
-        ValueError, match="image_size is for an image_folder or imagenet2012, got 16 for digits"
+        ValueError, match="image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"
     ):
         data.load_arrays("digits", "train", image_size=16)
+
+
+def test_a_dataset_is_a_function_and_a_line(monkeypatch):
+    def read(name, split, image_size):
+        shape = (2 if split == "test" else 5, image_size, image_size, 3)
+        labels = np.arange(shape[0]) % 2
+        info = data.Info(name, len(labels), shape[1:], ("a", "b"))
+        return data.Examples(np.zeros(shape, np.uint8), labels, info)
+
+    toy = data.Source(read, "a toy", ("image_size",), argument="NAME")
+    monkeypatch.setitem(data.SOURCES, "toy:", toy)
+    images, labels, info = data.load_arrays("toy:x", "train", image_size=4)
+    assert images.shape == (5, 4, 4, 3) and info.name == "toy:x" and labels.tolist()[:2] == [0, 1]
+    assert list(data.load_splits("toy:x", image_size=4)) == ["train", "test"]
+    assert data.has_test_split("toy:x") and not data.has_validation_split("toy:x")
+    assert data.takes_image_size("toy:x") and not data.takes_image_size("toy")
+    for name in ("toy", "toy:", "toys:x"):
+        with pytest.raises(ValueError, match="dataset must be one of digits, "):
+            data.load_arrays(name, "train")
 
 
 def write_cifar(path, name, num_classes):

@@ -113,7 +113,7 @@ sys.path.insert(0, "mixmo_tf/experiments")
 import ending
 ending.exit_at_once()
 import tensorflow as tf
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 @tf.function
 def execute():
@@ -123,7 +123,7 @@ def execute():
         return i + 1
     return tf.while_loop(lambda i: i < 10**9, body, [tf.constant(0)], parallel_iterations=1)
 
-with interruption.Request():
+with signals.StopRequest():
     execute()
 print("executed")
 """

@@ -13,7 +13,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
 
 import mixmo_tf
-from mixmo_tf.deployment import fold, trusted_operations
+from mixmo_tf.deployment import fold
+from mixmo_tf.formats import trusted_operations
 
 IMAGES = tf.TensorSpec((None, 16, 16, 3), tf.uint8, name="images")
 

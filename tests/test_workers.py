@@ -12,7 +12,8 @@ import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, command
 
 from mixmo_tf import data
-from mixmo_tf.training import checkpoints, strategies
+from mixmo_tf.distribution import strategies
+from mixmo_tf.training import checkpoints
 
 
 def free_ports(count):

@@ -2,11 +2,13 @@
 
 from mixmo_tf.data.augmix import augmix
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
+from mixmo_tf.data.prepared import MissingDataError
 from mixmo_tf.data.records import Records
 from mixmo_tf.data.sources import (
     NAMES,
+    SOURCES,
     SPLITS,
-    MissingDataError,
+    Source,
     full_name,
     has_test_split,
     has_validation_split,
@@ -21,12 +23,14 @@ from mixmo_tf.data.stream import evaluation_batches, full_batches, training_batc
 
 __all__ = [
     "NAMES",
+    "SOURCES",
     "SPLITS",
     "DamagedImageError",
     "Examples",
     "Info",
     "MissingDataError",
     "Records",
+    "Source",
     "augmix",
     "evaluation_batches",
     "full_batches",

@@ -105,14 +105,13 @@ def would_be_class(name, path):
     return False
 
 
-def has_test_split(name, as_before=False):
-    """Whether there are images that are not trained on: `test/` or `val/`."""
-    return _has_split(name, "test", as_before)
-
-
-def has_validation_split(name, as_before=False):
-    """Whether there is a `val/` to validate on, beside `test/`."""
-    return _has_split(name, "validation", as_before)
+def splits(name: str, as_before: bool = False) -> list[str]:
+    """The splits that have a folder; none where folders cannot be told, which `read` says."""
+    try:
+        found = _found(name, as_before)
+        return [split for split in ("train", "validation", "test") if found.of(split) is not None]
+    except (ValueError, OSError):
+        return []
 
 
 def was_read_as_before(name, fingerprints):
@@ -147,13 +146,6 @@ def described_as_before(name):
 def _found(name, as_before):
     found = folders.find(pathlib.Path(name.removeprefix(PREFIX)))
     return found.as_before() if as_before else found
-
-
-def _has_split(name, split, as_before):
-    try:
-        return _found(name, as_before).of(split) is not None
-    except (ValueError, OSError):
-        return False  # `read` says what is wrong
 
 
 def _fingerprint(train, folder):

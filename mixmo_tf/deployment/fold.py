@@ -8,12 +8,10 @@ the mean of kernels and biases, do the same: the core stays as it is.
 import keras
 import numpy as np
 
-from mixmo_tf import augmentation, class_labels
-from mixmo_tf.data.checks import check_mean_and_std
-from mixmo_tf.deep_ensemble import DeepEnsemble
-from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.folded import FoldedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import parts
-from mixmo_tf.networks.parts import check_has_members
 
 _PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
 _PLACES = (
@@ -22,7 +20,9 @@ _PLACES = (
 )  # fmt: skip
 
 
-def fold(model, members=False, fuse_batch_norm=False):
+def fold(
+    model: Predictor, members: bool = False, fuse_batch_norm: bool = False
+) -> FoldedModel | DeepEnsemble:
     """Folds a MixMo into a plain network; the model itself stays as it is.
 
     Args:
@@ -61,61 +61,6 @@ def fold(model, members=False, fuse_batch_norm=False):
         std=model.std,
         class_names=model.class_names,
     )
-
-
-@keras.saving.register_keras_serializable(package="mixmo_tf")
-class FoldedModel(Ensemble):
-    """A plain network behind the normalisation: predicts, is judged, saved and exported.
-
-    Args:
-        network: keras.Model, {"image_0": normalised images (n, H, W, channels)} -> logits
-            (n, M, C), with M = 1 unless the heads were kept.
-        ensemble: "logits" or "probabilities", what is averaged over the heads.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
-        class_names: C strings by label, or None.
-    """
-
-    counts_steps = False
-
-    def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
-        check_has_members(network)
-        _, num_members, num_classes = network.output.shape
-        super().__init__(
-            num_members,
-            num_classes,
-            network.input["image_0"].shape[1:],
-            ensemble,
-            class_names,
-            **kwargs,
-        )
-        self.network = network
-        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
-
-    @property
-    def networks(self):
-        return [self.network]
-
-    def logits_of_some(self, images):
-        """Pixels (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
-        images = augmentation.normalise(images, self.mean, self.std)
-        return self.network({"image_0": images}, training=False)
-
-    def fit(self, *args, **kwargs):
-        """A folded model is not trained: the MixMo that it is from was."""
-        raise ValueError("a FoldedModel is not trained: train the MixMo, and fold it again")
-
-    def get_config(self):
-        names = "ensemble", "mean", "std", "class_names"
-        config = {name: getattr(self, name) for name in names}
-        network = keras.saving.serialize_keras_object(self.network)
-        return {**super().get_config(), **config, "network": network}
-
-    @classmethod
-    def from_config(cls, config):
-        network = keras.saving.deserialize_keras_object(config.pop("network"))
-        config["class_names"] = class_labels.mended(config.get("class_names"))
-        return cls(network, **config)
 
 
 def _plain_network(network, kept):

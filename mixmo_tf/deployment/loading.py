@@ -1,15 +1,21 @@
 """One call for every file that holds a trained model."""
 
+import os
+
+import keras
+
 from mixmo_tf import arguments
-from mixmo_tf.deployment.litert import LiteRTModel
-from mixmo_tf.deployment.onnx import OnnxModel
-from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
-from mixmo_tf.deployment.signature import DESCRIPTION
+from mixmo_tf.deployment.model_file import LiteRTModel, ModelFile, OnnxModel
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.formats.signature import DESCRIPTION
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.exported import ExportedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
-def load(path, trust=False):
+def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFile:
     """Loads a trained model, whatever its format.
 
     Args:
@@ -42,3 +48,24 @@ def load(path, trust=False):
         files = sorted(file.name for file in path.iterdir() if file.suffix in (".onnx", ".tflite"))
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)
+
+
+def load_as_one(files: list, ensemble: str | None = None) -> Predictor:
+    """Loads one model, or several as a DeepEnsemble.
+
+    Args:
+        files: list of runs' folders and .keras files.
+        ensemble: "logits" or "probabilities", what is averaged; None for the models' own.
+
+    Raises:
+        FileNotFoundError: if one is missing.
+        ValueError: if one cannot be read, or they cannot be one ensemble.
+    """
+    models = [checkpoints.load_model(file, compile=False) for file in files]
+    if len(models) == 1:
+        models[0].ensemble = ensemble or models[0].ensemble
+        return models[0]
+    try:
+        return DeepEnsemble(models, ensemble=ensemble)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(map(str, files))}: {error}") from None

@@ -1,10 +1,14 @@
-"""An exported model that is one file, whatever its format."""
+"""An exported model that is one file, opened for predictions."""
+
+import pathlib
+import warnings
 
 import numpy as np
+import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
-from mixmo_tf import arguments
+from mixmo_tf import arguments, extras
 from mixmo_tf.data.checks import check_pixels
-from mixmo_tf.networks.precision import computes_in_float32
 from mixmo_tf.paths import expanded
 
 
@@ -81,9 +85,57 @@ class ModelFile:
         return np.concatenate([self._run(images[start : start + size]) for start in starts])
 
 
-def check_precision(kind, model):
-    """Raises ValueError unless the model's networks compute in float32."""
-    if not all(map(computes_in_float32, model.networks)):
-        raise ValueError(
-            f"{kind} is for networks that compute in float32; set their precision to float32"
-        )
+class OnnxModel(ModelFile):
+    """An ONNX file that `formats.onnx` wrote; it needs the extra `onnx`."""
+
+    kind = "ONNX file"
+
+    def _open(self, path):
+        extras.check("onnx", ["onnxruntime"])
+        import onnxruntime  # imported here: an extra
+
+        self._session = onnxruntime.InferenceSession(path)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        names = ([tensor.name for tensor in each] for each in (inputs, outputs))
+        (probabilities,) = (o for o in outputs if o.name == "probabilities")
+        if inputs[0].type != "tensor(uint8)" or isinstance(inputs[0].shape[0], int):
+            raise ValueError(
+                f"it takes {inputs[0].type} {inputs[0].shape}, not uint8 of any number"
+            )
+        return *names, inputs[0].shape[1:], probabilities.shape[1]
+
+    def _run(self, images):
+        return self._session.run(["probabilities"], {"images": images})[0]
+
+
+class LiteRTModel(ModelFile):
+    """A LiteRT file that `formats.litert` wrote."""
+
+    kind = "LiteRT file"
+
+    def _open(self, path):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
+            content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
+            _check_operations(content)
+            interpreter = tf.lite.Interpreter(model_content=content)
+        names = interpreter.get_signature_list()["serving_default"]
+        self._answer = interpreter.get_signature_runner("serving_default")
+        num_classes = self._answer.get_output_details()["probabilities"]["shape"][1]
+        shape = interpreter.get_input_details()[0]["shape"][1:]
+        return names["inputs"], names["outputs"], shape, num_classes
+
+    def _run(self, images):
+        return self._answer(images=images)["probabilities"]
+
+
+def _check_operations(content):
+    """Raises ValueError if a file has an operation that is not LiteRT's own.
+
+    Where TensorFlow's are linked to LiteRT, they could be any of TensorFlow, with its files.
+    """
+    model = schema.Model.GetRootAs(content)
+    for i in range(model.OperatorCodesLength()):
+        if name := model.OperatorCodes(i).CustomCode():
+            name = name.decode(errors="replace")
+            raise ValueError(f"it has the operation {name!r}, which is not LiteRT's own")

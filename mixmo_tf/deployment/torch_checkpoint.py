@@ -4,12 +4,12 @@ import re
 
 import numpy as np
 
-from mixmo_tf import arguments, networks
-from mixmo_tf.data.sources import CIFAR_MEAN, CIFAR_STD
-from mixmo_tf.deployment import extras, torch_state
-from mixmo_tf.deployment.fold import FoldedModel
+from mixmo_tf import arguments, extras, networks
+from mixmo_tf.data import cifar
+from mixmo_tf.deployment import torch_state
 from mixmo_tf.deployment.weights_file import STATE, read, some
-from mixmo_tf.model import MixMo
+from mixmo_tf.models.folded import FoldedModel
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import variable_limit
 from mixmo_tf.outputs import at_once, new_file
 
@@ -56,11 +56,9 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from None
     of_cifar = network.name.startswith("wide_resnet")
-    default_mean, default_std = (CIFAR_MEAN, CIFAR_STD) if of_cifar else ((0.5,) * 3, (0.5,) * 3)
-    num_members = network.output.shape[1]
+    default_mean, default_std = (cifar.MEAN, cifar.STD) if of_cifar else ((0.5,) * 3, (0.5,) * 3)
     return MixMo(
         network,
-        mixing="cutmix" if num_members > 1 else None,
         ensemble=ensemble,
         mean=default_mean if mean is None else mean,
         std=default_std if std is None else std,

@@ -14,8 +14,8 @@ import zipfile
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import arguments
-from mixmo_tf.deployment import extras, pickled_size, torch_state
+from mixmo_tf import arguments, extras
+from mixmo_tf.deployment import pickled_size, torch_state
 from mixmo_tf.paths import expanded
 
 STATE = "classifier_state_dict"

@@ -7,9 +7,9 @@ import pathlib
 import tensorflow as tf
 
 from mixmo_tf import data
+from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation import metrics
 from mixmo_tf.experiments import run_flags
-from mixmo_tf.training import replicas
 
 _log = logging.getLogger(__name__)
 

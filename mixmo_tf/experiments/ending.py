@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-# As in mixmo_tf/training/interruption.py, see there.
+# As in mixmo_tf/training/signals.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _PATIENCE = 10  # seconds for `main` to remove what it had half written
@@ -79,7 +79,7 @@ def _answer_with(handler, patience):
 def _watch(signals, patience):
     """Python calls a handler only when it is back from TensorFlow: this does not wait for it.
 
-    Where an `interruption.Request` answers, it waits for a second Ctrl-C.
+    Where an `signals.StopRequest` answers, it waits for a second Ctrl-C.
     """
     asked = _end
     while True:

@@ -8,12 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import deep_ensemble, evaluation
+from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images
 from mixmo_tf.experiments.command_line import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
 _log = logging.getLogger(__name__)

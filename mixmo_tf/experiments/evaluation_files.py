@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from mixmo_tf import outputs
-from mixmo_tf.deployment.saved_model import is_saved_model
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import run_flags
+from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 

@@ -2,10 +2,11 @@
 
 import dataclasses
 
-from mixmo_tf import deep_ensemble
-from mixmo_tf.deployment.saved_model import ExportedModel, is_saved_model
+from mixmo_tf.deployment import loading
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
@@ -64,7 +65,7 @@ class OfModels(OfFlags):
         """The model, or several as a DeepEnsemble."""
         for file in filter(is_saved_model, files):
             raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")
-        model = deep_ensemble.load(files, self.ensemble)
+        model = loading.load_as_one(files, self.ensemble)
         self._set_precision(model)
         return model
 

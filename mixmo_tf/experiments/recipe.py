@@ -5,11 +5,8 @@ import tensorflow as tf
 
 from mixmo_tf import data, networks
 from mixmo_tf.data import image_folder
-from mixmo_tf.model import MixMo
-from mixmo_tf.networks import size
-from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
-from mixmo_tf.networks.resnet import resnet_kernels
-from mixmo_tf.networks.wide_resnet import wide_resnet_kernels
+from mixmo_tf.models.mixmo import MixMo
+from mixmo_tf.networks import NETWORKS, size
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.training import WarmupMultiStep
 
@@ -73,17 +70,7 @@ def check_sizes(settings, info, strategy):
 
 def build_network(settings, info):
     """The network, for the images and classes of `info`, a data.Info."""
-    common = {
-        "num_members": settings.num_members,
-        "num_classes": info.num_classes,
-        "image_shape": info.image_shape,
-    }
-    if settings.network == "wide_resnet":
-        network = networks.wide_resnet(settings.depth, settings.width, **common)
-    elif settings.network == "preact_resnet18":
-        network = networks.preact_resnet18(settings.width, filters=settings.filters, **common)
-    else:
-        network = getattr(networks, settings.network)(**common)
+    network = NETWORKS[settings.network].build(**_sizes(settings, info))
     networks.set_precision(network, settings.precision)
     if settings.sync_batch_norm:
         networks.synchronize_batch_norm(network)
@@ -134,25 +121,27 @@ def _check_memory(settings, info):
     What is counted is less than a step needs: weights, momentum and gradients, and the outputs
     of the convolutions, for the rows of one replica.
     """
-    common = settings.num_members, info.num_classes, info.image_shape
-    width = settings.width
-    kernels = {
-        "wide_resnet": lambda: wide_resnet_kernels(settings.depth, width, *common),
-        "preact_resnet18": lambda: preact_resnet18_kernels(width, *common, settings.filters),
-    }.get(settings.network, lambda: resnet_kernels(*common))()
+    kernels = NETWORKS[settings.network].kernels(**_sizes(settings, info))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = settings.batch_size * settings.batch_repetitions // replicas
     num_bytes = 3 * size.BYTES * size.parameters(kernels)
     num_bytes += rows * size.activations(kernels) * (4 if settings.precision == "float32" else 2)
-    named = ["num_members", "batch_size", "batch_repetitions"]
-    named += {"wide_resnet": ["depth", "width"], "preact_resnet18": ["width", "filters"]}.get(
-        settings.network, []
-    )
+    named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[settings.network].sizes
     what = ", ".join(f"{name}={getattr(settings, name)}" for name in named)
     height, width, _ = info.image_shape
     size.check_step(
         f"training {settings.network} on images of {height}×{width} with {what}", num_bytes
     )
+
+
+def _sizes(settings, info):
+    """What a network is built with."""
+    sizes = {name: getattr(settings, name) for name in NETWORKS[settings.network].sizes}
+    return sizes | {
+        "num_members": settings.num_members,
+        "num_classes": info.num_classes,
+        "image_shape": info.image_shape,
+    }
 
 
 def _mixing(settings):

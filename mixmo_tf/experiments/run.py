@@ -12,11 +12,12 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import data
+from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import announcement, directory, process, recipe, run_flags
 from mixmo_tf.experiments.settings import Settings
-from mixmo_tf.model import MixMo
-from mixmo_tf.training import checkpoints, fine_tuning, history, loop, replicas, strategies
+from mixmo_tf.models.mixmo import MixMo
+from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def train(settings: Settings) -> Run:
     """
     if settings.deterministic:
         process.check_deterministic()
-    strategy = strategies.choose(settings.strategy)
+    strategy = strategies.choose(settings.strategy, signals.by_default)
     with process.seeded(settings.seed), replicas.watch(strategy):
         lines = run_flags.deciding(settings.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])

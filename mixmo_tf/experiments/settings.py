@@ -4,17 +4,24 @@ import dataclasses
 import os
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import command_line
 from mixmo_tf.experiments.command_line import setting
-from mixmo_tf.model import MOST_REPETITIONS
+from mixmo_tf.models.mixmo import MOST_REPETITIONS
+from mixmo_tf.networks import NETWORKS
 from mixmo_tf.networks.members import MOST_MEMBERS
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
-from mixmo_tf.training import strategies
 
-NETWORKS = ("preact_resnet18", "wide_resnet", "resnet18", "resnet50")
+
+def _listed(table):
+    return "; ".join(f"{name}, {each.what}" for name, each in table.items())
+
+
+def _networks_with(size):
+    return " or ".join(name for name, network in NETWORKS.items() if size in network.sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,20 +74,20 @@ class Settings(command_line.OfFlags):
 
     # Network
     network: str = setting(
-        "preact_resnet18",
-        "The network; resnet18 and resnet50 are for images of ImageNet's size.",
-        choices=NETWORKS,
+        "preact_resnet18", f"The network: {_listed(NETWORKS)}.", choices=tuple(NETWORKS)
     )
-    depth: int = setting(28, "Depth of a wide_resnet: 10, 16, 22, 28, …", bounds=(1, DEEPEST))
+    depth: int = setting(
+        28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)
+    )
     width: int = setting(
         1,
-        "Width >= 1 of a preact_resnet18 or wide_resnet: how many times wider than a plain "
+        f"Width >= 1 of a {_networks_with('width')}: how many times wider than a plain "
         "ResNet's its groups are.",
         bounds=(1, arguments.MOST),
     )
     filters: int = setting(
         16,
-        "Filters of a preact_resnet18's encoder; 64 in the paper.",
+        f"Filters of a {_networks_with('filters')}'s encoder; 64 in the paper.",
         bounds=(1, arguments.MOST),
     )
     num_members: int = setting(
@@ -96,7 +103,7 @@ class Settings(command_line.OfFlags):
     mixing: str | None = setting(
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
-        "none with one member.",
+        f"none with one member. One member's patch: {_listed(masks.BLOCKS)}.",
         choices=("none", *masks.NAMES),
     )
     mixing_probability: float = setting(

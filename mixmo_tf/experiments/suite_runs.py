@@ -12,7 +12,7 @@ from mixmo_tf import evaluation
 from mixmo_tf.experiments import command_line, directory, ending, run_flags
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.paths import content
-from mixmo_tf.training import interruption
+from mixmo_tf.training import signals
 
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LOG_START = "reproduce.py: "  # of the first line of each log, the command
@@ -155,7 +155,7 @@ def _run_script(script, folder, its_flags):
     process = None
     with (
         open(log, "a", encoding="utf-8", errors="surrogateescape") as file,
-        interruption.Request(lambda number: process and process.send_signal(number)) as request,
+        signals.StopRequest(lambda number: process and process.send_signal(number)) as request,
     ):
         file.write(f"{_LOG_START}{shlex.join(command)}\n")
         file.flush()
@@ -173,10 +173,10 @@ def _run_script(script, folder, its_flags):
         exit_code = process.wait()
     said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
     said = said or ["no output"]
-    if request.signal and exit_code in (0, interruption.EXIT_CODE):
-        raise interruption.Interrupted(request.signal)
-    if exit_code == interruption.EXIT_CODE:
-        raise interruption.Interrupted(f"{folder.name}, which says: {said[-1]}")
+    if request.signal and exit_code in (0, signals.EXIT_CODE):
+        raise signals.Interrupted(request.signal)
+    if exit_code == signals.EXIT_CODE:
+        raise signals.Interrupted(f"{folder.name}, which says: {said[-1]}")
     if exit_code:
         raise ValueError(f"{folder.name}: {said[-1]}")
     return read(folder, f"{time.perf_counter() - start:.0f} s")

@@ -1,14 +1,29 @@
 """Mixing blocks: the mask of each member over the feature map.
 
-A block is a function (ratio (B,), (h, w), seed) -> (B, h, w) that draws where one member,
-the holder of the patch, is seen. The others share the rest in proportion to their ratios.
-A new block is such a function, and a line in `BLOCKS`.
+A block draws where one member, the holder of the patch, is seen. The others share the rest in
+proportion to their ratios. A new one is a file with its function, and a line in `BLOCKS`.
 """
+
+import dataclasses
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.masks import boxes, cow, fmix, patchup
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """A mixing block.
+
+    Attributes:
+        draw: function (ratio (B,), (h, w), seed int32 (2,)) -> the patch, float32 (B, h, w).
+        what: what the patch is, in a few words, for --help and README.
+    """
+
+    draw: Callable
+    what: str
 
 
 def linear(ratio, size, seed):
@@ -18,18 +33,18 @@ def linear(ratio, size, seed):
 
 
 BLOCKS = {
-    "linear": linear,
-    "cutmix": boxes.cutmix,
-    "patchup": patchup.draw,
-    "cow": cow.draw,
-    "fmix": fmix.draw,
-    "horizontal_concat": boxes.horizontal_concat,
-    "vertical_concat": boxes.vertical_concat,
+    "linear": Block(linear, "the ratio everywhere"),
+    "cutmix": Block(boxes.cutmix, "a box"),
+    "patchup": Block(patchup.draw, "square holes in random places"),
+    "cow": Block(cow.draw, "blobs of blurred noise"),
+    "fmix": Block(fmix.draw, "shapes of low frequency"),
+    "horizontal_concat": Block(boxes.horizontal_concat, "the left or the right part"),
+    "vertical_concat": Block(boxes.vertical_concat, "the upper or the lower part"),
 }
 NAMES = tuple(BLOCKS)
 
 
-def draw(name, ratios, size, seed):
+def draw(name: str, ratios: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """Draws the members' masks with the block called `name`.
 
     One member per row, each with the same chance, holds the patch that the block draws for
@@ -54,11 +69,11 @@ def draw(name, ratios, size, seed):
     arguments.at_least("num_members of a mixing block", num_members, 2)
     holder_seed, block_seed = seeds.split(seed, 2)
     holder = tf.one_hot(seeds.integers([batch_size], holder_seed, num_members), num_members)
-    patch = BLOCKS[name](tf.reduce_sum(holder * ratios, axis=1), size, block_seed)
+    patch = BLOCKS[name].draw(tf.reduce_sum(holder * ratios, axis=1), size, block_seed)
     return share(patch, holder, ratios)
 
 
-def share(patch, holder, ratios):
+def share(patch: tf.Tensor, holder: tf.Tensor, ratios: tf.Tensor) -> tf.Tensor:
     """Gives the patch to its holder and the complement to the other members.
 
     Args:

@@ -1,4 +1,4 @@
-"""Checkpoints: whole .keras models with their optimizer, each written at once."""
+"""Checkpoints: whole .keras models with their optimizer; no reader sees half of one."""
 
 import math
 import re
@@ -9,21 +9,22 @@ import keras
 import numpy as np
 
 from mixmo_tf import outputs, paths
-from mixmo_tf.training import model_archive, replicas
-from mixmo_tf.training.executions import NotFiniteError
-from mixmo_tf.training.interruption import Interrupted
-from mixmo_tf.training.replica_model import ReplicaModel
+from mixmo_tf.distribution import replicas
+from mixmo_tf.models.executions import NotFiniteError
+from mixmo_tf.models.predictor import Predictor
+from mixmo_tf.training import model_archive
+from mixmo_tf.training.signals import Interrupted
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
 
 
 def save_model(model, path, replace=True):
-    """Saves a .keras file at `path` at once: a reader sees the old file or the new one.
+    """Saves a .keras file at `path`; a reader sees the old file or the new one.
 
     With several workers all must call it at the same point; the chief writes.
 
     Args:
-        model: ReplicaModel.
+        model: Predictor; with several workers a MixMo.
         path: pathlib.Path.
         replace: bool, whether a file that is there is replaced.
 
@@ -67,7 +68,7 @@ def load_model(file, compile=True):
     except Exception as error:  # whatever a damaged file makes Keras raise
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise ValueError(f"{file} is no readable .keras file: {reason}") from error
-    if not isinstance(model, ReplicaModel):
+    if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
     return model
 
@@ -121,7 +122,7 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
         folder: pathlib.Path, created if need be.
         steps_per_epoch: int.
-        request: interruption.Request.
+        request: signals.StopRequest, which `fit` and `evaluate` get too.
         every_steps: int, or None.
         keep: int >= 1, the newest files that are kept.
 
@@ -141,7 +142,6 @@ class Checkpoints(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.step = int(self.model.step.numpy())
-        self.model.asks_to_stop = lambda: self.request.signal is not None
         if replicas.is_chief(self.model.distribute_strategy):
             self.folder.mkdir(parents=True, exist_ok=True)
 
@@ -151,7 +151,7 @@ class Checkpoints(keras.callbacks.Callback):
             raise NotFiniteError(f"the loss became NaN or infinite at step {self.step}")
         intervals = self.every_steps, self.steps_per_epoch
         due = any(before // steps < self.step // steps for steps in intervals)
-        if due or self.model.is_asked_to_stop():
+        if due or self.request.anywhere:
             self._save(self.step)
         self._stop_if_asked()
 
@@ -170,7 +170,7 @@ class Checkpoints(keras.callbacks.Callback):
             old.unlink()
 
     def _stop_if_asked(self):
-        if self.model.is_asked_to_stop():
+        if self.request.anywhere:
             raise Interrupted(self.request.signal or "a signal to another worker")
 
 

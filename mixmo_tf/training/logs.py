@@ -11,7 +11,7 @@ from mixmo_tf import outputs
 class TensorBoardLogs(keras.callbacks.Callback):
     """Writes what Keras logs, the learning rate, and the images/s.
 
-    Training figures are means since the epoch began; `images_per_second` counts distinct
+    Training metrics are means since the epoch began; `images_per_second` counts distinct
     images since the last point, without the time for validation.
 
     Args:

@@ -4,10 +4,11 @@ import keras
 import numpy as np
 
 from mixmo_tf import data
-from mixmo_tf.training import history, replicas
+from mixmo_tf.distribution import replicas
+from mixmo_tf.training import history
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
-from mixmo_tf.training.interruption import Interrupted, Request
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
+from mixmo_tf.training.signals import Interrupted, StopRequest
 
 EVALUATION_BATCH_SIZE = 500
 
@@ -37,7 +38,7 @@ def train(
     Args:
         model: compiled MixMo.
         examples: data.Examples to train on.
-        validation: data.Examples to judge the model on after each epoch.
+        validation: data.Examples to evaluate the model on after each epoch.
         path: pathlib.Path of the run's folder, as `directory.start` gives it.
         epochs: int.
         batch_size: int, distinct images per step.
@@ -84,9 +85,10 @@ def train(
             validation_data=validation_batches,
             callbacks=[*more_callbacks, *callbacks],
             verbose=verbose if is_chief else 0,
+            stop_request=request,
         )
 
-    with Request() as request:
+    with StopRequest() as request:
         folder = path / "checkpoints"
         callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps)]
         if is_chief:
@@ -97,19 +99,19 @@ def train(
         if is_chief:
             callbacks.append(history.History(path))
         if steps_done == steps_per_epoch:
-            _finish_epoch(model, validation_batches, epoch, callbacks)
+            _finish_epoch(model, validation_batches, epoch, callbacks, request)
             epoch += 1
         elif steps_done:
             fit(epoch + 1, steps_per_epoch - steps_done, ContinueEpoch(model.epoch_sums()))
             epoch += 1
         if epoch < epochs:
             fit(epochs, steps_per_epoch)
-        if request.signal:  # after the last step that could tell the other workers
+        if request.here:  # after the last step that could tell the other workers
             raise Interrupted(request.signal)
 
 
 class ContinueEpoch(keras.callbacks.Callback):
-    """Gives an epoch the sums of its first part, from `ReplicaModel.epoch_sums`."""
+    """Gives an epoch the sums of its first part, from `MixMo.epoch_sums`."""
 
     def __init__(self, sums):
         super().__init__()
@@ -119,12 +121,14 @@ class ContinueEpoch(keras.callbacks.Callback):
         self.model.continue_epoch(self.sums)
 
 
-def _finish_epoch(model, validation_batches, epoch, callbacks):
+def _finish_epoch(model, validation_batches, epoch, callbacks, request):
     """What `fit` does after an epoch's last step."""
     callbacks = keras.callbacks.CallbackList(callbacks, model=model)
     callbacks.on_train_begin()
     logs = {tracker.name: float(tracker.result()) for tracker in model.training_trackers}
-    results = model.evaluate(validation_batches, callbacks=callbacks, return_dict=True)
+    results = model.evaluate(
+        validation_batches, callbacks=callbacks, return_dict=True, stop_request=request
+    )
     logs |= {f"val_{name}": value for name, value in results.items()}
     callbacks.on_epoch_end(epoch, logs)
     callbacks.on_train_end()

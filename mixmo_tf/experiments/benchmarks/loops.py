@@ -8,26 +8,26 @@ import tensorflow as tf
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds
-from mixmo_tf.networks import size
-from mixmo_tf.networks.preact_resnet import preact_resnet18_kernels
-from mixmo_tf.networks.wide_resnet import wide_resnet_kernels
+from mixmo_tf.networks import NETWORKS, parts, size
 
 NUM_CLASSES = 10
 
 
-def check_memory(settings, kernels):
-    """Raises ValueError where a step on so many rows cannot fit into this machine's memory."""
+def build_network(settings, name, image_shape, **sizes):
+    """A network of M = 2; refused where a step on so many rows cannot fit into memory."""
+    sizes |= {"num_members": 2, "num_classes": NUM_CLASSES, "image_shape": image_shape}
+    kernels = NETWORKS[name].kernels(**sizes)
     num_bytes = size.BYTES * settings.rows * size.activations(kernels)
     size.check_step(f"a step on rows={settings.rows}", num_bytes)
+    return NETWORKS[name].build(**sizes)
 
 
 def mixmo_loop(settings, images, labels, strategy=None, precision="float32", **options):
     """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
-    check_memory(
-        settings, wide_resnet_kernels(settings.depth, settings.width, 2, NUM_CLASSES, (32, 32, 3))
-    )
     with (strategy or tf.distribute.get_strategy()).scope():
-        network = mixmo_tf.networks.wide_resnet(settings.depth, settings.width, 2, NUM_CLASSES)
+        network = build_network(
+            settings, "wide_resnet", (32, 32, 3), depth=settings.depth, width=settings.width
+        )
         mixmo_tf.networks.set_precision(network, precision)
         model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
         model.compile(optimizer(), **{"jit_compile": settings.jit_compile, **options})
@@ -45,7 +45,7 @@ def plain_loop(settings, images, labels, fused_batch_norm):
     network = mixmo_tf.networks.wide_resnet(settings.depth, settings.width, 1, NUM_CLASSES)
     if not fused_batch_norm:
         network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
-    model = keras.Model(network.input["image_0"], network.output[:, 0])
+    model = keras.Model(network.input[parts.IMAGE.format(0)], network.output[:, 0])
     model.compile(
         optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -77,8 +77,7 @@ def with_batch_norm_of_keras(layer):
 def folder_loop(settings, examples):
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
-    check_memory(settings, preact_resnet18_kernels(1, 2, NUM_CLASSES, shape, 64))
-    network = mixmo_tf.networks.preact_resnet18(1, 2, NUM_CLASSES, shape)
+    network = build_network(settings, "preact_resnet18", shape, width=1, filters=64)
     model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
     model.compile(optimizer(), jit_compile=settings.jit_compile)
     batches = examples.training_batches(settings.rows // settings.batch_repetitions, seed=0)

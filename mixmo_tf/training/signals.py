@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 
-# As in scripts/ending.py, which can import nothing of this package: that takes seconds, in which
-# it answers already. The package, in turn, is used without the scripts.
+# As in experiments/ending.py, which can import nothing of this package: that takes seconds, in
+# which it answers already.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -21,7 +21,7 @@ class Interrupted(Exception):
 
 
 @contextlib.contextmanager
-def deadly():
+def by_default():
     """Lets Ctrl-C kill the process, where TensorFlow lets no Python run.
 
     TensorFlow takes SIGTERM for itself when it connects workers; afterwards it is ours again.
@@ -41,20 +41,31 @@ def exit_now(message, exit_code=EXIT_CODE):
     os._exit(exit_code)
 
 
-class Request:
-    """Within `with Request() as request:` a signal only leaves its name in `request.signal`.
+class StopRequest:
+    """Within `with StopRequest() as request:` a signal only leaves its name in `request.signal`.
 
     A second Ctrl-C does not wait any longer: it does what it did before. Outside the main
-    thread, which alone may answer signals, there is never a request.
+    thread, which alone may answer signals, there is never a request of this process.
+
+    Attributes:
+        signal: str, the name of the first signal to this process, or None.
+        anywhere: bool, whether this or another worker was asked when the last step began; the
+            same on all workers, who tell each other in `fit` and `evaluate`.
 
     Args:
         tell: None, or a function of the signal's number that is called too.
     """
 
     signal = None
+    anywhere = False
 
     def __init__(self, tell=None):
         self._tell = tell
+
+    @property
+    def here(self):
+        """Whether this process is asked."""
+        return self.signal is not None
 
     def __enter__(self):
         self._before = _handlers()

@@ -7,6 +7,7 @@ writes files.
 import contextlib
 import math
 import zlib
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -26,14 +27,14 @@ class WorkerLostError(RuntimeError):
     """Another worker has ended, and training cannot go on without it."""
 
 
-def num_workers(strategy):
+def num_workers(strategy: tf.distribute.Strategy) -> int:
     """How many processes train together; 1 unless the strategy is a multi-worker one."""
     resolver = strategy.cluster_resolver
     tasks = resolver.cluster_spec().as_dict() if resolver else {}
     return max(sum(len(tasks.get(job, ())) for job in ("chief", "worker")), 1)
 
 
-def is_chief(strategy):
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the chief: the only one, or the first."""
     if num_workers(strategy) == 1:
         return True
@@ -42,7 +43,7 @@ def is_chief(strategy):
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
-def distribute(strategy, batches_of):
+def distribute(strategy: tf.distribute.Strategy, batches_of: Callable):
     """Gives each worker its shares of every batch.
 
     Args:
@@ -64,11 +65,18 @@ def distribute(strategy, batches_of):
     return strategy.distribute_datasets_from_function(shares_of_worker, input_options())
 
 
-def split(strategy, dataset):
+def split(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
     """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
     if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
         return dataset
     return strategy.experimental_distribute_dataset(dataset, input_options())
+
+
+def for_every_worker(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
+    """Lets every worker read all of a tf.data.Dataset, for `predict`."""
+    if num_workers(strategy) == 1:
+        return split(strategy, dataset)
+    return strategy.distribute_datasets_from_function(lambda context: dataset, input_options())
 
 
 def input_options():
@@ -82,7 +90,7 @@ def input_options():
     return tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
 
 
-def from_chief(strategy, arrays):
+def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
     """What the chief has, on every worker; all workers must call it at the same point.
 
     Args:
@@ -166,9 +174,9 @@ def average(variables):
     if context.num_replicas_in_sync == 1 or not variables:
         return
     with tf.device(variables[0].value.device):  # all_reduce asks where the vector is
-        vector = _flat([v.value for v in variables])
+        vector = flat([v.value for v in variables])
     mean = context.all_reduce("MEAN", vector)
-    for variable, value in zip(variables, _unflat(mean, [v.shape for v in variables]), strict=True):
+    for variable, value in zip(variables, unflat(mean, [v.shape for v in variables]), strict=True):
         variable.assign(value)
 
 
@@ -222,52 +230,13 @@ def either(condition, do, otherwise, arguments):
     tf.distribute.get_replica_context().merge_call(across, args=(condition, *arguments))
 
 
-class MeanLogs:
-    """A step whose logs are means over the replicas, exchanged as one vector.
-
-    Args:
-        strategy: tf.distribute.Strategy.
-        step: function of a replica's data that gives logs, a dict of numbers.
-        goes_on: name of the log that is 0 where no step may follow; it may be missing.
-    """
-
-    def __init__(self, strategy, step, goes_on):
-        self._strategy = strategy
-        self._step = step
-        self._goes_on = goes_on
-
-    def run(self, data, extra):
-        """Runs the step on every replica.
-
-        Args:
-            data: the replicas' data.
-            extra: float32 (), a number of this worker, for all workers to know its mean.
-
-        Returns:
-            float32 vector, for `unpack`; the first number is 0 where no step may follow.
-        """
-        values = self._strategy.run(self._flat_step, args=(data, extra))
-        return self._strategy.reduce("MEAN", values, axis=None)
-
-    def unpack(self, values):
-        """The means of the logs, and of the extra number, from what `run` gave."""
-        return tf.nest.pack_sequence_as(self._logs, _unflat(values, self._shapes))[1:]
-
-    def _flat_step(self, data, extra):
-        logs = self._step(data)
-        logs = logs.get(self._goes_on, 1.0), logs, extra
-        numbers = list(map(tf.convert_to_tensor, tf.nest.flatten(logs)))
-        self._logs = tf.nest.map_structure(lambda number: None, logs)
-        self._shapes = [number.shape for number in numbers]
-        return _flat([tf.cast(number, tf.float32) for number in numbers])
-
-
-def _flat(tensors):
+def flat(tensors):
     """Tensors of one dtype as one vector: one exchange costs less than many."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
-def _unflat(vector, shapes):
+def unflat(vector, shapes):
+    """The tensors of these shapes that `flat` made a vector of."""
     sizes = [math.prod(shape) for shape in shapes]
     return [
         tf.reshape(part, shape) for part, shape in zip(tf.split(vector, sizes), shapes, strict=True)

@@ -1,27 +1,32 @@
 """LiteRT files (once TensorFlow Lite), for phones and small devices."""
 
-import pathlib
 import tempfile
-import warnings
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments
-from mixmo_tf.deployment import saved_model
-from mixmo_tf.deployment.model_file import ModelFile, check_precision
+from mixmo_tf.formats import saved_model
+from mixmo_tf.formats.signature import check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")
 
 
-def check(model, dtypes, calibration_images):
-    """Raises ValueError unless `write` can do its work, for each of `dtypes`."""
-    for dtype in dtypes or [None]:
+def files(litert_dtypes, calibration_images):
+    """The files in an export's folder by name, one for each dtype, and the options of `write`."""
+    return {
+        f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
+        for dtype in litert_dtypes
+    }
+
+
+def check(model, litert_dtypes, calibration_images):
+    """Raises ValueError unless `write` can do its work, for each of the dtypes."""
+    for dtype in litert_dtypes or [None]:
         arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
     check_precision("a LiteRT file", model)
-    if "int8" not in dtypes:
+    if "int8" not in litert_dtypes:
         return
     if calibration_images is None:
         raise ValueError("a LiteRT file in int8 needs calibration images")
@@ -35,7 +40,7 @@ def write(model, file, dtype="float32", calibration_images=None):
     """Writes a model as a LiteRT file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
-        model: Ensemble whose networks compute in float32.
+        model: Predictor whose networks compute in float32.
         file: path of the new file.
         dtype: of the weights: "float32"; "float16", half the size; or "int8", a quarter, with
             integer arithmetic, probabilities in steps of 1/256, and some accuracy lost.
@@ -65,36 +70,3 @@ def write(model, file, dtype="float32", calibration_images=None):
             reason = str(error).split("\n")[0]
             raise ValueError(f"LiteRT cannot express the model: {reason}") from error
         path.write_bytes(content)
-
-
-class LiteRTModel(ModelFile):
-    """A LiteRT file that `write` wrote."""
-
-    kind = "LiteRT file"
-
-    def _open(self, path):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
-            content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
-            _check_operations(content)
-            interpreter = tf.lite.Interpreter(model_content=content)
-        names = interpreter.get_signature_list()["serving_default"]
-        self._answer = interpreter.get_signature_runner("serving_default")
-        num_classes = self._answer.get_output_details()["probabilities"]["shape"][1]
-        shape = interpreter.get_input_details()[0]["shape"][1:]
-        return names["inputs"], names["outputs"], shape, num_classes
-
-    def _run(self, images):
-        return self._answer(images=images)["probabilities"]
-
-
-def _check_operations(content):
-    """Raises ValueError if a file has an operation that is not LiteRT's own.
-
-    Where TensorFlow's are linked to LiteRT, they could be any of TensorFlow, with its files.
-    """
-    model = schema.Model.GetRootAs(content)
-    for i in range(model.OperatorCodesLength()):
-        if name := model.OperatorCodes(i).CustomCode():
-            name = name.decode(errors="replace")
-            raise ValueError(f"it has the operation {name!r}, which is not LiteRT's own")

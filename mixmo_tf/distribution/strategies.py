@@ -1,19 +1,22 @@
 """Which devices train together: one, all GPUs of this machine, or those of many machines."""
 
+import contextlib
 import json
 import os
+from collections.abc import Callable
 
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.training import interruption
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
 _TASKS = 16  # ports that lie between those of two steps of a job, or of two jobs
 
 
-def choose(name="auto"):
+def choose(
+    name: str = "auto", waiting: Callable = contextlib.nullcontext
+) -> tf.distribute.Strategy:
     """The strategy to build and train a model under; to be called before anything is computed.
 
     Args:
@@ -21,6 +24,8 @@ def choose(name="auto"):
             of this machine; "multi_worker" all processes that the environment variable
             TF_CONFIG lists, or the tasks of the SLURM job step. "auto" is "multi_worker"
             where one of these is there, else "mirrored" with more than one GPU.
+        waiting: function that gives the context in which a multi-worker strategy waits, such as
+            `training.signals.by_default`: TensorFlow lets no Python run there.
 
     Returns:
         tf.distribute.Strategy. A multi-worker one waits until all processes are there.
@@ -48,7 +53,7 @@ def choose(name="auto"):
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
     print("Waiting until all workers of TF_CONFIG are there", flush=True)
-    with interruption.deadly():
+    with waiting():
         return tf.distribute.MultiWorkerMirroredStrategy()
 
 

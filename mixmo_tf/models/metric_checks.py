@@ -1,4 +1,4 @@
-"""Which Keras metrics can judge by integer labels and probabilities, found by trying."""
+"""Which Keras metrics can evaluate by integer labels and probabilities, found by trying."""
 
 import keras
 import numpy as np

@@ -4,35 +4,13 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.ensemble import Ensemble
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.training import checkpoints
-
-
-def load(files, ensemble=None):
-    """Loads one model, or several as a DeepEnsemble.
-
-    Args:
-        files: list of runs' folders and .keras files.
-        ensemble: "logits" or "probabilities", what is averaged; None for the models' own.
-
-    Raises:
-        FileNotFoundError: if one is missing.
-        ValueError: if one cannot be read, or they cannot be one ensemble.
-    """
-    models = [checkpoints.load_model(file, compile=False) for file in files]
-    if len(models) == 1:
-        models[0].ensemble = ensemble or models[0].ensemble
-        return models[0]
-    try:
-        return DeepEnsemble(models, ensemble=ensemble)
-    except ValueError as error:
-        raise ValueError(f"{', '.join(map(str, files))}: {error}") from None
+from mixmo_tf.models.predictor import Predictor
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
-class DeepEnsemble(Ensemble):
-    """Trained models as one: judged, saved and exported like any of them.
+class DeepEnsemble(Predictor):
+    """Trained models as one: evaluated, saved and exported like any of them.
 
     Its members are the models, each with the prediction of its own ensemble; a plain network
     is an ensemble of one.
@@ -47,11 +25,11 @@ class DeepEnsemble(Ensemble):
             they average; the message says which and how.
     """
 
-    def __init__(self, models, *, ensemble=None, **kwargs):
+    def __init__(self, models: list, *, ensemble: str | None = None, **kwargs):
         if not isinstance(models, (list, tuple)) or len(models) < 2:
             raise ValueError(f"models must be a list of two or more, got {models!r}")
         for model in models:
-            if not isinstance(model, Ensemble):
+            if not isinstance(model, Predictor):
                 raise ValueError(f"models must be MixMo models, got a {type(model).__name__}")
         networks = [network for model in models for network in model.networks]
         if len(set(map(id, networks))) < len(networks):
@@ -78,9 +56,8 @@ class DeepEnsemble(Ensemble):
     def networks(self):
         return [network for model in self.models for network in model.networks]
 
-    def fit(self, *args, **kwargs):
-        """A deep ensemble is not trained: its models are, one by one."""
-        raise ValueError("a DeepEnsemble is not trained: train its models one by one")
+    def load_own_variables(self, store):
+        """Nothing: the models have the weights. Older files hold a step that counted nothing."""
 
     def get_config(self):
         models = [keras.saving.serialize_keras_object(model) for model in self.models]
@@ -92,7 +69,7 @@ class DeepEnsemble(Ensemble):
         return cls(models, **config)
 
 
-def check_alike(models, ensemble=None):
+def check_alike(models: list, ensemble: str | None = None) -> None:
     """Raises ValueError unless the models take the same images and know the same classes.
 
     Without `ensemble`, they must average the same too.

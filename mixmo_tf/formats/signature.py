@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import strict_json
+from mixmo_tf.networks.precision import computes_in_float32
 
 CLASS_NAMES = "class_names.txt"
 DESCRIPTION = "model.json"
@@ -20,7 +21,7 @@ class Served(keras.Model):
     `member_logits`, float32 (n, M, C). Normalisation is inside.
 
     Args:
-        model: Ensemble, that is a MixMo, FoldedModel or DeepEnsemble.
+        model: Predictor, that is a MixMo, FoldedModel or DeepEnsemble.
         takes_none: bool, whether n may be 0; LiteRT and ONNX cannot express what that needs.
     """
 
@@ -44,11 +45,19 @@ class Served(keras.Model):
         return [tf.TensorSpec((None, *self.model.image_shape), tf.uint8, name="images")]
 
 
+def check_precision(kind, model):
+    """Raises ValueError unless the model's networks compute in float32."""
+    if not all(map(computes_in_float32, model.networks)):
+        raise ValueError(
+            f"{kind} is for networks that compute in float32; set their precision to float32"
+        )
+
+
 def write_description(model, folder):
     """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
 
     Args:
-        model: Ensemble. Without class names there is no `class_names.txt`.
+        model: Predictor. Without class names there is no `class_names.txt`.
         folder: pathlib.Path that exists.
     """
     (folder / DESCRIPTION).write_text(strict_json.dumps(_described(model)))

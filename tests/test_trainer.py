@@ -11,7 +11,7 @@ import pytest
 from conftest import tiny_model
 from scripts_at_work import ROOT
 
-from mixmo_tf.training.replica_model import ReplicaModel
+from mixmo_tf.models.trainer import Trainer
 
 
 @pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eagerly"])
@@ -81,37 +81,37 @@ def test_xla_compiles_nothing_anew_in_the_steady_state(tmp_path):
     assert counts == [["0", "1"], ["1", "1"], ["2", "1"]], result.stdout + result.stderr
 
 
-INTERNALS = {  # what `ReplicaModel` overrides or calls, and the arguments that Keras passes
-    "_make_function": ["self", "step_function"],
+INTERNALS = {  # what our models override of Keras', and the arguments that Keras passes
+    "make_train_function": ["self", "force"],
+    "make_test_function": ["self", "force"],
     "make_predict_function": ["self", "force"],
-    "_autoconvert_optionals": ["self", "step_func"],
     "_get_metrics_result_or_logs": ["self", "logs"],
     "_maybe_symbolic_build": ["self", "iterator", "data_batch"],
-    "_symbolic_build": ["self", "iterator", "data_batch"],
 }
 
 
 @pytest.mark.parametrize("name", INTERNALS)
-def test_keras_still_has_what_replica_model_builds_on(name):
-    message = f"keras {keras.__version__} changed Model.{name}: see training/replica_model.py"
+def test_keras_still_has_what_our_models_override(name):
+    message = f"keras {keras.__version__} changed Model.{name}: see Predictor and Trainer"
     method = getattr(keras.Model, name, None)
     assert method is not None, message
     assert list(inspect.signature(method).parameters) == INTERNALS[name], message
 
 
-def test_keras_calls_what_replica_model_overrides(pixels_and_labels, monkeypatch):
+def test_keras_calls_what_our_models_override(pixels_and_labels, monkeypatch):
     called = set()
-    for name in ("_make_function", "make_predict_function", "_get_metrics_result_or_logs"):
-        method = getattr(ReplicaModel, name)
+    for name in INTERNALS:
+        method = getattr(Trainer, name)
 
         def noted(self, *args, name=name, method=method, **kwargs):
             called.add(name)
             return method(self, *args, **kwargs)
 
-        monkeypatch.setattr(ReplicaModel, name, noted)
+        monkeypatch.setattr(Trainer, name, noted)
     model = tiny_model()
     assert model._loss_tracker.name == "loss"
     assert [metric.name for metric in model._compile_metrics.metrics] == ["accuracy"]
     model.fit(*pixels_and_labels, batch_size=20, verbose=0)
+    model.evaluate(*pixels_and_labels, verbose=0)
     model.predict(pixels_and_labels[0], verbose=0)
-    assert len(called) == 3, f"keras {keras.__version__} calls {sorted(called)} alone"
+    assert called == set(INTERNALS), f"keras {keras.__version__} calls {sorted(called)} alone"

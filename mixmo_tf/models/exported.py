@@ -1,38 +1,21 @@
-"""SavedModel: for TensorFlow alone, and for TensorFlow Serving."""
+"""A SavedModel, opened again."""
+
+import os
 
 import tensorflow as tf
 
 from mixmo_tf import class_labels
-from mixmo_tf.deployment import signature, trusted_operations
-from mixmo_tf.ensemble import Ensemble
+from mixmo_tf.formats import signature, trusted_operations
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models.absent import Absent
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded, without_pattern
 
 _MOST_MEMBERS = 1000  # each has metrics of its own
 
 
-def write(model, folder, takes_none=True):
-    """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
-
-    Args:
-        model: Ensemble.
-        folder: pathlib.Path; created if need be.
-        takes_none: bool, see `signature.Served`.
-    """
-    served = signature.Served(model, takes_none)
-    module = tf.Module()  # keras.export.ExportArchive would write every weight twice
-    module.weights = [v.value for network in model.networks for v in network.variables]
-    function = tf.function(served.call, input_signature=served.input_signature)
-    tf.saved_model.save(module, folder, signatures=function)
-
-
-def is_saved_model(path):
-    """Whether `path` is a SavedModel's folder; one with a model.keras is a run's."""
-    path = expanded(path)
-    return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()
-
-
-class ExportedModel(Ensemble):
-    """A SavedModel that `export` wrote: predicts, and is judged, like the model it is from.
+class ExportedModel(Predictor):
+    """A SavedModel that `export` wrote: predicts, and is evaluated, like the model it is from.
 
     Args:
         path: its folder; ~ is the home folder.
@@ -44,10 +27,10 @@ class ExportedModel(Ensemble):
             arithmetic and variables: it is refused, nothing of it is executed.
     """
 
+    save = export = Absent("is saved already: copy its folder")
     networks = ()
-    counts_steps = False
 
-    def __init__(self, path, trust=False):
+    def __init__(self, path: str | os.PathLike, trust: bool = False):
         path = expanded(path)
         if not is_saved_model(path):
             raise FileNotFoundError(f"there is no SavedModel at {path}")
@@ -78,13 +61,3 @@ class ExportedModel(Ensemble):
         if images.dtype != tf.uint8:
             images = tf.saturate_cast(tf.round(images), tf.uint8)
         return self._function(images=images)["member_logits"]
-
-    def fit(self, *args, **kwargs):
-        """A SavedModel is not trained: the MixMo that it is from was."""
-        raise ValueError("a SavedModel is not trained: train the MixMo, and export it again")
-
-    def save(self, *args, **kwargs):
-        """A SavedModel stays a folder."""
-        raise ValueError("a SavedModel is saved already: copy its folder")
-
-    export = save

@@ -1,0 +1,93 @@
+"""A trained model for use without this package: one folder, in it a file per format."""
+
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from mixmo_tf import arguments
+from mixmo_tf.formats import litert, onnx, saved_model, signature
+from mixmo_tf.outputs import at_once, new_folder
+from mixmo_tf.paths import resolved
+
+
+class Format(NamedTuple):
+    """How a model is written in a format."""
+
+    write: Callable  # (model, path, **options): one file, or what the SavedModel's folder holds
+    check: Callable  # (model, litert_dtypes=…, calibration_images=…) raises unless it can be
+    files: Callable  # the same without the model -> {name in an export's folder: write's options}
+
+
+FORMATS = {
+    "saved_model": Format(saved_model.write, saved_model.check, lambda **_: {"": {}}),
+    "onnx": Format(onnx.write, onnx.check, lambda **_: {"model.onnx": {}}),
+    "litert": Format(litert.write, litert.check, litert.files),
+}
+
+
+def export(
+    model: keras.Model,
+    path: str | os.PathLike,
+    formats: Sequence[str] = ("saved_model",),
+    litert_dtypes: Sequence[str] = litert.DTYPES,
+    calibration_images: np.ndarray | None = None,
+) -> list[pathlib.Path]:
+    """Writes a folder that is itself the SavedModel, and holds the other formats' files.
+
+    Beside them are `model.json`, what each takes and gives (`signature.Served`), and
+    `class_names.txt`, a line per class, if the model knows them.
+
+    Args:
+        model: MixMo, FoldedModel or DeepEnsemble.
+        path: folder that is created; it must not exist, or be empty.
+        formats: list of `FORMATS`.
+        litert_dtypes: list of `litert.DTYPES`, a file each.
+        calibration_images: uint8 (N, H, W, channels), for LiteRT's int8.
+
+    Returns:
+        list of pathlib.Path, each of what `mixmo_tf.load` takes.
+
+    Raises:
+        FileExistsError: if there are files at `path`.
+        ImportError: if a format needs packages that are not installed.
+        ValueError: if a format is unknown, or not for this model.
+        OSError: if it cannot be written; nothing is left there.
+    """
+    path = resolved(new_folder(path))  # "." has no name, and a link may lead nowhere yet
+    if not getattr(model, "networks", ()):
+        raise ValueError(f"model must be a MixMo: a {type(model).__name__} cannot be exported")
+    if not isinstance(formats, (list, tuple)):
+        raise ValueError(
+            f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
+        )
+    for each in formats or [None]:
+        arguments.one_of("format", each, FORMATS)
+    options = {"litert_dtypes": litert_dtypes, "calibration_images": calibration_images}
+    wanted = [FORMATS[name] for name in FORMATS if name in formats]
+    for each in wanted:
+        each.check(model, **options)
+    names = []
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from error
+    with at_once(path) as folder:
+        folder.mkdir()
+        for each in wanted:
+            for name, how in each.files(**options).items():
+                each.write(model, folder / name, **how)
+                names.append(name)
+        signature.write_description(model, folder)
+    return [path / name for name in names]
+
+
+def write_one(model: keras.Model, path: str | os.PathLike, name: str) -> None:
+    """Writes one format alone: a file, or, for "saved_model", the folder that `export` writes."""
+    if name == "saved_model":
+        export(model, path)
+    else:
+        FORMATS[name].write(model, path)

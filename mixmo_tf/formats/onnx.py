@@ -1,0 +1,35 @@
+"""ONNX files, for ONNX Runtime; written by Keras and tf2onnx."""
+
+import warnings
+
+from mixmo_tf import extras
+from mixmo_tf.formats.signature import Served, check_precision
+from mixmo_tf.outputs import at_once, new_file
+
+
+def check(model, **_):
+    """Raises ImportError or ValueError unless `write` can do its work."""
+    extras.check("onnx", ["tf2onnx", "onnxruntime"])
+    check_precision("an ONNX file", model)
+
+
+def write(model, file):
+    """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
+
+    Args:
+        model: Predictor whose networks compute in float32.
+        file: path of the new file.
+
+    Raises:
+        FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
+        OSError: if it cannot be written; nothing is left.
+        ImportError: unless the extra `onnx` is installed.
+        ValueError: if a network computes in 16 bits.
+    """
+    check(model)
+    served = Served(model, takes_none=False)
+    with at_once(new_file(file)) as path, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
+        served.export(
+            str(path), format="onnx", input_signature=served.input_signature, verbose=False
+        )

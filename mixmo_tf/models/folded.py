@@ -1,0 +1,57 @@
+"""What `deployment.fold` makes of a MixMo: a plain network with the same outputs."""
+
+import keras
+
+from mixmo_tf import augmentation, class_labels
+from mixmo_tf.data.checks import check_mean_and_std
+from mixmo_tf.models.predictor import Predictor
+from mixmo_tf.networks import parts
+
+
+@keras.saving.register_keras_serializable(package="mixmo_tf")
+class FoldedModel(Predictor):
+    """A plain network behind the normalisation: predicts, is evaluated, saved and exported.
+
+    Args:
+        network: keras.Model, {"image_0": normalised images (n, H, W, channels)} -> logits
+            (n, M, C), with M = 1 unless the heads were kept.
+        ensemble: "logits" or "probabilities", what is averaged over the heads.
+        mean: per channel, of pixels scaled to [0, 1].
+        std: per channel, of pixels scaled to [0, 1].
+        class_names: C strings by label, or None.
+    """
+
+    def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
+        parts.check_has_members(network)
+        _, num_members, num_classes = network.output.shape
+        super().__init__(
+            num_members,
+            num_classes,
+            parts.image_shape(network),
+            ensemble,
+            class_names,
+            **kwargs,
+        )
+        self.network = network
+        self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
+
+    @property
+    def networks(self):
+        return [self.network]
+
+    def logits_of_some(self, images):
+        """Pixels (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
+        return self.network(parts.inputs([images]), training=False)
+
+    def get_config(self):
+        names = "ensemble", "mean", "std", "class_names"
+        config = {name: getattr(self, name) for name in names}
+        network = keras.saving.serialize_keras_object(self.network)
+        return {**super().get_config(), **config, "network": network}
+
+    @classmethod
+    def from_config(cls, config):
+        network = keras.saving.deserialize_keras_object(config.pop("network"))
+        config["class_names"] = class_labels.mended(config.get("class_names"))
+        return cls(network, **config)

@@ -1,0 +1,282 @@
+"""MixMo, the model: M subnetworks trained inside one network (Ramé, Sun, Cord, ICCV 2021).
+
+Read `MixMo.loss_and_gradients` first: draw, augment, mix, forward, loss. Each draw is a few lines
+in the file named after it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios
+from mixmo_tf.data import checks
+from mixmo_tf.models.executions import LOOK_SCALED
+from mixmo_tf.models.trainer import Trainer
+from mixmo_tf.networks import parts
+
+MOST_REPETITIONS = 10_000
+
+
+@keras.saving.register_keras_serializable(package="mixmo_tf")
+class MixMo(Trainer):
+    """Trains a network's M members on mixed images; predicts with their ensemble.
+
+    Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,).
+    `fit` takes ordinary data, each image once per epoch: repetition, augmentation,
+    normalisation and mixing happen inside the step. Its `loss` is the weighted loss without
+    the decay, its `member_i_accuracy` how often member i is right about the image it was
+    given (under `msda`, about the image that has the larger part), its `binary_share` the
+    share of batches on the binary block. `evaluate` gives the ensemble's mean negative
+    log-likelihood as `loss`, the ensemble's compiled metrics, each member's accuracy, and
+    `ratio_error`, the members' diversity.
+
+    Args:
+        network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
+        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
+            for nothing to mix.
+        mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
+            than `linear`; or a schedule over the step, such as `AnnealedProbability`.
+        alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
+        weight_root: float r > 0, the root in the loss weights.
+        batch_repetitions: int b >= 1; a step on n images has n·b rows.
+        input_repetition: float ρ in [0, 1], share of rows in which all members see the same
+            image.
+        msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
+            image, of half of the images.
+        ensemble: "logits" or "probabilities", what is averaged over the members.
+        l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
+            another default, 1e-4).
+        augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
+        mean: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        seed: int in [0, 2^31), seed of all that is drawn in training.
+        class_names: C strings by label, or None; kept with the model and written by `export`.
+
+    Raises:
+        ValueError: if an argument is out of range; the message names it.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        mixing: str | None = None,
+        mixing_probability: float | Callable = 0.5,
+        alpha: float = 2.0,
+        weight_root: float = 3.0,
+        batch_repetitions: int = 4,
+        input_repetition: float = 0.0,
+        msda: str | None = None,
+        ensemble: str = "logits",
+        l2: float = 0.0,
+        augmentation: str = "crop_flip",
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        seed: int = 0,
+        class_names: Sequence[str] | None = None,
+        **kwargs,
+    ):
+        parts.check_has_members(network)
+        num_members, num_classes = network.output.shape[1:]
+        image_shape = parts.image_shape(network)
+        super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
+        self.network = network
+        self.mask_size = parts.mask_size(network)
+        self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
+        self.mixing_probability = mixing_probability
+        self.alpha = alpha
+        self.weight_root = weight_root
+        self.batch_repetitions = batch_repetitions
+        self.input_repetition = input_repetition
+        self.msda = msda
+        self.l2 = l2
+        self.augmentation = augmentation
+        halves = (0.5,) * self.image_shape[2]
+        mean, std = (halves if values is None else values for values in (mean, std))
+        self.mean, self.std = checks.check_mean_and_std(mean, std, self.image_shape[2])
+        self.seed = seed
+        self._check_arguments()
+        self.binary_share = keras.metrics.Mean(name="binary_share")
+
+    # Training ----------------------------------------------------------------------------
+
+    def train_step(self, data):
+        """One step of one replica; what XLA compiles is `loss_and_gradients`."""
+        images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        images = checks.check_images(images, self.image_shape)
+        checks.check_not_empty(images)
+        labels = checks.check_labels(labels, self.num_classes)
+        if self.msda:
+            checks.check_has_partners(images)
+        before = [tf.identity(variable) for variable in self.statistics()]
+        loss, *shown, gradients = self.compiled_loss_and_gradients(
+            images, labels, sample_weight, self.step_seed(), self.probability_now()
+        )
+        logs = self.apply_if_finite(loss, shown, gradients, before)
+        return {**logs, LOOK_SCALED: checks.look_scaled(images)}
+
+    def loss_and_gradients(self, images, labels, sample_weight, seed, mixing_probability):
+        """Draw, augment, mix, forward, loss and backward, on one replica's images.
+
+        Returns:
+            The weighted loss, float32 (); of each member whether it was right, float32 (B,);
+            for M > 1 whether the batch was on the binary block, float32 (); and the gradients
+            of `objective`.
+        """
+        drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
+        members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
+        with tf.GradientTape() as tape:
+            images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
+            logits = self.forward(images_of, drawn.masks, training=True)
+            loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
+            objective = self.objective(loss)
+        gradients = tape.gradient(objective, self.trainable_variables)
+        if self.msda:
+            labels = tf.argmax(labels, axis=-1)  # (B, M)
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=labels.dtype), labels)
+        shown = tf.unstack(tf.cast(right, tf.float32), axis=1)
+        if self.num_members > 1:
+            shown.append(tf.cast(drawn.binary, tf.float32))
+        return loss, *shown, gradients
+
+    def forward(self, members, masks, training):
+        """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
+        inputs = parts.inputs(members, masks if self.num_members > 1 else None)
+        return self.network(inputs, training=training)
+
+    def weighted_loss(self, member_logits, labels, masks, sample_weight=None) -> tf.Tensor:
+        """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
+
+        Args:
+            member_logits: float (B, M, C).
+            labels: int (B, M), or label vectors, float (B, M, C).
+            masks: float (B, h, w, M); their means over the pixels are the realised ratios.
+            sample_weight: float (B, M) or None.
+
+        Returns:
+            float32 scalar.
+        """
+        realised = tf.reduce_mean(masks, axis=[1, 2])  # (B, M)
+        weights = ratios.loss_weights(realised, self.weight_root)
+        if sample_weight is not None:
+            weights *= tf.cast(sample_weight, weights.dtype)
+        if len(labels.shape) == 3:
+            cross_entropy = -tf.reduce_sum(labels * tf.nn.log_softmax(member_logits), axis=-1)
+        else:
+            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
+        return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
+
+    def members_of(self, images, labels, sample_weight, drawn):
+        """What each member is shown in each row, what it is to say, and how much that weighs.
+
+        Args:
+            images: (n, H, W, channels), pixels 0–255.
+            labels: int (n,).
+            sample_weight: float (n,), (n, 1), or None.
+            drawn: draws.Draws.
+
+        Returns:
+            Normalised images, float32 (B, M, H, W, channels); labels, int (B, M); weights,
+            float (B, M), or None. Under `msda` the labels are vectors, float32 (B, M, C),
+            which already carry the weights of the two images.
+        """
+        members, labels_of, weights_of = self._seen(images, labels, sample_weight, drawn.views)
+        if drawn.partners is None:
+            return members, labels_of, weights_of
+        partners, *of_partners = self._seen(images, labels, sample_weight, drawn.partners.views)
+        msda_masks, label_ratio = msda.under_mixing(drawn.partners.masks, drawn.masks)
+        vectors = msda.mix_labels(
+            (labels_of, weights_of), of_partners, label_ratio, self.num_classes
+        )
+        return msda.mix(members, partners, msda_masks), vectors, None
+
+    def _seen(self, images, labels, sample_weight, views):
+        """The images of the views, normalised; their labels; their weights, or None."""
+        seen = augmentation.apply(images, *views)
+        seen = augmentation.normalise(seen, self.mean, self.std)  # (B, M, H, W, channels)
+        if sample_weight is not None:
+            sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
+        return seen, tf.gather(labels, views.rows), sample_weight
+
+    def probability_now(self):
+        """The chance of the binary block at this step, float32 ()."""
+        if callable(self.mixing_probability):
+            return self.mixing_probability(self.step)
+        return tf.constant(self.mixing_probability, tf.float32)
+
+    def draw(self, num_images, seed, mixing_probability):
+        """All that a step on n images draws, a draws.Draws."""
+        return draws.draw(
+            num_images,
+            seed,
+            num_members=self.num_members,
+            image_size=self.image_shape[:2],
+            mask_size=self.mask_size,
+            mixing=self.mixing,
+            mixing_probability=mixing_probability,
+            alpha=self.alpha,
+            batch_repetitions=self.batch_repetitions,
+            input_repetition=self.input_repetition,
+            msda_name=self.msda,
+            augmentation_name=self.augmentation,
+        )
+
+    @property
+    def training_trackers(self):
+        """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
+        trackers = [self.loss_tracker, *self.member_accuracies]
+        return trackers + [self.binary_share] if self.num_members > 1 else trackers
+
+    training_only = ("binary_share",)  # `evaluate` leaves it out
+
+    # Inference ---------------------------------------------------------------------------
+
+    def logits_of_some(self, images):
+        """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
+        images = augmentation.normalise(images, self.mean, self.std)
+        masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
+        return self.forward([images] * self.num_members, masks, training=False)
+
+    @property
+    def networks(self):
+        return [self.network]
+
+    # Saving ------------------------------------------------------------------------------
+
+    def get_config(self):
+        names = (
+            "network mixing mixing_probability alpha weight_root batch_repetitions "
+            "input_repetition msda ensemble l2 augmentation mean std seed class_names"
+        ).split()
+        config = {name: getattr(self, name) for name in names}
+        for name in ("network", "mixing_probability"):
+            config[name] = keras.saving.serialize_keras_object(config[name])
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config):
+        for name in ("network", "mixing_probability"):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        config["class_names"] = class_labels.mended(config.get("class_names"))
+        return cls(**config)
+
+    def _check_arguments(self):
+        if self.num_members == 1 and self.mixing is not None:
+            raise ValueError(f"mixing must be None for a network with M = 1, got {self.mixing!r}")
+        if self.num_members > 1:
+            arguments.one_of("mixing", self.mixing, masks.NAMES)
+        if not callable(self.mixing_probability):
+            arguments.within("mixing_probability", self.mixing_probability, 0, 1)
+        arguments.at_least("alpha", self.alpha, 0)
+        arguments.above("weight_root", self.weight_root, 0)
+        repetitions = self.batch_repetitions
+        self.batch_repetitions = arguments.count(
+            "batch_repetitions", repetitions, 1, MOST_REPETITIONS
+        )
+        arguments.within("input_repetition", self.input_repetition, 0, 1)
+        if self.msda is not None:
+            arguments.one_of("msda", self.msda, msda.NAMES)
+        arguments.at_least("l2", self.l2, 0)
+        arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
+        self.seed = arguments.count("seed", self.seed, 0)

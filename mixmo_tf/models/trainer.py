@@ -1,0 +1,301 @@
+"""What training needs of Keras: `compile` and `fit`, the step counter, a step that undoes itself.
+
+Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFlow 2.21; here it
+compiles what one replica computes.
+"""
+
+import warnings
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf import arguments, seeds
+from mixmo_tf.data import checks
+from mixmo_tf.distribution import replicas
+from mixmo_tf.models import executions, fit_arguments, fit_data
+from mixmo_tf.models.predictor import Predictor
+from mixmo_tf.networks.batch_norm import is_synchronized
+from mixmo_tf.networks.precision import uses_float16
+
+
+class Trainer(Predictor):
+    """A Predictor that is trained.
+
+    A subclass has `network`, `seed` and `l2`. It writes `train_step`, which ends with
+    `apply_if_finite`; `loss_and_gradients`, which `train_step` calls by the name
+    `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
+    """
+
+    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.step = self.add_weight(
+            shape=(),
+            dtype="int64",
+            initializer="zeros",
+            trainable=False,
+            aggregation="only_first_replica",
+            name="step",
+        )
+        self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "sgd",
+        loss=None,
+        *,
+        metrics: list | None = None,
+        weighted_metrics: list | None = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+    ) -> None:
+        """Configures training, from step 0 on. The loss is the model's own.
+
+        Args:
+            optimizer: a Keras optimizer or its name; with networks in float16 it becomes a
+                LossScaleOptimizer.
+            loss: None; it stands where Keras has it, so that what is put there can be answered.
+            metrics, weighted_metrics, run_eagerly, steps_per_execution: see `Predictor.compile`.
+            jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
+                takes minutes) and batch norm is not synchronized.
+
+        Raises:
+            ValueError: if an argument is out of range, a loss is given, a metric does not take
+                what the model gives it, or XLA is to compile synchronized batch norm.
+        """
+        fit_arguments.check_optimizer(optimizer)
+        arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
+        synchronized = any(map(is_synchronized, self.networks))
+        if synchronized and jit_compile is True:
+            raise ValueError("jit_compile must be False with synchronized batch norm, got True")
+        scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        if any(map(uses_float16, self.networks)) and not scaled:
+            optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
+        super().compile(
+            optimizer,
+            loss,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            run_eagerly=run_eagerly,
+            steps_per_execution=steps_per_execution,
+        )
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+        self.step.assign(0)
+        self._jit_compile_argument = jit_compile
+        if jit_compile == "auto":
+            jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
+        self.uses_xla = jit_compile and not run_eagerly
+        self.compiled_loss_and_gradients = self.loss_and_gradients
+        if self.uses_xla:
+            self.compiled_loss_and_gradients = tf.function(
+                self.loss_and_gradients, jit_compile=True
+            )
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return {**config, "jit_compile": self._jit_compile_argument} if config else config
+
+    # A step ----------------------------------------------------------------------------------
+
+    def step_seed(self):
+        """The seed of all that this step draws on this replica, int32 (2,)."""
+        replica = tf.distribute.get_replica_context()
+        return seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
+
+    def objective(self, loss):
+        """What this replica's gradients are of: (loss + l2·ΣW²) / replicas, scaled for float16."""
+        num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
+
+    def statistics(self):
+        """The batch-norm statistics, which a forward pass sets: a list of variables."""
+        state = self.network.non_trainable_variables
+        return [variable for variable in state if "float" in variable.dtype]
+
+    def apply_if_finite(self, loss, shown, gradients, before):
+        """Ends a step of one replica; one that is not finite, on any replica, changes nothing.
+
+        Loss, gradients and batch-norm statistics are looked at once. Only if all are finite
+        does the optimizer get the gradients, in a `tf.cond` that lies across the replicas, as
+        its exchanges cannot be in a replica's own. Else the statistics, which the forward pass
+        has set, go back. `fit` ends at such a step.
+
+        Args:
+            loss: float32 ().
+            shown: list of what `training_trackers` after the loss are told.
+            gradients: list of tensors, of `objective`.
+            before: list of tensors, the `statistics` before the forward pass.
+
+        Returns:
+            dict of logs, for `executions`.
+        """
+        statistics = self.statistics()
+        to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            gradients = replicas.finite_on_all(gradients, self.trainable_variables)
+        else:  # a scaled loss may overflow; its optimizer leaves that step out
+            to_be_finite += gradients
+        finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
+
+        def count(loss, shown, gradients, before):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+            replicas.average(statistics)
+            self.step.assign_add(1)
+            for tracker, value in zip(self.training_trackers, [loss, *shown], strict=True):
+                tracker.update_state(value)
+
+        def undo(loss, shown, gradients, before):
+            for variable, value in zip(statistics, before, strict=True):
+                variable.assign(value)
+
+        replicas.either(finite, count, undo, (loss, shown, gradients, before))
+        logs = {tracker.name: tracker.result() for tracker in self.training_trackers}
+        return {**logs, executions.FINITE: finite}
+
+    def _decay(self):
+        """l2·ΣW² over all trainable variables, batch-norm scales and biases included."""
+        if self.l2 == 0:
+            return 0.0
+        return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in self.trainable_variables)
+
+    # The state of training ---------------------------------------------------------------------
+
+    def save_own_variables(self, store):
+        """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
+        super().save_own_variables(store)
+        for i, variable in enumerate(self._tracker_variables()):
+            store[f"tracker_{i}"] = variable.numpy()
+
+    def load_own_variables(self, store):
+        of_keras = [name for name in store.keys() if not name.startswith("tracker_")]
+        super().load_own_variables({name: store[name] for name in of_keras})
+        if len(of_keras) < len(store.keys()):
+            variables = self._tracker_variables()
+            self.continue_epoch([store[f"tracker_{i}"] for i in range(len(variables))])
+
+    def state(self) -> list:
+        """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
+        variables = [*self.variables, *self.optimizer.variables]
+        return [variable.numpy() for variable in variables] + self.epoch_sums()
+
+    def set_state(self, state: list) -> None:
+        """Goes on from `state`, of a model with the same network and optimizer.
+
+        With several workers all must call it at the same point.
+        """
+        variables = [*self.variables, *self.optimizer.variables]
+        for variable, array in zip(variables, state[: len(variables)], strict=True):
+            variable.assign(array)
+        self.continue_epoch(state[len(variables) :])
+
+    def epoch_sums(self) -> list:
+        """What `fit` has summed up in this epoch: arrays, for `continue_epoch`.
+
+        With several workers all must call it, and save the model, at the same point: a metric
+        is a sum over the workers, so reading it blocks until all do.
+        """
+        return [v.numpy() for v in self._tracker_variables()]
+
+    def continue_epoch(self, sums: list) -> None:
+        """Goes on from `epoch_sums`, after `fit` began an epoch from nothing."""
+        for variable, value in zip(self._tracker_variables(), sums, strict=True):
+            variable.assign(value)
+
+    def _tracker_variables(self):
+        trackers = self.training_trackers if self.compiled else []
+        return [variable for tracker in trackers for variable in tracker.variables]
+
+    def fit(
+        self,
+        x=None,
+        y=None,
+        batch_size=None,
+        epochs=1,
+        verbose="auto",
+        callbacks=None,
+        validation_split=0.0,
+        validation_data=None,
+        shuffle=True,
+        class_weight=None,
+        sample_weight=None,
+        initial_epoch=0,
+        steps_per_epoch=None,
+        *,
+        stop_request=None,
+        **options,
+    ):
+        """`keras.Model.fit`, on full batches only.
+
+        Arrays are served in an order that is a pure function of (seed, step), of the step that
+        callbacks such as BackupAndRestore have brought back. The last batch of an epoch is
+        dropped where it is incomplete, for arrays and for a tf.data.Dataset. Each replica gets
+        the same share of a batch.
+
+        Args:
+            stop_request: training.signals.StopRequest that all workers are to hear of, or None.
+
+        Raises:
+            ValueError: if no batch is left.
+        """
+        fit_arguments.check_data("x", x)
+        fit_arguments.check_validation_data(validation_data)
+        epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
+        (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
+        fit_arguments.check_callbacks(callbacks)
+        if class_weight is not None:
+            checks.check_class_weight(class_weight, self.num_classes)
+            # Keras has no weight of 1 for a class that is not named
+            class_weight = {c: class_weight.get(c, 1.0) for c in range(self.num_classes)}
+        data = fit_data.prepare(
+            self,
+            x=x,
+            y=y,
+            batch_size=batch_size,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            shuffle=shuffle,
+            class_weight=class_weight,
+            sample_weight=sample_weight,
+            steps_per_epoch=steps_per_epoch,
+            **options,
+        )
+        self._epochs_of_steps = None, data["steps_per_epoch"]
+        self.expects_data = True
+        self.stop_request = stop_request
+        with warnings.catch_warnings():
+            if steps_per_epoch is None:  # Keras would warn of what is no surprise
+                warnings.filterwarnings("ignore", "Your input ran out of data")
+            try:
+                return keras.Model.fit(
+                    self,
+                    epochs=epochs,
+                    verbose=verbose,
+                    callbacks=callbacks,
+                    initial_epoch=initial_epoch,
+                    **data,
+                )
+            finally:
+                self.stop_request = None
+
+    train_on_batch = keras.Model.train_on_batch
+
+    def make_train_function(self, force=False):
+        if self.train_function is None or force:
+            self.train_function = executions.of_steps(
+                self, self.train_step, self._steps_left, "to train on (drop_remainder?)"
+            )
+
+    def _steps_left(self):
+        """Steps of the next execution; int64, or it would be a constant to trace anew."""
+        first_step, steps_per_epoch = self._epochs_of_steps
+        steps = self.steps_per_execution
+        if steps > 1 and steps_per_epoch:
+            step = int(self.step.numpy())
+            if first_step is None:  # callbacks have set it by now
+                self._epochs_of_steps = step, steps_per_epoch
+                first_step = step
+            steps = min(steps, steps_per_epoch - (step - first_step) % steps_per_epoch)
+        return tf.constant(steps, tf.int64)
