@@ -31,12 +31,12 @@ class Record:
     nllc: float | None = None  # NLL at temperatures that were fitted on other images
 
     @functools.cached_property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """The softmax of the logits."""
         return softmax(self.logits, axis=-1)
 
     @property
-    def predicted(self):
+    def predicted(self) -> np.ndarray:
         """The classes, int (N,), or (N, M)."""
         return self.logits.argmax(axis=-1)
 
@@ -141,14 +141,14 @@ BETWEEN = [key for key, metric in METRICS.items() if metric.between]
 SIDE_BY_SIDE = [key for key, metric in METRICS.items() if metric.side_by_side]
 
 
-def heading(key):
+def heading(key: str) -> str:
     """How a metric is called in tables and pictures, such as "accuracy, %"."""
     metric = METRICS[key.removeprefix(MEMBER)]
     whose = "members' " if key.startswith(MEMBER) else ""
     return whose + metric.title + (", %" if metric.form.endswith("%") else "")
 
 
-def written(key, value, deviation=None):
+def written(key: str, value: float | None, deviation: float | None = None) -> str:
     """A value, or None for –, as it is written in tables; and ± its deviation, unless None."""
     if value is None:
         return "–"
@@ -157,7 +157,7 @@ def written(key, value, deviation=None):
     return " ± ".join(format(each, form).rstrip("%") for each in values)
 
 
-def over_runs(runs, key):
+def over_runs(runs: list[dict], key: str) -> tuple[float | None, float | None]:
     """The mean of a metric over several runs, and its standard deviation.
 
     Args:
