@@ -20,6 +20,7 @@ import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import arguments
+from mixmo_tf.experiments import tables
 from mixmo_tf.paths import expanded
 
 REQUIRED = dataclasses.MISSING  # as a default: the setting must be given
@@ -171,14 +172,14 @@ def texts(settings):
 
 def table(settings_class):
     """README's table of the flags, Markdown."""
-    rows = ["| flag | default | what |", "|---|---|---|"]
+    rows = [["flag", "default", "what"]]
     for field, _ in _fields(settings_class):
         default = "not set" if field.default is None else f"`{text(field.default)}`"
         default = "must be given" if field.default is REQUIRED else default
         what, choices = field.metadata["help"], field.metadata["choices"]
         what += f" One of {', '.join(choices)}." if choices else ""
-        rows.append(f"| `--{field.name}` | {default} | {what} |")
-    return "\n".join(rows) + "\n"
+        rows.append([f"`--{field.name}`", default, what])
+    return "\n".join(tables.markdown(rows)) + "\n"
 
 
 def text(value):
