@@ -20,6 +20,7 @@ import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import arguments
+from mixmo_tf.experiments import tables
 from mixmo_tf.paths import expanded
 
 REQUIRED = dataclasses.MISSING  # as a default: the setting must be given
@@ -171,14 +172,14 @@ def texts(settings):
 
 def table(settings_class):
     """README's table of the flags, Markdown."""
-    rows = ["| flag | default | what |", "|---|---|---|"]
+    rows = [["flag", "default", "what"]]
     for field, _ in _fields(settings_class):
         default = "not set" if field.default is None else f"`{text(field.default)}`"
         default = "must be given" if field.default is REQUIRED else default
         what, choices = field.metadata["help"], field.metadata["choices"]
         what += f" One of {', '.join(choices)}." if choices else ""
-        rows.append(f"| `--{field.name}` | {default} | {what} |")
-    return "\n".join(rows) + "\n"
+        rows.append([f"`--{field.name}`", default, what])
+    return "\n".join(tables.markdown(rows)) + "\n"
 
 
 def text(value):
@@ -211,10 +212,10 @@ class _Printer(logging.Handler):
 
     def emit(self, record):
         said = record.getMessage().encode("utf-8", "backslashreplace").decode()  # odd file names
-        if record.levelno >= logging.WARNING:
-            print(f"{self.script}: {said}", file=sys.stderr, flush=True)
-        else:
-            print(said, flush=True)
+        is_warning = record.levelno >= logging.WARNING
+        stream = sys.stderr if is_warning else sys.stdout  # as they are now: tests change them
+        stream.write(f"{self.script}: {said}\n" if is_warning else f"{said}\n")
+        stream.flush()
 
 
 def _fields(settings_class):

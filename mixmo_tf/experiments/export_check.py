@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import deployment
+from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import tables
 
@@ -35,14 +36,14 @@ def for_calibration(images, count, load):
     return _some(load(images._replace(split="train")), count)[0]
 
 
-def report(model, written, images, count, load):
+def report(model, files, images, count, load):
     """A table: each file's size, accuracy, and largest difference from the model's answers."""
     pixels, labels = _some(load(images), count)
     expected = model.predict(pixels, batch_size=_BATCH, verbose=0)
     accuracy = np.mean(expected.argmax(axis=-1) == labels)
-    cells = [["", "size, MB", "accuracy, %", "difference"]]
-    cells.append(["the model", "", f"{100 * accuracy:.2f}", ""])
-    for file in written:
+    cells = [["", "size, MB", heading("accuracy"), "difference"]]
+    cells.append(["the model", "", written("accuracy", accuracy), ""])
+    for file in files:
         loaded = deployment.load(file, trust=True)  # it was written just now
         answers = loaded.predict(pixels, batch_size=_BATCH, verbose=0)
         accuracy = np.mean(answers.argmax(axis=-1) == labels)
@@ -52,7 +53,7 @@ def report(model, written, images, count, load):
                 f"{file} failed its check: its probabilities or the model's are NaN or infinite"
             )
         name = "SavedModel" if file.is_dir() else file.name
-        cells.append([name, _megabytes(file), f"{100 * accuracy:.2f}", f"{difference:.1e}"])
+        cells.append([name, _megabytes(file), written("accuracy", accuracy), f"{difference:.1e}"])
     title = (
         f"On {len(labels):,} images of {images.dataset}, {images.split}; difference: the largest "
         "of a probability"

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from mixmo_tf import arguments, data, evaluation, masks
-from mixmo_tf.experiments import process
+from mixmo_tf.experiments import process, tables
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
 from mixmo_tf.paths import expanded
 from mixmo_tf.plots import encoders, files, idea
@@ -132,10 +132,10 @@ def _table(norms):
     """A line per filter, and what they come to."""
     shares = norms / norms.sum(axis=0)
     members = range(len(norms))
-    lines = ["filter  " + "".join(f"{f'member {i}':>10}" for i in members) + "   largest share"]
+    rows = [["filter", *(f"member {i}" for i in members), "largest share"]]
     for i in range(norms.shape[1]):
-        each = "".join(f"{norm:10.2f}" for norm in norms[:, i])
-        lines.append(f"{i:<8}{each}{shares[:, i].max():16.0%}")
+        rows.append([str(i), *(f"{norm:.2f}" for norm in norms[:, i]), f"{shares[:, i].max():.0%}"])
+    lines = tables.aligned(rows)
     for i in members:
         owned = int((shares[i] > _OWNED).sum())
         of = f"{owned} of the {norms.shape[1]} filters"
