@@ -3,7 +3,7 @@
 import contextlib
 import importlib.util
 import io
-import json
+import os
 import pathlib
 import resource
 import signal
@@ -13,28 +13,9 @@ import sys
 import keras
 import pytest
 
+from mixmo_tf.data import notices
+
 ROOT = pathlib.Path(__file__).parent.parent
-_MANY_CALLS = """
-import contextlib, importlib, json, sys
-from absl.testing import flagsaver
-
-sys.path.insert(0, "scripts")
-from ending import show_log
-
-show_log()
-script = importlib.import_module(sys.argv[1])
-endings = []
-for flags in json.loads(sys.argv[2]):
-    is_new = hasattr(script, "command")
-    with contextlib.nullcontext() if is_new else flagsaver.flagsaver():
-        try:
-            if is_new:
-                script.command([sys.argv[1] + ".py", *flags])
-            endings.append(script.main(script.FLAGS([sys.argv[1], *flags])))
-        except SystemExit as ending:
-            endings.append(ending.code)
-print(json.dumps(endings))
-"""
 SMALL = ["--filters=4", "--epochs=2", "--batch_size=64", "--batch_repetitions=1"]
 DIGITS = ["--flagfile=configs/digits.flags", *SMALL]
 
@@ -50,22 +31,40 @@ def run(script, *flags, **options):
 
 
 def exit_messages(script, *calls):
-    """What each call of a script's `main` ends with, all in one process."""
+    """What each call of a script's command ends with, in this process."""
     return call(script, *calls)[0]
 
 
-def call(script, *calls, **options):
-    """What each call of a script's `main` ends with, and what they print, in one process."""
-    calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
-    result = subprocess.run(
-        [sys.executable, "-c", _MANY_CALLS, script, calls],
-        cwd=ROOT, capture_output=True, text=True, **options,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout.splitlines()[-1]), result.stdout
+def call(script, *calls):
+    """What each call of a script's command ends with, and what they print, in this process."""
+    notices.say_once.cache_clear()  # as in a new process
+    endings, printed = zip(*(_ending_of(script, flags) for flags in calls), strict=True)
+    return list(endings), "".join(printed)
 
 
-def load(script):
+def ending_of(script, *flags):
+    """What one call ends with, and what it prints, errors last."""
+    (ending,), printed = call(script, flags)
+    return ending, printed
+
+
+def _ending_of(script, flags):
+    printed, errors = io.StringIO(), io.StringIO()
+    folder = os.getcwd()
+    os.chdir(ROOT)
+    try:
+        with (
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(errors),
+            pytest.raises(SystemExit) as ended,
+        ):
+            _load(script).command([f"{script}.py", *map(str, flags)])
+    finally:
+        os.chdir(folder)
+    return ended.value.code, printed.getvalue() + errors.getvalue()
+
+
+def _load(script):
     """A script as a module; it imports nothing heavy, and defines no flags."""
     spec = importlib.util.spec_from_file_location(
         f"scripts.{script}", ROOT / f"scripts/{script}.py"
@@ -73,18 +72,6 @@ def load(script):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def ending_of(script, *flags):
-    """What a script's command ends with in this process, and what it prints, errors last."""
-    printed, errors = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(errors),
-        pytest.raises(SystemExit) as ended,
-    ):
-        load(script).command([f"{script}.py", *map(str, flags)])
-    return ended.value.code, printed.getvalue() + errors.getvalue()
 
 
 def assert_same_weights(file, other_file):
@@ -97,11 +84,8 @@ def assert_same_weights(file, other_file):
 
 def on_a_full_disk(script, size, *calls):
     """What calls end with where every file ends at `size` bytes."""
-
-    def limit_files():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-    return call(script, *calls, preexec_fn=limit_files)[0]
+    with full_disk(size):
+        return call(script, *calls)[0]
 
 
 @contextlib.contextmanager
