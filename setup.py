@@ -7,6 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = pathlib.Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "mixmo_tf/version.py"))["VERSION"]
+COMMANDS = sorted(file.stem for file in ROOT.glob("scripts/[!_]*.py"))
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 TORCH = ["torch>=2.6", "safetensors"]
 
@@ -17,8 +18,22 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
-    package_data={"mixmo_tf": ["py.typed"], "mixmo_tf.data": ["checksums.tsv"]},
+    packages=[
+        *find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
+        "mixmo_scripts",
+        "mixmo_configs",
+    ],
+    package_dir={"mixmo_scripts": "scripts", "mixmo_configs": "configs"},
+    entry_points={
+        "console_scripts": [
+            f"mixmo-{name.replace('_', '-')} = mixmo_scripts.{name}:main" for name in COMMANDS
+        ]
+    },
+    package_data={
+        "mixmo_configs": ["*.flags"],
+        "mixmo_tf": ["py.typed"],
+        "mixmo_tf.data": ["checksums.tsv"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "tensorflow>=2.21,<2.22",

@@ -7,7 +7,7 @@ import pathlib
 
 from mixmo_tf.data import SOURCES
 from mixmo_tf.evaluation import METRICS
-from mixmo_tf.experiments import Settings, command_line
+from mixmo_tf.experiments import Settings, command_line, tables
 from mixmo_tf.masks import BLOCKS
 from mixmo_tf.networks import NETWORKS
 
@@ -51,8 +51,7 @@ def _metrics():
 
 
 def _table(titles, rows):
-    lines = [" | ".join(row) for row in (titles, *rows)]
-    return f"| {lines[0]} |\n|{'---|' * len(titles)}\n" + "".join(f"| {x} |\n" for x in lines[1:])
+    return "\n".join(tables.markdown([titles, *rows])) + "\n"
 
 
 TABLES = {

@@ -3,38 +3,23 @@
 python scripts/draw_idea.py --output=docs/idea.png
 """
 
+import importlib.util
 import os
-import sys
-
-import ending
-
-if __name__ == "__main__":
-    ending.exit_at_once()  # on SIGTERM and Ctrl-C, before TensorFlow is imported
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-from absl import flags
-
-from mixmo_tf.paths import expanded
-from mixmo_tf.plots import files, idea
-
-FLAGS = flags.FLAGS
-flags.DEFINE_string("output", "docs/idea.png", "Where the picture goes.")
-flags.DEFINE_integer("seed", 3, "Seed of the mask.")
+import runpy
 
 
-def main(arguments):
-    if len(arguments) > 1:
-        sys.exit(f"draw_idea.py: unknown argument {arguments[1]}; flags start with --")
-    try:
-        output = expanded(FLAGS.output)
-        files.check(output)
-        figure = idea.draw(FLAGS.seed)
-        output.parent.mkdir(parents=True, exist_ok=True)
-        files.save(figure, output)
-    except (ValueError, OSError) as error:
-        sys.exit(f"draw_idea.py: {error}")
-    print(f"Wrote {output}.")
+def main():
+    # signals are answered before TensorFlow is imported, which takes seconds
+    package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
+    ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
+    ending["run"](command)
+
+
+def command(argv=None):
+    from mixmo_tf.experiments import command_line, pictures
+
+    command_line.run(pictures.draw_idea, pictures.IdeaSettings, argv=argv)
 
 
 if __name__ == "__main__":
-    ending.run(main)
+    main()

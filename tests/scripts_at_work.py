@@ -1,6 +1,8 @@
 """Runs the scripts as a user does, for the tests."""
 
 import contextlib
+import importlib.util
+import io
 import json
 import pathlib
 import resource
@@ -9,10 +11,11 @@ import subprocess
 import sys
 
 import keras
+import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 _MANY_CALLS = """
-import importlib, json, sys
+import contextlib, importlib, json, sys
 from absl.testing import flagsaver
 
 sys.path.insert(0, "scripts")
@@ -22,8 +25,11 @@ show_log()
 script = importlib.import_module(sys.argv[1])
 endings = []
 for flags in json.loads(sys.argv[2]):
-    with flagsaver.flagsaver():
+    is_new = hasattr(script, "command")
+    with contextlib.nullcontext() if is_new else flagsaver.flagsaver():
         try:
+            if is_new:
+                script.command([sys.argv[1] + ".py", *flags])
             endings.append(script.main(script.FLAGS([sys.argv[1], *flags])))
         except SystemExit as ending:
             endings.append(ending.code)
@@ -57,6 +63,28 @@ def call(script, *calls, **options):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1]), result.stdout
+
+
+def load(script):
+    """A script as a module; it imports nothing heavy, and defines no flags."""
+    spec = importlib.util.spec_from_file_location(
+        f"scripts.{script}", ROOT / f"scripts/{script}.py"
+    )
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def ending_of(script, *flags):
+    """What a script's command ends with in this process, and what it prints, errors last."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        load(script).command([f"{script}.py", *map(str, flags)])
+    return ended.value.code, printed.getvalue() + errors.getvalue()
 
 
 def assert_same_weights(file, other_file):

@@ -1,24 +1,17 @@
 """Every config parses, says what it is, and describes the network of its paper's cell."""
 
+import dataclasses
 import functools
 import math
 import pathlib
 import re
-import sys
 
 import pytest
-from absl.testing import flagsaver
 
 from mixmo_tf import data
-from mixmo_tf.experiments import suites
+from mixmo_tf.experiments import Settings, recipe, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT / "scripts"))
-
-
-import train_flags  # noqa: E402
-
-FLAGS = train_flags.FLAGS
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
 ENSEMBLES = [stem for stem in CONFIGS if "ensemble" in stem]
 RUNS = [stem for stem in CONFIGS if stem not in ENSEMBLES]
@@ -63,19 +56,9 @@ METHODS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def restore_flags():
-    with flagsaver.flagsaver():
-        yield
-
-
 def parse(stem):
-    """The flags of a config; each call forgets those of the one before."""
-    FLAGS.unparse_flags()
-    for name in FLAGS:
-        FLAGS[name].unparse()
-    FLAGS(["train.py", f"--flagfile={CONFIGS[stem]}"])
-    return {flag.name: flag.value for flag in FLAGS.get_flags_for_module(train_flags)}
+    """The settings of a config, by name."""
+    return dataclasses.asdict(Settings.from_flagfile(CONFIGS[stem]))
 
 
 def info(dataset):
@@ -93,9 +76,10 @@ def info(dataset):
 @functools.cache
 def parameters(network, depth, width, filters, num_members, dataset):
     """Trainable parameters of a network that is built and forgotten."""
-    FLAGS.network, FLAGS.depth, FLAGS.width = network, depth, width
-    FLAGS.filters, FLAGS.num_members = filters, num_members
-    built = train_flags.build_network(info(dataset))
+    settings = Settings(
+        network=network, depth=depth, width=width, filters=filters, num_members=num_members
+    )
+    built = recipe.build_network(settings, info(dataset))
     return sum(math.prod(variable.shape) for variable in built.trainable_variables)
 
 
@@ -155,20 +139,20 @@ def test_the_papers_recipe(suite, method):
         expected |= {
             "dataset": "tiny_imagenet", "network": "preact_resnet18", "width": int(suite[-1]),
             "filters": 64, "epochs": 1200, "batch_size": 100 // b, "learning_rate": 0.2 / b,
-            "warmup_steps": 1000 * b, "milestones": ["600", "900"], "l2": 5e-5,
+            "warmup_steps": 1000 * b, "milestones": (600, 900), "l2": 5e-5,
         }  # fmt: skip
     elif on_imagenet:
         expected |= {
             "dataset": "imagenet2012", "network": suite.split("_")[1], "epochs": 150,
             "augmentation": "flip", "input_repetition": 0.0 if is_plain else 0.6,
             "batch_size": 256 // b, "learning_rate": 0.1, "warmup_steps": 5 * (1281167 * b // 256),
-            "milestones": ["50", "100", "133"], "l2": 1e-4,
+            "milestones": (50, 100, 133), "l2": 1e-4,
         }  # fmt: skip
     else:
         expected |= {
             "dataset": suite.split("_")[0], "network": "wide_resnet", "depth": 28, "width": 10,
             "epochs": 300, "batch_size": 64 // b, "learning_rate": 0.05 / b,
-            "warmup_steps": 782 * b, "milestones": ["101", "201", "226"], "l2": 3e-4,
+            "warmup_steps": 782 * b, "milestones": (101, 201, 226), "l2": 3e-4,
         }  # fmt: skip
     assert {name: flags[name] for name in expected} == expected
     text = CONFIGS[stem].read_text(encoding="utf-8")
@@ -176,9 +160,9 @@ def test_the_papers_recipe(suite, method):
 
 
 def test_the_flags_reach_the_model_and_its_optimizer():
-    parse("cifar100_wrn2810_cut_mixmo_cutmix")
-    FLAGS.depth, FLAGS.width = 10, 1
-    model = train_flags.build_model(info("cifar100"))
+    config = CONFIGS["cifar100_wrn2810_cut_mixmo_cutmix"]
+    settings = Settings.from_flagfile(config, depth=10, width=1)
+    model = recipe.build_model(settings, info("cifar100"))
     p = model.mixing_probability.get_config()
     assert p == {"probability": 0.5, "total_steps": 937_500}
     expected = {

@@ -8,18 +8,16 @@ import sys
 import time
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, command
+from scripts_at_work import ROOT, command
 
+from mixmo_tf.experiments import ending
 from mixmo_tf.training import signals
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import ending
 
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
     "show_encoders", "draw_idea",
 )  # fmt: skip
+FOLDER = pathlib.Path(ending.__file__).parent  # of this file alone: the package takes seconds
 PIPES = {"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 
@@ -82,9 +80,7 @@ def test_what_was_half_written_goes(finished, tmp_path, number):
 def script(tmp_path, body, says="ready\n"):
     """A script of these lines, in the background, that has said that it is ready."""
     file = tmp_path / "script.py"
-    file.write_text(
-        f"import sys, time; sys.path.insert(0, {str(ROOT / 'scripts')!r}); import ending\n{body}"
-    )
+    file.write_text(f"import sys, time; sys.path.insert(0, {str(FOLDER)!r}); import ending\n{body}")
     process = subprocess.Popen([sys.executable, file], **PIPES)
     assert process.stdout.read(len(says)) == says
     return process
@@ -105,11 +101,10 @@ def test_a_signal_before_training_ends_the_process_at_once(tmp_path):
 
 
 SWALLOWS = """
-def main(_):
+def main():
     while True:
         try: print("ready", flush=True); time.sleep(60)
         except KeyboardInterrupt: pass
-ending.exit_at_once()
 ending._PATIENCE = {patience}
 ending.run(main)
 """
@@ -137,11 +132,10 @@ import atexit, hashlib
 def wait():
     print("ready", flush=True)
     {wait}
-def main(_):
+def main():
+    atexit.register(wait)  # as TensorFlow does when it is imported
     print("all is said")
     sys.exit({code})
-ending.exit_at_once()
-atexit.register(wait)
 ending.run(main, clears_up={clears_up})
 """
 LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python
@@ -174,7 +168,7 @@ def test_a_signal_while_python_ends_does_not_kill(tmp_path):
         "class Slow:\n"
         "    def __del__(self, os=os, sleep=time.sleep): os.write(1, b'ready\\n'); sleep(1)\n"
         "slow = Slow()\n"
-        "ending.exit_at_once()\nending.run(lambda _: None)\n",
+        "ending.run(lambda: None)\n",
     )
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=10) == ("", "")
@@ -225,22 +219,23 @@ def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
 
 RUNS_THAT_FAIL = """
 import fcntl, pathlib, signal, sys, threading
-sys.path.insert(0, "scripts")
-import train
+from mixmo_tf.experiments import Settings, train
 
-path, *flags = sys.argv[1:]
-train.FLAGS(["train.py", *flags, f"--output_dir={path}"])
+path = pathlib.Path(sys.argv[1])
 numbers = signal.SIGTERM, signal.SIGINT
 state = lambda: [*map(signal.getsignal, numbers), threading.enumerate(), signal.set_wakeup_fd(-1)]
 before, kept = state(), []
 for learning_rate in (1e30, 1e30, 0.1):  # the last meets a run with other flags
-    train.FLAGS.learning_rate = learning_rate
+    settings = Settings(
+        filters=4, epochs=2, batch_size=64, batch_repetitions=1, output_dir=path,
+        learning_rate=learning_rate,
+    )
     try:
-        train.main(["train.py"])
-    except SystemExit as error:  # kept, with all frames of its traceback, as notebooks do
+        train(settings)
+    except Exception as error:  # kept, with its traceback, as notebooks do
         kept.append(error)
     assert state() == before, state()
-    with open(pathlib.Path(path) / "run.lock") as lock:
+    with open(path / "run.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 print(*kept, sep="\\n")
 """
@@ -248,9 +243,8 @@ print(*kept, sep="\\n")
 
 def test_a_run_that_failed_leaves_nothing_behind(tmp_path):
     result = subprocess.run(
-        [sys.executable, "-c", RUNS_THAT_FAIL, tmp_path, *DIGITS],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", RUNS_THAT_FAIL, tmp_path], cwd=ROOT, capture_output=True, text=True
+    )
     assert result.returncode == 0, result.stderr
     first, second, third = result.stdout.splitlines()[-3:]
     assert first == second and "the loss or a gradient became NaN or infinite at step 2" in first

@@ -1,17 +1,33 @@
-"""scripts/evaluate.py: what it says about checkpoints, SavedModels, ensembles and tables."""
+"""Evaluations: what they say about checkpoints, SavedModels, ensembles; and their tables."""
 
+import io
 import json
+import logging
 import shutil
 
 import keras
 import numpy as np
 import pytest
-from scripts_at_work import call, run
+from scripts_at_work import ending_of
 from test_image_folder import grey, save
 from test_strict_json import strictly
 
-from mixmo_tf import data, evaluation
+from mixmo_tf import data, evaluation, experiments
 from mixmo_tf.training import checkpoints
+
+
+def evaluate(*models, **settings):
+    """What a call returns for one model or more, and the text that it logs."""
+    log, said = logging.getLogger("mixmo_tf"), io.StringIO()
+    handler = logging.StreamHandler(said)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        found = experiments.evaluate(experiments.EvaluationSettings(model=models, **settings))
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
+    return found, said.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -37,28 +53,28 @@ def runs(finished, tmp_path_factory):
     return folder
 
 
-def test_the_figures_of_one_model(runs, tmp_path):
-    run = runs / "run"
-    flags = [f"--model={run}"]
-    calls = [
-        [*flags, f"--json={tmp_path / 'a.json'}", f"--output_dir={tmp_path / 'kept'}"],
-        [*flags, f"--json={tmp_path / 'b.json'}"],
-        [f"--model={run / 'saved_model'}", f"--json={tmp_path / 'exported.json'}"],
-        [f"--model={tmp_path / 'kept'}", f"--json={tmp_path / 'again.json'}"],
-        [f"--model={runs / 'held_out'}", f"--json={tmp_path / 'held_out.json'}"],
-    ]
-    endings, printed = call("evaluate", *calls)
-    assert endings == [None] * 5
-    read = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
-    first = read["a"]
-    assert first == read["b"]  # to the last bit
+def test_the_metrics_of_one_model(runs, tmp_path):
+    run, kept = runs / "run", tmp_path / "kept"
+    (once,), printed = evaluate(run, json=tmp_path / "a.json", output_dir=kept)
+    assert printed.endswith(f"Saved the metrics in {kept}.\n")
+    read = {
+        name: evaluate(path)[0][0].described()
+        for name, path in {
+            "a": run,
+            "exported": run / "saved_model",
+            "again": kept,
+            "held_out": runs / "held_out",
+        }.items()
+    }
+    first = json.loads((tmp_path / "a.json").read_text())
+    assert first == once.described() == read["a"]  # to the last bit
     assert first["examples"] == 360 and first["ensemble"] == "logits"
     assert set(evaluation.METRICS) <= set(first)
     for title in ("ensemble  member 0  member 1", "accuracy, %", "NLLc", "TACE", "Q-statistic"):
         assert title in printed
 
     labels = data.load_arrays("digits", "test")[1]
-    predictions = np.load(tmp_path / "kept" / "predictions.npz")
+    predictions = np.load(kept / "predictions.npz")
     np.testing.assert_array_equal(predictions["labels"], labels)
     recomputed = evaluation.report(predictions["member_logits"], predictions["labels"])
     assert {name: first[name] for name in recomputed} == recomputed
@@ -70,7 +86,7 @@ def test_the_figures_of_one_model(runs, tmp_path):
     assert first["temperature_fitted_on"] == fitted_on
     assert f"Temperatures fitted on {fitted_on}." in printed
     assert first["schema"] == evaluation.read_metrics(tmp_path / "a.json")["schema"] == 2
-    assert evaluation.read_metrics(tmp_path / "kept") == first
+    assert evaluation.read_metrics(kept) == first
     assert read["held_out"]["temperature_fitted_on"] == "validation images"
     held_out = data.load_examples("digits", "validation", validation_examples=100)
     model = checkpoints.load_model(run)
@@ -84,9 +100,8 @@ def test_the_figures_of_one_model(runs, tmp_path):
 def test_several_rows_make_a_table(runs, tmp_path):
     run, twin = runs / "run", runs / "twin"
     kept = tmp_path / "kept"
-    rows = [f"--model={run}", f"--model={twin}", f"--model={run},{twin / 'checkpoints'}/{STEP}"]
-    (ending,), printed = call("evaluate", [*rows, f"--output_dir={kept}"])
-    assert ending is None
+    models = run, twin, f"{run},{twin / 'checkpoints'}/{STEP}"
+    _, printed = evaluate(*models, output_dir=kept)
     figures = json.loads((kept / "metrics.json").read_text())
     assert [row["models"] for row in figures][:2] == [[str(run)], [str(twin)]]
     assert figures[2]["member_accuracy"] == pytest.approx([figures[0]["accuracy"]] * 2)
@@ -121,9 +136,9 @@ def never_wrong(tmp_path_factory):
     flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
     flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
-    result = run("train.py", *flags, "--augmentation=none")
-    assert result.returncode == 0, result.stderr
-    return path / "run", result.stdout
+    ending, printed = ending_of("train", *flags, "--augmentation=none")
+    assert ending is None, printed
+    return path / "run", printed
 
 
 def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
@@ -138,12 +153,8 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     twin = tmp_path / "twin"
     shutil.copytree(path, twin)
     (twin / "run.flags").write_text((path / "run.flags").read_text().replace("seed=0", "seed=1"))
-    calls = [
-        [f"--model={path}", f"--json={tmp_path / 'one.json'}"],
-        [f"--model={path}", f"--model={twin}", f"--json={tmp_path / 'two.json'}"],
-    ]
-    endings, printed = call("evaluate", *calls)
-    assert endings == [None, None]
+    printed = evaluate(path, json=tmp_path / "one.json")[1]
+    printed += evaluate(path, twin, json=tmp_path / "two.json")[1]
     one, two = (strictly((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
     assert two == [one, {**one, "models": [str(twin)]}]
     assert one["ratio_error"] is None and one["undefined"]["ratio_error"] == reason
@@ -163,8 +174,7 @@ def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):
     for path in paths[2:]:
         lines = (path / "run.flags").read_text()
         (path / "run.flags").write_text(f"# extended from 1 to 2 epochs at step 22\n{lines}")
-    endings, printed = call("evaluate", [f"--model={path}" for path in paths])
-    assert endings == [None]
+    _, printed = evaluate(*paths)
     of_twins = [line for line in printed.splitlines() if line.startswith("  2 runs: ")]
     assert len(of_twins) == 2 and printed.count(" runs: ") == 2
     assert str(paths[0]) in of_twins[0] and str(paths[2]) in of_twins[1]
@@ -180,22 +190,27 @@ def test_what_is_wrong_is_one_line(runs, tmp_path):
     (damaged / "saved_model.pb").write_bytes(b"no model")
     foreign = tmp_path / "foreign"
     keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).export(foreign)
-    exported = runs / "run" / "saved_model"
+    run, held_out, other = (runs / name for name in ("run", "held_out", "other"))
     cases = [
-        ([f"--model={tmp_path / 'nan.keras'}", "--dataset=digits"], "example 0 are not finite"),
-        ([f"--model={damaged}", "--dataset=digits"], "damaged is no readable SavedModel"),
-        ([f"--model={foreign}", "--dataset=digits"], "has no model.json: it is not from MixMo"),
-        ([f"--model={exported}", "--precision=mixed_bfloat16"], "whose precision is fixed"),
-        ([f"--model={tmp_path / 'none.keras'}"], "there is no model at"),
+        ([tmp_path / "nan.keras"], {"dataset": "digits"}, "example 0 are not finite"),
+        ([damaged], {"dataset": "digits"}, "damaged is no readable SavedModel"),
+        ([foreign], {"dataset": "digits"}, "has no model.json: it is not from MixMo"),
+        ([run / "saved_model"], {"precision": "mixed_bfloat16"}, "whose precision is fixed"),
+        ([tmp_path / "none.keras"], {}, "there is no model at"),
         (
-            [f"--model={runs / 'run'}", f"--model={runs / 'held_out'}", "--split=validation"],
+            [run, held_out],
+            {"split": "validation"},
             "the split validation needs validation_examples > 0",
         ),
         (
-            [f"--model={runs / 'held_out'}", f"--model={runs / 'other'}", "--split=validation"],
-            f"the models have other images: digits, validation for {runs / 'held_out'}, digits",
+            [held_out, other],
+            {"split": "validation"},
+            f"the models have other images: digits, validation for {held_out}, digits",
         ),
     ]
-    endings, _ = call("evaluate", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases, strict=True):
-        assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending
+    for models, settings, message in cases:
+        with pytest.raises((ValueError, OSError)) as error:
+            evaluate(*models, **settings)
+        assert message in str(error.value) and "\n" not in str(error.value)
+    ending, printed = ending_of("evaluate", f"--model={tmp_path / 'none.keras'}")
+    assert ending.startswith("evaluate.py: there is no model at") and not printed

@@ -1,10 +1,12 @@
 """The scripts that draw: pictures of the right size, and one line for bad input."""
 
 import os
+import subprocess
+import sys
 
 import matplotlib.image
 from conftest import tiny_model
-from scripts_at_work import call, exit_messages, on_a_full_disk, run
+from scripts_at_work import ROOT, call, exit_messages, on_a_full_disk, run
 
 from mixmo_tf import masks
 
@@ -60,3 +62,10 @@ def test_the_encoders_filters(tmp_path):
     assert "member 0 has more than 90% of 1 of the 8 filters" in result.stdout
     assert "member 1 has more than 90% of 0 of the 8 filters" in result.stdout
     assert matplotlib.image.imread(tmp_path / "encoders.png").shape[1] > 500
+
+
+def test_only_what_draws_needs_matplotlib():
+    code = "import sys; sys.modules['matplotlib'] = None; import mixmo_tf; "
+    code += "from mixmo_tf.plots import comparison, encoders, files, idea, masks"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr

@@ -1,48 +1,52 @@
-"""scripts/reproduce.py: what is done is skipped, what is missing is trained, all is reported."""
+"""Suites: what is done is skipped, what is missing is trained, all is reported."""
 
 import json
+import logging
 import os
 import shutil
 import signal
 import statistics
 import subprocess
-import sys
 import time
 
 import pytest
-import scripts_at_work
-from absl.testing import flagsaver
-from scripts_at_work import ROOT, command, exit_messages, run
+from scripts_at_work import ROOT, command, ending_of
 
-from mixmo_tf.experiments import suites
+from mixmo_tf import experiments
+from mixmo_tf.experiments import SuiteSettings, suite, suite_runs, suites
 from mixmo_tf.plots import comparison
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import reproduce
 
 CONFIGS = (
     "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
     "digits_cow_mixmo",
 )  # fmt: skip
-SMALL = ("--filters=2", "--epochs=1", "--batch_size=64", "--batch_repetitions=1")
+SMALL = {"filters": 2, "epochs": 1, "batch_size": 64, "batch_repetitions": 1}
+SMALL_FLAGS = [f"--{name}={value}" for name, value in SMALL.items()]
 
 
-def finish(output, config, seed, figures, more=(), **changes):
-    """Lays down what `reproduce.py` reads of a run, as if that were done."""
+def finish(output, config, seed, metrics, more=None, **changes):
+    """Lays down what `reproduce` reads of a run, as if that were done."""
     folder = output / f"{config}_seed{seed}"
     folder.mkdir(parents=True)
-    flagfile = f"--flagfile={ROOT / 'configs' / config}.flags"
-    lines = reproduce.all_flags([flagfile, *more, f"--seed={seed}", f"--output_dir={folder}"])
-    (folder / "run.flags").write_text("\n".join(lines))
-    figures = {name: value for name, value in figures.items() if name != "epochs"}
-    (folder / "metrics.json").write_text(json.dumps({**figures, **changes}))
+    settings = experiments.Settings.from_flagfile(
+        ROOT / "configs" / f"{config}.flags", **(more or {}), seed=seed, output_dir=folder
+    )
+    (folder / "run.flags").write_text("\n".join(settings.lines()))
+    metrics = {name: value for name, value in metrics.items() if name != "epochs"}
+    (folder / "metrics.json").write_text(json.dumps({**metrics, **changes}))
     return folder
+
+
+@pytest.fixture
+def said(caplog):
+    """What the package says, the lines so far."""
+    caplog.set_level(logging.INFO, "mixmo_tf")
+    return lambda: "\n".join(caplog.messages).splitlines()
 
 
 @pytest.fixture(scope="module")
 def reported(finished, tmp_path_factory):
-    """A suite whose last run alone was missing, and its figures."""
+    """A suite whose last run alone was missing, its metrics, and what the script printed."""
     output = tmp_path_factory.mktemp("suite")
     figures = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS:
@@ -50,9 +54,9 @@ def reported(finished, tmp_path_factory):
             if (config, seed) != ("digits_cow_mixmo", 1):
                 changes = {"both_wrong": [1 + 2 * seed], "one_wrong": [4 - 2 * seed]}
                 finish(output, config, seed, figures, SMALL, accuracy=accuracy, **changes)
-    result = run("reproduce.py", "--suite=digits", "--seeds=0,1", f"--output_dir={output}", *SMALL)
-    assert result.returncode == 0, result.stderr
-    return output, figures, result.stdout
+    ending, printed = ending_of("reproduce", "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS)
+    assert ending is None, printed
+    return output, figures, printed
 
 
 def test_what_is_done_is_skipped_and_the_rest_trained(reported):
@@ -82,7 +86,7 @@ def test_the_table_has_means_and_deviations(reported):
     assert (output / "digits.png").stat().st_size > 10_000
 
 
-def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
+def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, said):
     """Five single errors, which an earlier version gave as 0.028; one shared, 4.0; and today's."""
     right = {"examples": 360, "accuracy": 0.99, "nll": 0.1}
     runs = {
@@ -96,8 +100,8 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
         figures.setdefault("member_accuracy", [0.99, 0.99])
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(json.dumps(figures))
-        read[name] = reproduce.report(tmp_path / name, "done before")
-    assert "three: 99.00%  (done before; from an earlier version" in capsys.readouterr().out
+        read[name] = suite_runs.read(tmp_path / name, "done before")
+    assert said()[2].startswith("three: 99.00%  (done before; from an earlier version")
     of_two = [read["earlier"], read["shared"], read["today"]]
     for runs, cell in (
         (of_two, "12.00"),  # (5 + 4 + 3) / 1
@@ -105,47 +109,44 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, capsys):
         ([read["three"]], "–"),
         ([read["shared"]], "4.00"),
     ):
-        table = reproduce.table({"Cut-MixMo": runs})
+        table = suite.table({"Cut-MixMo": runs})
         assert table.splitlines()[-1].endswith(f"| {cell} |")
-        comparison.draw({"Cut-MixMo": runs}, reproduce.COLUMNS).savefig(tmp_path / "plot.png")
+        comparison.draw({"Cut-MixMo": runs}, suite.COLUMNS).savefig(tmp_path / "plot.png")
 
 
-def test_runs_that_were_extended_are_told(tmp_path, capsys):
+def test_runs_that_were_extended_are_told(tmp_path, said):
     right = {"accuracy": 0.99, "nll": 0.1, "member_accuracy": [0.9, 0.9], "ratio_error": None}
     folders = [finish(tmp_path, "digits", seed, right) for seed in (0, 1, 2)]
     for folder, note in zip(folders[1:], ("epochs at step 44", "epochs at step 0"), strict=True):
         flags = folder / "run.flags"
         flags.write_text(f"# extended from 2 to 4 {note}\n{flags.read_text()}")
-    runs = [reproduce.report(folder, "done before") for folder in folders]
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[1].endswith("(done before; extended from 2 to 4 epochs at step 44)")
-    assert [line.endswith("(done before)") for line in printed] == [True, False, True]
-    lines = reproduce.table({"MIMO": runs[:1], "Cut-MixMo": runs}).splitlines()
+    runs = [suite_runs.read(folder, "done before") for folder in folders]
+    assert said()[1].endswith("(done before; extended from 2 to 4 epochs at step 44)")
+    assert [line.endswith("(done before)") for line in said()] == [True, False, True]
+    lines = suite.table({"MIMO": runs[:1], "Cut-MixMo": runs}).splitlines()
     assert lines[-1] == (
         "Cut-MixMo: 1 of 3 runs began with other epochs or milestones (`--extend`)."
     )
     assert lines[-2] == "" and lines[-3].startswith("| Cut-MixMo | 3 |")
 
 
-def test_what_is_wrong_is_named(reported, tmp_path):
+def test_what_is_wrong_is_named(reported):
     output, _, _ = reported
+    there = f"{output / 'digits_plain_seed0'} holds a run with other flags (--epochs 1 there, 2"
     cases = (
-        (
-            ["--seeds=0,1", f"--output_dir={output}", *SMALL, "--epochs=2"],
-            f"{output / 'digits_plain_seed0'} holds a run with other flags (--epochs 1 there, 2",
-        ),
-        (
-            ["--seeds=0", f"--output_dir={tmp_path}", "--epochs=0"],
-            "digits_plain_seed0: train.py: epochs must be >= 1, got 0",
-        ),
-        (["--seeds=one"], "seeds must be different whole numbers, got one"),
-        (["--seeds=1,1"], "seeds must be different whole numbers, got 1,1"),
-        (["--seed=3"], "seed is each run's own; say --seeds"),
-        (["--output_dir=/proc/nowhere"], "/proc/nowhere"),
+        ({"seeds": (0, 1), "output_dir": output, **SMALL, "epochs": 2}, there),
+        ({"seeds": "one"}, "seeds must be different whole numbers, got one"),
+        ({"seeds": (1, 1)}, "seeds must be different whole numbers, got 1,1"),
+        ({"seed": 3}, "seed is each run's own; say --seeds"),
+        ({"epochs": 0}, "epochs must be >= 1, got 0"),
+        ({"output_dir": "/proc/nowhere"}, "/proc/nowhere"),
     )
-    endings = exit_messages("reproduce", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases, strict=True):
-        assert ending.startswith("reproduce.py: ") and message in ending and "\n" not in ending
+    for wrong, message in cases:
+        with pytest.raises((ValueError, OSError)) as error:
+            experiments.reproduce(SuiteSettings(**wrong))
+        assert message in str(error.value) and "\n" not in str(error.value)
+    ending, printed = ending_of("reproduce", "--seeds=1,1")
+    assert ending == "reproduce.py: seeds must be different whole numbers, got 1,1" and not printed
 
 
 def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
@@ -153,31 +154,36 @@ def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
     notes = tmp_path / "digits_cow_mixmo_seed1.log"
     notes.write_text("Cow masks: ask Ann\n")
     (tmp_path / "digits_plain_seed0.log").write_text("")
-    calls = [["--seeds=0,1", f"--output_dir={tmp_path}", *SMALL, "--epochs=0"]] * 2
-    (message, _) = exit_messages("reproduce", *calls)
-    assert message == f"reproduce.py: {notes} exists and is no log of this script; move it"
+    settings = SuiteSettings(seeds=(0, 1), output_dir=tmp_path, batch_size=5000)
+    with pytest.raises(FileExistsError) as error:
+        experiments.reproduce(settings)
+    assert str(error.value) == f"{notes} exists and is no log of this script; move it"
     assert notes.read_text() == "Cow masks: ask Ann\n"
     assert len(list(tmp_path.iterdir())) == 2
     notes.unlink()
-    failed = "reproduce.py: digits_plain_seed0: train.py: epochs must be >= 1, got 0"
-    assert exit_messages("reproduce", *calls) == [failed, failed]
-    first_line, *said = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
+    failed = "train.py: batch_size must be in [1, 1437]"
+    for _ in range(2):
+        with pytest.raises(ValueError) as error:
+            experiments.reproduce(settings)
+        assert str(error.value).startswith(f"digits_plain_seed0: {failed}")
+    first_line, *lines = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
     assert first_line.startswith("reproduce.py: ") and " --seed=0 " in first_line
-    assert said.count("train.py: epochs must be >= 1, got 0") == 2
+    assert sum(line.startswith(failed) for line in lines) == 2
 
 
 def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
     log = tmp_path / "digits_plain_seed0.log"
+    check = lambda: suite_runs.check_logs("digits_plain", (0,), tmp_path)  # noqa: E731
     for content in ("", "WARNING\ntrain.py: ended by SIGTERM; give the command again\n"):
         log.write_text(content)
-        reproduce.check_log(log)
+        check()
     for name in ("run.flags", "metrics.json"):
         log.write_text("Training wrn with 1 members on digits\n")
         with pytest.raises(FileExistsError, match="seed0.log exists and is no log of this"):
-            reproduce.check_log(log)
+            check()
         (tmp_path / "digits_plain_seed0").mkdir()
         (tmp_path / "digits_plain_seed0" / name).touch()
-        reproduce.check_log(log)
+        check()
         shutil.rmtree(tmp_path / "digits_plain_seed0")
 
 
@@ -230,7 +236,7 @@ def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):
     figures = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS[1:]:
         finish(tmp_path, config, 0, figures, SMALL)
-    flags = "--seeds=0", f"--output_dir={tmp_path}", *SMALL
+    flags = "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS
     process = start(*flags)
     folder = tmp_path / "digits_plain_seed0"
     wait_for_checkpoint(folder)
@@ -253,59 +259,52 @@ def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):
     assert trained.count("Trained for") == 1
 
 
-def test_deep_ensembles_wait_for_their_runs(reported, tmp_path):
+def test_deep_ensembles_wait_for_their_runs(reported, tmp_path, said):
     _, figures, _ = reported
     for config in suites.configs("cifar10").values():
         if "ensemble" not in config:
             finish(tmp_path, config, 0, figures)
-    result = run("reproduce.py", "--suite=cifar10", "--seeds=0", f"--output_dir={tmp_path}")
-    assert result.returncode == 0, result.stderr
+    runs = experiments.reproduce(SuiteSettings(suite="cifar10", seeds=(0,), output_dir=tmp_path))
     missing = tmp_path / "cifar10_wrn2810_plain_seed1"
-    assert f"cifar10_wrn2810_deep_ensemble: left out, it needs {missing}\n" in result.stdout
-    assert "| Deep Ensemble ×2 | 0 | – | – | – | – |" in result.stdout
+    assert f"cifar10_wrn2810_deep_ensemble: left out, it needs {missing}" in said()
+    assert "| Deep Ensemble ×2 | 0 | – | – | – | – |" in said()
+    assert runs["Deep Ensemble ×2"] == [] and len(runs["MIMO"]) == 1
 
 
-@pytest.fixture
-def flags_parsed():
-    with flagsaver.flagsaver():
-        reproduce.FLAGS.mark_as_parsed()
-        yield
-
-
-def test_deep_ensembles_are_judged_once(finished, flags_parsed, tmp_path):
+def test_deep_ensembles_are_evaluated_once(finished, tmp_path):
     path, _, _ = finished
     folders = [tmp_path / f"run_{i}" for i in range(2)]
     for folder in folders:
         shutil.copytree(path, folder)
     together = tmp_path / "together"
-    (figures,) = reproduce.figures_of_ensemble("x", folders, together)
+    (figures,) = suite_runs.complete_ensemble("x", folders, together, None)
     alone = json.loads((path / "metrics.json").read_text())
     assert figures["accuracy"] == pytest.approx(alone["accuracy"])
-    assert reproduce.figures_of_ensemble("x", folders, together) == [figures]
+    assert suite_runs.complete_ensemble("x", folders, together, None) == [figures]
     os.utime(folders[1] / "model.keras", (time.time() + 60,) * 2)
     with pytest.raises(ValueError, match="together is older than its runs; remove it"):
-        reproduce.figures_of_ensemble("x", folders, together)
+        suite_runs.complete_ensemble("x", folders, together, None)
 
 
-def test_a_run_that_is_done_can_be_extended(finished, flags_parsed, tmp_path, capsys):
+def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said):
     """As long as it has fewer epochs than it is to have, it is not done."""
     folder = shutil.copytree(finished[0], tmp_path / "digits_seed0")
-    small = [*scripts_at_work.SMALL]
-    longer = [*small, "--epochs=3"]
     before = json.loads((folder / "metrics.json").read_text())
-    figures_of = lambda more: reproduce.figures_of("digits", [0], tmp_path, more)  # noqa: E731
-    assert figures_of(small) == [before]
+
+    def runs(epochs, **more):
+        small = {"filters": 4, "batch_size": 64, "batch_repetitions": 1, "epochs": epochs}
+        return suite_runs.complete("digits", SuiteSettings(seeds=(0,), **small, **more), tmp_path)
+
+    assert runs(2) == [before]
     with pytest.raises(ValueError, match="epochs 2 there, 3 here.; add --extend to go on with"):
-        figures_of(longer)
-    reproduce.FLAGS.extend = True
+        runs(3)
     lines = (folder / "run.flags").read_text()
     (folder / "run.flags").write_text(
         "# extended from 2 to 3 epochs at step 44\n" + lines.replace("--epochs=2", "--epochs=3")
     )
-    (figures,) = figures_of(longer)  # was ended before it could train
+    (figures,) = runs(3, extend=True)  # was ended before it could train
     assert figures["epochs"] == 3 and figures["steps"] == 66
-    assert "done before" in capsys.readouterr().out
-    (figures,) = figures_of([*small, "--epochs=4"])
+    assert any("done before" in line for line in said())
+    (figures,) = runs(4, extend=True)
     assert figures["epochs"] == 4
-    reproduce.FLAGS.extend = False
-    assert figures_of([*small, "--epochs=4"]) == [figures]
+    assert runs(4) == [figures]

@@ -109,7 +109,7 @@ def test_a_run_that_was_ended_goes_on(finished, tmp_path):
 
 LONG_EXECUTION = """
 import os, sys
-sys.path.insert(0, "scripts")
+sys.path.insert(0, "mixmo_tf/experiments")
 import ending
 ending.exit_at_once()
 import tensorflow as tf

@@ -57,7 +57,7 @@ def test_the_script_converts_there_and_back(tmp_path):
         assert printed.count(described) == 2
         model = mixmo_tf.load(tmp_path / f"{case}.keras")
         arrays = np.load(REFERENCE / f"{case}.npz")
-        shown = np.repeat(arrays["pixels"][:, :1], model.num_members, axis=1)
+        shown = [arrays["pixels"][:, 0]] * model.num_members
         even = np.full_like(arrays["masks"], 1 / model.num_members)
         logits, expected = model.forward(shown, even, training=False), arrays["inference/logits"]
         np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
@@ -201,8 +201,8 @@ def test_what_is_wrong_is_one_line(tmp_path):
         (converts("away.pt"), f"there is no checkpoint at {tmp_path / 'away.pt'}"),
         (converts("whole.pt", "there.keras"), "there.keras exists; choose another file"),
         (converts("whole.pt", "no/x.keras"), f"there is no folder {tmp_path / 'no'} for x.keras"),
-        (converts("whole.pt", "x.keras", "--mean=1,2"), "--mean must be three numbers, got 1,2"),
-        (converts("whole.pt", "x.keras", "--std=a,b,c"), "--std must be three numbers, got a,b,c"),
+        (converts("whole.pt", "x.keras", "--mean=1,2"), "mean must be three numbers, got 1,2"),
+        (converts("whole.pt", "x.keras", "--std=a,b,c"), "std must be three numbers, got a,b,c"),
         (converts("whole.pt", "x.pt", "--mean=1,2,3"), "--mean is for an --output that ends in"),
         (converts("whole.pt", "x.pt"), "whole.pt is no readable .keras file"),
     ]

@@ -9,6 +9,7 @@ import functools
 
 import numpy as np
 from numpy.polynomial import chebyshev
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from mixmo_tf import arguments
@@ -23,7 +24,7 @@ _NODES = 10
 _AT_ONCE = 2**16  # logits that fit into a processor's cache
 
 
-def ece(probabilities, labels, num_bins=NUM_BINS):
+def ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> float:
     """Expected calibration error: confidence against accuracy, in bins of equal width.
 
     Args:
@@ -43,7 +44,7 @@ def ece(probabilities, labels, num_bins=NUM_BINS):
     return float(np.abs(gaps).sum() / len(confidence))
 
 
-def adaptive_ece(probabilities, labels, num_bins=NUM_BINS):
+def adaptive_ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> float:
     """`ece` in bins of equal count, by rising confidence (Nguyen and O'Connor 2015).
 
     The counts differ by one at most.
@@ -53,7 +54,12 @@ def adaptive_ece(probabilities, labels, num_bins=NUM_BINS):
     return float(sum(abs(gap.sum()) for gap in gaps) / len(confidence))
 
 
-def tace(probabilities, labels, num_bins=NUM_BINS, threshold=THRESHOLD):
+def tace(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    num_bins: int = NUM_BINS,
+    threshold: float = THRESHOLD,
+) -> float:
     """Thresholded adaptive calibration error: every class on its own, in bins of equal count.
 
     Of each class, the probabilities above the threshold are sorted; a bin has ⌊n/num_bins⌋
@@ -83,7 +89,7 @@ def tace(probabilities, labels, num_bins=NUM_BINS, threshold=THRESHOLD):
     return float(total / probabilities.size)
 
 
-def fit_temperature(logits, labels, jeffreys=False):
+def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False) -> float:
     """The temperature T that minimises the NLL of logits / T.
 
     In 1/T the NLL is convex, so there is one minimum; where it lies at the end of the range
@@ -109,7 +115,7 @@ def fit_temperature(logits, labels, jeffreys=False):
     return float(np.exp(_best(_objective(behind, own, jeffreys))))
 
 
-def cross_fitted(logits, labels):
+def cross_fitted(logits: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
     """NLL where each of ten folds is judged at the temperature of the other nine.
 
     Ten stratified folds are what Kohavi 1995 recommends: the examples are dealt out in turn, by

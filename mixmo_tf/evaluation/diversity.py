@@ -11,11 +11,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
+from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments
 
 
-def ratio_error(predicted, labels):
+def ratio_error(predicted: ArrayLike, labels: ArrayLike) -> float:
     """How much oftener exactly one of two members errs than both do (Aksela 2003).
 
     0 if the members always err together. NaN where no pair defines it: on no example are both
@@ -34,7 +35,7 @@ def ratio_error(predicted, labels):
     return _of_predictions("ratio_error", predicted, labels)
 
 
-def ratio_error_published(predicted, labels):
+def ratio_error_published(predicted: ArrayLike, labels: ArrayLike) -> float:
     """`ratio_error` as the published code has it: always defined, and not to be averaged.
 
     Of a pair that is never wrong together it is twice the share of examples on which one is
@@ -43,12 +44,12 @@ def ratio_error_published(predicted, labels):
     return _of_predictions("ratio_error_published", predicted, labels)
 
 
-def disagreement(predicted, labels):
+def disagreement(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Share of examples on which two members predict different classes; as `ratio_error`."""
     return _of_predictions("disagreement", predicted, labels)
 
 
-def error_disagreement(predicted, labels):
+def error_disagreement(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Share of examples on which exactly one of two members is right; as `ratio_error`.
 
     With two classes this is `disagreement`; with more it leaves out where both are wrong, each
@@ -57,12 +58,12 @@ def error_disagreement(predicted, labels):
     return _of_predictions("error_disagreement", predicted, labels)
 
 
-def double_fault(predicted, labels):
+def double_fault(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Share of examples on which both of two members are wrong; as `ratio_error`."""
     return _of_predictions("double_fault", predicted, labels)
 
 
-def q_statistic(predicted, labels):
+def q_statistic(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Yule's Q of two members' being right, −1 … 1; 0 if independent. As `ratio_error`.
 
     NaN where no pair defines it: a member is always right, or always wrong.
@@ -70,7 +71,7 @@ def q_statistic(predicted, labels):
     return _of_predictions("q_statistic", predicted, labels)
 
 
-def correlation(predicted, labels):
+def correlation(predicted: ArrayLike, labels: ArrayLike) -> float:
     """Correlation of two members' being right, −1 … 1; as `ratio_error`.
 
     NaN where no pair defines it: a member is always right, or always wrong.
@@ -78,7 +79,7 @@ def correlation(predicted, labels):
     return _of_predictions("correlation", predicted, labels)
 
 
-def error_counts(predicted, labels):
+def error_counts(predicted: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Of each pair of members, on how many examples both are wrong, and on how many one alone.
 
     Args:
@@ -94,7 +95,7 @@ def error_counts(predicted, labels):
     return _error_counts(_pairs(*_counts(predicted, labels)))
 
 
-def pooled_ratio_error(runs):
+def pooled_ratio_error(runs: list[dict]) -> float | None:
     """The ratio-error of several runs as one: each pair's errors are added up over the runs.
 
     A mean of their ratios would rest on the runs that share the fewest errors.

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 
-def predict(model, batches):
+def predict(model, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The members' logits for a whole dataset.
 
     Args:

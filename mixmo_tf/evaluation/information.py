@@ -1,12 +1,13 @@
 """How different are the members' probabilities? Divergence, and mutual information."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, xlogy
 
 from mixmo_tf.evaluation import predictions
 
 
-def pairwise_kl(member_logits):
+def pairwise_kl(member_logits: ArrayLike) -> float:
     """Mean of KL(p_i ‖ p_j) over examples and ordered pairs of members, in nats.
 
     Args:
@@ -27,7 +28,7 @@ def pairwise_kl(member_logits):
     return float(np.maximum(kl, 0).mean())
 
 
-def mutual_information(member_logits):
+def mutual_information(member_logits: ArrayLike) -> float:
     """Entropy of the mean of the members' probabilities − mean of their entropies, in nats.
 
     Args:

@@ -31,12 +31,12 @@ class Record:
     nllc: float | None = None  # NLL at temperatures that were fitted on other images
 
     @functools.cached_property
-    def probabilities(self):
+    def probabilities(self) -> np.ndarray:
         """The softmax of the logits."""
         return softmax(self.logits, axis=-1)
 
     @property
-    def predicted(self):
+    def predicted(self) -> np.ndarray:
         """The classes, int (N,), or (N, M)."""
         return self.logits.argmax(axis=-1)
 
@@ -57,172 +57,98 @@ class Metric:
 
 METRICS = {
     "accuracy": Metric(
-        "accuracy",
-        "top-1 accuracy",
-        lambda r: scores.accuracy(r.logits, r.labels),
-        _PERCENT,
-        side_by_side=True,
-    ),
+        "accuracy", "top-1 accuracy",
+        lambda r: scores.accuracy(r.logits, r.labels), _PERCENT, side_by_side=True),
     "top5_accuracy": Metric(
-        "top-5",
-        "top-5 accuracy",
-        lambda r: scores.top_k_accuracy(r.logits, r.labels, 5),
-        _PERCENT,
-        side_by_side=True,
-    ),
+        "top-5", "top-5 accuracy",
+        lambda r: scores.top_k_accuracy(r.logits, r.labels, 5), _PERCENT, side_by_side=True),
     "nll": Metric(
-        "NLL",
-        "negative log-likelihood, nats",
-        lambda r: scores.nll(r.logits, r.labels),
-        side_by_side=True,
-    ),
+        "NLL", "negative log-likelihood, nats",
+        lambda r: scores.nll(r.logits, r.labels), side_by_side=True),
     "nllc": Metric(
-        "NLLc",
-        "the same after temperature scaling",
-        lambda r: r.nllc,
-        undefined=_ONE_EXAMPLE,
-        side_by_side=True,
-    ),
+        "NLLc", "the same after temperature scaling",
+        lambda r: r.nllc, undefined=_ONE_EXAMPLE, side_by_side=True),
     "temperature": Metric(
-        "temperature", "the temperature of nllc", lambda r: r.temperature, undefined=_ONE_EXAMPLE
-    ),
+        "temperature", "the temperature of nllc",
+        lambda r: r.temperature, undefined=_ONE_EXAMPLE),
     "brier": Metric(
-        "Brier",
-        "Brier score, summed over the classes",
-        lambda r: scores.brier(r.probabilities, r.labels),
-        side_by_side=True,
-    ),
+        "Brier", "Brier score, summed over the classes",
+        lambda r: scores.brier(r.probabilities, r.labels), side_by_side=True),
     "brier_mean_over_classes": Metric(
-        "Brier / C",
-        "Brier score as the published code has it, divided by C",
-        lambda r: scores.brier(r.probabilities, r.labels) / r.logits.shape[1],
-    ),
+        "Brier / C", "Brier score as the published code has it, divided by C",
+        lambda r: scores.brier(r.probabilities, r.labels) / r.logits.shape[1]),
     "ece": Metric(
-        "ECE",
-        "expected calibration error, 15 bins of equal width",
-        lambda r: calibration.ece(r.probabilities, r.labels),
-        side_by_side=True,
-    ),
+        "ECE", "expected calibration error, 15 bins of equal width",
+        lambda r: calibration.ece(r.probabilities, r.labels), side_by_side=True),
     "adaptive_ece": Metric(
-        "adaptive ECE",
-        "the same, 15 bins of equal count",
-        lambda r: calibration.adaptive_ece(r.probabilities, r.labels),
-    ),
+        "adaptive ECE", "the same, 15 bins of equal count",
+        lambda r: calibration.adaptive_ece(r.probabilities, r.labels)),
     "tace": Metric(
-        "TACE",
-        "thresholded adaptive calibration error, 15 bins, probabilities > 1e-3",
-        lambda r: calibration.tace(r.probabilities, r.labels),
-        side_by_side=True,
-    ),
+        "TACE", "thresholded adaptive calibration error, 15 bins, probabilities > 1e-3",
+        lambda r: calibration.tace(r.probabilities, r.labels), side_by_side=True),
     "misclassification_auroc": Metric(
-        "AUROC",
-        "AUROC of confidence against being right",
+        "AUROC", "AUROC of confidence against being right",
         lambda r: selective.misclassification_auroc(r.probabilities, r.labels),
-        undefined="all answers are right, or all are wrong",
-        side_by_side=True,
-    ),
+        undefined="all answers are right, or all are wrong", side_by_side=True),
     "aurc": Metric(
-        "AURC",
-        "area under the risk-coverage curve",
-        lambda r: selective.aurc(r.probabilities, r.labels),
-        side_by_side=True,
-    ),
+        "AURC", "area under the risk-coverage curve",
+        lambda r: selective.aurc(r.probabilities, r.labels), side_by_side=True),
     "coverage_at_5_risk": Metric(
-        "coverage at 5 % risk",
-        "largest coverage with an error of at most 5 %",
-        lambda r: selective.coverage_at_risk(r.probabilities, r.labels),
-        _PERCENT,
-    ),
+        "coverage at 5 % risk", "largest coverage with an error of at most 5 %",
+        lambda r: selective.coverage_at_risk(r.probabilities, r.labels), _PERCENT),
     "ratio_error": Metric(
-        "ratio-error",
-        "errors of exactly one of two members over errors of both",
-        lambda r: diversity.ratio_error(r.predicted, r.labels),
-        _TWO_DIGITS,
-        undefined="on no example are both of two members wrong",
-        between=True,
-        side_by_side=True,
-        pooled=diversity.pooled_ratio_error,
-    ),
+        "ratio-error", "errors of exactly one of two members over errors of both",
+        lambda r: diversity.ratio_error(r.predicted, r.labels), _TWO_DIGITS, between=True,
+        undefined="on no example are both of two members wrong", side_by_side=True,
+        pooled=diversity.pooled_ratio_error),
     "ratio_error_published": Metric(
         "ratio-error, published code's",
         "the same, as the published code has it where no error is shared",
-        lambda r: diversity.ratio_error_published(r.predicted, r.labels),
-        _TWO_DIGITS,
-        between=True,
-    ),
+        lambda r: diversity.ratio_error_published(r.predicted, r.labels), _TWO_DIGITS,
+        between=True),
     "disagreement": Metric(
-        "disagreement",
-        "share of examples on which two members predict different classes",
-        lambda r: diversity.disagreement(r.predicted, r.labels),
-        _PERCENT,
-        between=True,
-    ),
+        "disagreement", "share of examples on which two members predict different classes",
+        lambda r: diversity.disagreement(r.predicted, r.labels), _PERCENT, between=True),
     "error_disagreement": Metric(
         "disagreement in being right",
         "share of examples on which exactly one of two members is right",
-        lambda r: diversity.error_disagreement(r.predicted, r.labels),
-        _PERCENT,
-        between=True,
-    ),
+        lambda r: diversity.error_disagreement(r.predicted, r.labels), _PERCENT, between=True),
     "double_fault": Metric(
-        "double fault",
-        "share of examples on which both of two members are wrong",
-        lambda r: diversity.double_fault(r.predicted, r.labels),
-        _PERCENT,
-        between=True,
-    ),
+        "double fault", "share of examples on which both of two members are wrong",
+        lambda r: diversity.double_fault(r.predicted, r.labels), _PERCENT, between=True),
     "q_statistic": Metric(
-        "Q-statistic",
-        "Yule's Q of two members' being right",
-        lambda r: diversity.q_statistic(r.predicted, r.labels),
-        undefined=_NO_PAIR,
-        between=True,
-    ),
+        "Q-statistic", "Yule's Q of two members' being right",
+        lambda r: diversity.q_statistic(r.predicted, r.labels), between=True, undefined=_NO_PAIR),
     "correlation": Metric(
-        "correlation",
-        "correlation of two members' being right",
-        lambda r: diversity.correlation(r.predicted, r.labels),
-        undefined=_NO_PAIR,
-        between=True,
-    ),
+        "correlation", "correlation of two members' being right",
+        lambda r: diversity.correlation(r.predicted, r.labels), between=True, undefined=_NO_PAIR),
     "pairwise_kl": Metric(
-        "pairwise KL",
-        "KL divergence between two members, nats",
-        lambda r: information.pairwise_kl(r.logits),
-        between=True,
-    ),
+        "pairwise KL", "KL divergence between two members, nats",
+        lambda r: information.pairwise_kl(r.logits), between=True),
     "mutual_information": Metric(
-        "mutual information",
-        "entropy of the members' mean minus their mean entropy, nats",
-        lambda r: information.mutual_information(r.logits),
-        between=True,
-    ),
-    "both_wrong": Metric(  # lists, the pairs of members in the order (0, 1), (0, 2), …, (1, 2), …
-        None,
-        "of each pair of members, on how many examples both are wrong",
-        lambda r: diversity.error_counts(r.predicted, r.labels)[0].tolist(),
-        between=True,
-    ),
+        "mutual information", "entropy of the members' mean minus their mean entropy, nats",
+        lambda r: information.mutual_information(r.logits), between=True),
+    # lists, the pairs of members in the order (0, 1), (0, 2), …, (1, 2), …
+    "both_wrong": Metric(
+        None, "of each pair of members, on how many examples both are wrong",
+        lambda r: diversity.error_counts(r.predicted, r.labels)[0].tolist(), between=True),
     "one_wrong": Metric(
-        None,
-        "of each pair of members, on how many examples exactly one is wrong",
-        lambda r: diversity.error_counts(r.predicted, r.labels)[1].tolist(),
-        between=True,
-    ),
-}
+        None, "of each pair of members, on how many examples exactly one is wrong",
+        lambda r: diversity.error_counts(r.predicted, r.labels)[1].tolist(), between=True),
+}  # fmt: skip
 OF_ONE = [key for key, metric in METRICS.items() if not metric.between]  # also of each member
 BETWEEN = [key for key, metric in METRICS.items() if metric.between]
 SIDE_BY_SIDE = [key for key, metric in METRICS.items() if metric.side_by_side]
 
 
-def heading(key):
+def heading(key: str) -> str:
     """How a metric is called in tables and pictures, such as "accuracy, %"."""
     metric = METRICS[key.removeprefix(MEMBER)]
     whose = "members' " if key.startswith(MEMBER) else ""
     return whose + metric.title + (", %" if metric.form.endswith("%") else "")
 
 
-def written(key, value, deviation=None):
+def written(key: str, value: float | None, deviation: float | None = None) -> str:
     """A value, or None for –, as it is written in tables; and ± its deviation, unless None."""
     if value is None:
         return "–"
@@ -231,7 +157,7 @@ def written(key, value, deviation=None):
     return " ± ".join(format(each, form).rstrip("%") for each in values)
 
 
-def over_runs(runs, key):
+def over_runs(runs: list[dict], key: str) -> tuple[float | None, float | None]:
     """The mean of a metric over several runs, and its standard deviation.
 
     Args:

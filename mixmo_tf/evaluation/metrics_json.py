@@ -14,6 +14,7 @@ What it says of a model, whether a run or evaluate.py wrote it:
 
 import json
 import math
+import os
 import pathlib
 import re
 import sys
@@ -26,7 +27,16 @@ _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disag
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32
 
 
-def described(metrics, *, dataset, split, examples, ensemble, libraries, **more):
+def described(
+    metrics: dict,
+    *,
+    dataset: str,
+    split: str,
+    examples: int,
+    ensemble: str,
+    libraries: dict,
+    **more,
+) -> dict:
     """What metrics.json says of a model.
 
     Args:
@@ -46,7 +56,7 @@ def described(metrics, *, dataset, split, examples, ensemble, libraries, **more)
     return reporting.explained(content)
 
 
-def write_metrics(file, content, replace=False):
+def write_metrics(file: pathlib.Path, content: dict | list, replace: bool = False) -> None:
     """Writes what `described` gives, or a list of it for several models.
 
     Args:
@@ -69,12 +79,12 @@ def write_metrics(file, content, replace=False):
         outputs.write(file, text, replace)
 
 
-def is_stream(file):
+def is_stream(file: pathlib.Path) -> bool:
     """Whether it is a pipe or a device, or leads to what the process has open already."""
     return _descriptor(file) is not None or (file.exists() and not file.is_file())
 
 
-def read_metrics(path):
+def read_metrics(path: str | os.PathLike) -> dict | list[dict]:
     """Reads a metrics.json of this version, or of one before, in today's keys.
 
     Args:

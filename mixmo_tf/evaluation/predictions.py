@@ -1,6 +1,7 @@
-"""What all figures are computed from: members' logits, what an ensemble makes of them, checks."""
+"""What all metrics are computed from: members' logits, what an ensemble makes of them, checks."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax, logsumexp
 
 from mixmo_tf import arguments
@@ -9,7 +10,7 @@ ENSEMBLES = ("logits", "probabilities")
 _ROUNDING = 16 * np.finfo(np.float64).eps  # a softmax depends that much on the classes' order
 
 
-def ensemble_logits(member_logits, ensemble="logits"):
+def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.ndarray:
     """The logits of the members together.
 
     Args:

@@ -1,13 +1,19 @@
 """All metrics of a model at once: of the ensemble, of each member, and between them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixmo_tf import strict_json
 from mixmo_tf.evaluation import calibration, predictions, scores
 from mixmo_tf.evaluation.metrics import BETWEEN, MEMBER, METRICS, OF_ONE, Record
 
 
-def report(member_logits, labels, ensemble="logits", held_out=None):
+def report(
+    member_logits: ArrayLike,
+    labels: ArrayLike,
+    ensemble: str = "logits",
+    held_out: tuple[ArrayLike, ArrayLike] | None = None,
+) -> dict:
     """Evaluates an ensemble and its members.
 
     Args:
@@ -44,7 +50,7 @@ def report(member_logits, labels, ensemble="logits", held_out=None):
     return explained(metrics)
 
 
-def explained(metrics):
+def explained(metrics: dict) -> dict:
     """Metrics as they are kept: None where they are not finite, with the reasons, by key.
 
     Args:

@@ -1,13 +1,14 @@
 """Accuracy, and the proper scoring rules: negative log-likelihood and Brier score."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
 from mixmo_tf import arguments
 from mixmo_tf.evaluation import predictions
 
 
-def accuracy(scores, labels):
+def accuracy(scores: ArrayLike, labels: ArrayLike) -> float:
     """Share of examples whose label has the largest score: (N, C), int (N,) -> float.
 
     Raises:
@@ -17,7 +18,7 @@ def accuracy(scores, labels):
     return float(np.mean(scores.argmax(axis=1) == labels))
 
 
-def top_k_accuracy(scores, labels, k=5):
+def top_k_accuracy(scores: ArrayLike, labels: ArrayLike, k: int = 5) -> float:
     """Share of examples whose label is among the k largest scores; 1 if k >= C.
 
     Of equal scores the lower class goes first, as in `argmax`.
@@ -38,7 +39,7 @@ def top_k_accuracy(scores, labels, k=5):
     return float(np.mean(rank < k))
 
 
-def nll(logits, labels):
+def nll(logits: ArrayLike, labels: ArrayLike) -> float:
     """Mean negative log-likelihood, in nats.
 
     Args:
@@ -52,7 +53,7 @@ def nll(logits, labels):
     return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
 
 
-def brier(probabilities, labels):
+def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Brier score (Brier 1950): mean over examples of Σ_c (p_c − [c = label])²; in [0, 2].
 
     The published MixMo code divides it by C: `report` has that as brier_mean_over_classes.

@@ -6,6 +6,7 @@ among them, errors count as spread evenly.
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments
 from mixmo_tf.evaluation import predictions
@@ -13,7 +14,7 @@ from mixmo_tf.evaluation import predictions
 RISK = 0.05
 
 
-def misclassification_auroc(probabilities, labels):
+def misclassification_auroc(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Chance that a right answer is more confident than a wrong one; ties count half.
 
     Args:
@@ -34,7 +35,7 @@ def misclassification_auroc(probabilities, labels):
     return float(roc_auc_score(~wrong, predictions.ranks(confidence)))
 
 
-def risk_coverage(probabilities, labels):
+def risk_coverage(probabilities: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """The risk-coverage curve: error among the k most confident answers.
 
     Args:
@@ -54,12 +55,12 @@ def risk_coverage(probabilities, labels):
     return k / len(wrong), np.interp(k, np.append(0, ends), np.append(0, errors)) / k
 
 
-def aurc(probabilities, labels):
+def aurc(probabilities: ArrayLike, labels: ArrayLike) -> float:
     """Area under the risk-coverage curve, the mean of its risks; 0 is best."""
     return float(np.mean(risk_coverage(probabilities, labels)[1]))
 
 
-def coverage_at_risk(probabilities, labels, risk=RISK):
+def coverage_at_risk(probabilities: ArrayLike, labels: ArrayLike, risk: float = RISK) -> float:
     """The largest share of answers, by a threshold on confidence, with at most this error.
 
     Args:

@@ -1,6 +1,6 @@
-"""The figures that add up batch by batch, as Keras metrics, for sets that no memory holds.
+"""The metrics that add up batch by batch, as Keras metrics, for sets that no memory holds.
 
-`Brier` and `ExpectedCalibrationError` judge probabilities, in `compile(metrics=[...])` or on
+`Brier` and `ExpectedCalibrationError` take probabilities, in `compile(metrics=[...])` or on
 their own; `PairwiseKL` and `MutualInformation` take members' logits. Accuracy, top-5 accuracy
 and NLL are Keras' own; the measures of pairs are `PairwiseDiversity`. What needs all examples
 in order (AUROC, AURC, the adaptive calibration errors, a temperature) does not stream.

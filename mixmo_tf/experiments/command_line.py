@@ -1,21 +1,26 @@
 """Settings as flags: a dataclass says each setting once, and absl's flags are made of it.
 
 Its fields are made by `setting`; their types are bool, int, float or str, `| None` where nothing
-may be set, or a tuple of int or str. What a person reads of them comes from here: `--help`,
+may be set, or a tuple of int, float or str. What a person reads of them comes from here: `--help`,
 README's table, the lines of a flagfile.
 """
 
 import contextlib
 import dataclasses
+import logging
 import numbers
 import os
 import sys
 import types
 import typing
 
+import absl.app
+import absl.logging
+import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import arguments
+from mixmo_tf.experiments import tables
 from mixmo_tf.paths import expanded
 
 REQUIRED = dataclasses.MISSING  # as a default: the setting must be given
@@ -94,17 +99,53 @@ def flags_of(settings_class, are_required=True):
     return values
 
 
+def run(action, *settings_classes, argv=None, names=()):
+    """Runs a script's command as its flags say: `action` gets the settings of each class.
+
+    What the package logs is printed meanwhile.
+
+    Args:
+        action: function of settings.
+        settings_classes: classes that inherit `OfFlags`.
+        argv: list of str, the command line with the script's name; sys.argv if None.
+        names: one of them must be the argument without --, and is the first of `action`.
+
+    Raises:
+        SystemExit: always, as `app.run` does. Its code is None, or a line that says what is
+            wrong, or 1, where flags cannot be read and absl says it.
+    """
+    values = [flags_of(settings_class) for settings_class in settings_classes]
+
+    def main(arguments):
+        script, *others = arguments
+        script = os.path.basename(script)
+        if names and (len(others) != 1 or others[0] not in names):
+            sys.exit(f"{script}: say which, once: {', '.join(names)}")
+        if others and not names:
+            sys.exit(f"{script}: unknown argument {others[0]}; flags start with --")
+        absl.logging.set_verbosity(absl.logging.WARNING)
+        tf.get_logger().setLevel("ERROR")
+        try:
+            action(*others, *map(settings_of, settings_classes, values))
+        except (ValueError, OSError, ImportError) as error:
+            sys.exit(f"{script}: {error}")
+
+    argv = sys.argv if argv is None else argv
+    with known_to_absl(*values), _printed(os.path.basename(argv[0])):
+        absl.app.run(main, argv)
+
+
 @contextlib.contextmanager
-def known_to_absl(values):
+def known_to_absl(*values):
     """Under it, what parses the command line, and `--help`, know the flags of `flags_of`."""
-    flags.FLAGS.append_flag_values(values)
-    try:
-        for name in values:
-            flags.FLAGS.register_flag_by_module(sys.argv[0], values[name])
-            flags.FLAGS.register_key_flag_for_module(sys.argv[0], values[name])
+    with contextlib.ExitStack() as known:
+        for of_class in values:
+            flags.FLAGS.append_flag_values(of_class)
+            known.callback(flags.FLAGS.remove_flag_values, of_class)
+            for name in of_class:
+                flags.FLAGS.register_flag_by_module(sys.argv[0], of_class[name])
+                flags.FLAGS.register_key_flag_for_module(sys.argv[0], of_class[name])
         yield
-    finally:
-        flags.FLAGS.remove_flag_values(values)
 
 
 def settings_of(settings_class, values):
@@ -131,14 +172,14 @@ def texts(settings):
 
 def table(settings_class):
     """README's table of the flags, Markdown."""
-    rows = ["| flag | default | what |", "|---|---|---|"]
+    rows = [["flag", "default", "what"]]
     for field, _ in _fields(settings_class):
         default = "not set" if field.default is None else f"`{text(field.default)}`"
         default = "must be given" if field.default is REQUIRED else default
         what, choices = field.metadata["help"], field.metadata["choices"]
         what += f" One of {', '.join(choices)}." if choices else ""
-        rows.append(f"| `--{field.name}` | {default} | {what} |")
-    return "\n".join(rows) + "\n"
+        rows.append([f"`--{field.name}`", default, what])
+    return "\n".join(tables.markdown(rows)) + "\n"
 
 
 def text(value):
@@ -146,6 +187,35 @@ def text(value):
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@contextlib.contextmanager
+def _printed(script):
+    """Under it, what the package logs is printed; warnings as the script's own errors."""
+    log, printer = logging.getLogger("mixmo_tf"), _Printer(script)
+    before = log.level, log.propagate
+    log.addHandler(printer)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(printer)
+        log.setLevel(before[0])
+        log.propagate = before[1]
+
+
+class _Printer(logging.Handler):
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+
+    def emit(self, record):
+        said = record.getMessage().encode("utf-8", "backslashreplace").decode()  # odd file names
+        is_warning = record.levelno >= logging.WARNING
+        stream = sys.stderr if is_warning else sys.stdout  # as they are now: tests change them
+        stream.write(f"{self.script}: {said}\n" if is_warning else f"{said}\n")
+        stream.flush()
 
 
 def _fields(settings_class):
@@ -189,11 +259,11 @@ def _checked(field, kind, value):
         values = [value] if isinstance(value, (str, os.PathLike)) else list(value)
     except TypeError:
         raise ValueError(f"{field.name} must be a list, got {arguments.brief(value)}") from None
-    if element is int:
+    if element is not str:
         try:
-            values = [int(each) if isinstance(each, str) else each for each in values]
+            values = [element(each) if isinstance(each, str) else each for each in values]
         except ValueError:
-            unit = field.metadata["unit"] or "whole numbers"
+            unit = field.metadata["unit"] or "numbers"
             raise ValueError(f"{field.name} must be {unit}, got {text(tuple(values))}") from None
     return tuple(_one_checked(field, element, each) for each in values)
 

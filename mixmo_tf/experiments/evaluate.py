@@ -1,34 +1,45 @@
-"""A model, or a list of them as one, judged; and what is kept of that."""
+"""Trained models, each or several as one, evaluated on images that they were not trained on."""
 
-import json
+import dataclasses
+import functools
+import logging
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
-from mixmo_tf import evaluation, outputs
+from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import directory, run_flags
-from mixmo_tf.experiments import images as images_of
-from mixmo_tf.experiments import models as models_of
-from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images
+from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.experiments.images import OfImages
+from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.models import deep_ensemble
-from mixmo_tf.training import checkpoints
+from mixmo_tf.paths import expanded
 
-FLAGS = flags.FLAGS
-flags.DEFINE_integer("batch_size", 500, "Images per batch.", lower_bound=1)
+_log = logging.getLogger(__name__)
 
 
-class Judgement(NamedTuple):
-    """What was judged, and how it did."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSettings(OfModels, OfImages):
+    """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
+
+    batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
+    json: str | None = setting(None, "File to write the metrics to; none if not set.")
+    output_dir: str | None = setting(
+        None, "New folder to keep metrics, predictions and the model in; none if not set."
+    )
+
+
+class Evaluation(NamedTuple):
+    """What was evaluated, and how it did."""
 
     files: list  # pathlib.Path of the models
     ensemble: str  # what is averaged, "logits" or "probabilities"
-    images: images_of.Images
+    images: images.Images
     member_logits: np.ndarray  # float32 (N, M, C)
     labels: np.ndarray  # int64 (N,)
-    figures: dict  # of `evaluation.report`
+    metrics: dict  # of `evaluation.report`
     held_out: tuple | None  # (member_logits, labels) that temperatures are fitted on
 
     @property
@@ -45,7 +56,7 @@ class Judgement(NamedTuple):
     def described(self):
         """What metrics.json says."""
         return metrics_json.described(
-            self.figures,
+            self.metrics,
             dataset=self.images.dataset,
             split=self.images.split,
             examples=len(self.labels),
@@ -56,60 +67,70 @@ class Judgement(NamedTuple):
         )
 
 
-def judge_all(groups):
-    """Judges each list of files, a model, or several as a deep ensemble, on the same images.
+def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
+    """Evaluates models, each or several as a deep ensemble, all on the same images.
+
+    A table of the metrics is logged.
 
     Args:
-        groups: list of lists of pathlib.Path.
+        settings: EvaluationSettings; where they name a file or a folder, the results are written.
 
     Returns:
-        list of Judgement.
+        An Evaluation for each `model` of the settings.
 
     Raises:
-        ValueError, OSError: if a model or its images are missing, damaged or do not fit.
+        ValueError, OSError: if a model or its images are missing, damaged or do not fit, or the
+            results cannot be written; the message is a line.
     """
-    judged = []
-    for files in groups:
+    write = evaluation_files.writer(settings)
+    load_images = functools.cache(images.load)
+    evaluations = []
+    for files in settings.groups():
         try:
-            judged.append(_judge(files, judged[0] if judged else None))
+            evaluations.append(_evaluate(settings, files, load_images, evaluations[:1]))
         except ValueError as error:
             name = ",".join(map(str, files))
             raise ValueError(str(error) if name in str(error) else f"{name}: {error}") from None
-    return judged
+    _log.info(evaluation_tables.text(evaluations))
+    write(evaluations)
+    if settings.output_dir:
+        _log.info("Saved the metrics in %s.", expanded(settings.output_dir))
+    return evaluations
 
 
-def _judge(files, first):
-    models = models_of.load(files)
-    images, held_out_images = images_of.find(files, models[0])
-    deep_ensemble.check_alike(models, FLAGS.ensemble)
-    if first:
-        _check_same_images(first, images, files)
-    ensemble = FLAGS.ensemble or models[0].ensemble
-    member_logits, labels = predict(models, images)
-    held_out = predict(models, held_out_images) if held_out_images else None
-    figures = evaluation.report(member_logits, labels, ensemble, held_out)
-    return Judgement(files, ensemble, images, member_logits, labels, figures, held_out)
+def _evaluate(settings, files, load_images, before):
+    """One Evaluation; of those `before`, the first has the images that all must have."""
+    models = settings.load(files)
+    tested_on, fitted_on = images.find(settings, files, models[0])
+    deep_ensemble.check_alike(models, settings.ensemble)
+    for first in before:
+        _check_same_images(first, tested_on, files, load_images)
+    ensemble = settings.ensemble or models[0].ensemble
+    predict = functools.partial(_predict, models, load_images, settings.batch_size)
+    member_logits, labels = predict(tested_on)
+    held_out = predict(fitted_on) if fitted_on else None
+    metrics = evaluation.report(member_logits, labels, ensemble, held_out)
+    return Evaluation(files, ensemble, tested_on, member_logits, labels, metrics, held_out)
 
 
-def _check_same_images(first, images, files):
-    """Raises ValueError unless the images are those of the first judgement."""
-    ours = images_of.load(images).fingerprint()
-    if ours != images_of.load(first.images).fingerprint():
+def _check_same_images(first, tested_on, files, load_images):
+    """Raises ValueError unless the images are those of the first Evaluation."""
+    if load_images(tested_on).fingerprint() != load_images(first.images).fingerprint():
         raise ValueError(
             f"the models have other images: {first.images.dataset}, {first.images.split} for "
-            f"{first.name}, {images.dataset}, {images.split} for {','.join(map(str, files))}; "
-            "choose a --dataset and --split=test to judge them on"
+            f"{first.name}, {tested_on.dataset}, {tested_on.split} for "
+            f"{','.join(map(str, files))}; choose a --dataset and --split=test to evaluate them on"
         )
 
 
-def predict(models, images):
+def _predict(models, load_images, batch_size, tested_on):
     """The members' logits (N, M, C) and the labels; with several models, these are members."""
+    examples = load_images(tested_on)
     of_models = []
     for model in models:
-        images_of.check(images, model)
-        examples = images_of.load(images)
+        images.check(tested_on, examples.info, model)
         try:
-            logits, labels = evaluation.predict(model, examples.batches(FLAGS.batch_size))
+            logits, labels = evaluation.predict(model, examples.batches(batch_size))
         except tf.errors.OpError as error:
             examples.find_damaged()
             reason = error.message.split("\n")[0]
@@ -124,87 +145,3 @@ def predict(models, images):
         for logits, model in zip(of_models, models, strict=True)
     ]
     return np.stack(of_models, axis=1).astype(np.float32), labels
-
-
-def twins(judged):
-    """Lists of judgements of runs that differ in their seed alone, two or more each.
-
-    A run that was extended differs from one that had all its epochs from the start.
-    """
-    groups = {}
-    for each in judged:
-        of_run = images_of.flags_of_run(each.files[0])
-        if len(each.files) > 1 or "--seed" not in of_run:
-            continue
-        seed = of_run.pop("--seed")
-        lines = run_flags.deciding([f"{name}={of_run[name]}" for name in sorted(of_run)])
-        is_run = (each.files[0] / "run.flags").is_file()
-        extensions = run_flags.extensions(images_of.folder_of_run(each.files[0]))
-        key = "model.keras" if is_run else each.files[0].name, *extensions, *lines
-        groups.setdefault(key, []).append((seed, each))
-    return [
-        [each for _, each in group]
-        for group in groups.values()
-        if len(group) > 1 and len(dict(group)) == len(group)
-    ]
-
-
-def check_json(file):
-    """Whether there are figures in a file, or nothing, so that new ones may take their place.
-
-    Raises:
-        OSError: if the file cannot be written, or holds anything else.
-    """
-    if not file.parent.is_dir():
-        raise FileNotFoundError(f"there is no folder {file.parent} for --json")
-    if file.is_dir():
-        raise IsADirectoryError(f"{file} is a folder; name a file for --json")
-    if metrics_json.is_stream(file) or not file.exists():
-        return False
-    content = file.read_bytes()
-    try:
-        figures = json.loads(content or "[]")
-    except ValueError:
-        figures = None
-    of_each = figures if isinstance(figures, list) else [figures]
-    if not all(isinstance(figures, dict) and "accuracy" in figures for figures in of_each):
-        raise FileExistsError(f"{file} exists and holds no figures; name another file for --json")
-    return True
-
-
-def write_json(judged, file, replace=False):
-    """The metrics of one judgement, or a list of those of several."""
-    described = [each.described() for each in judged]
-    content = described[0] if len(judged) == 1 else described
-    metrics_json.write_metrics(file, content, replace)
-
-
-def keep(judged, output):
-    """Writes figures, predictions and models to a new folder, all at once.
-
-    With several judgements, there is a folder in it for each, numbered, and metrics.json is a
-    list.
-    """
-    with outputs.at_once(output) as partial:
-        partial.mkdir()
-        if len(judged) == 1:
-            _keep(judged[0], partial)
-            return
-        for i, each in enumerate(judged):
-            (partial / str(i)).mkdir()
-            _keep(each, partial / str(i))
-        write_json(judged, partial / "metrics.json")
-
-
-def _keep(judgement, folder):
-    described = judgement.images.described().items()
-    lines = [f"# of {file}" for file in judgement.files]
-    lines += [f"{name}={value}" for name, value in described if value is not None]
-    (folder / "run.flags").write_text("\n".join(lines) + "\n")
-    arrays = {"member_logits": judgement.member_logits, "labels": judgement.labels}
-    if judgement.held_out:
-        arrays["held_out_member_logits"], arrays["held_out_labels"] = judgement.held_out
-    np.savez_compressed(folder / "predictions.npz", **arrays)
-    write_json([judgement], folder / "metrics.json")
-    if not any(map(is_saved_model, judgement.files)):
-        checkpoints.save_model(models_of.load_as_one(judgement.files), folder / "model.keras")

@@ -1,28 +1,31 @@
-"""The images that models are judged on: their runs' own test images, or what flags say."""
+"""The images that models are evaluated on: their runs' own test images, or what settings say."""
 
-import functools
+import dataclasses
 import unicodedata
 from typing import NamedTuple
 
-from absl import flags
-
 from mixmo_tf import data
 from mixmo_tf.experiments import directory
+from mixmo_tf.experiments.command_line import OfFlags, setting
 from mixmo_tf.experiments.run_flags import number, read
 from mixmo_tf.paths import resolved
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("dataset", None, f"{', '.join(data.NAMES)}; the run's own if not set.")
-flags.DEFINE_enum(
-    "split",
-    None,
-    data.SPLITS,
-    "Which images of it; if not set, the test images, or else those held out, or else all.",
-)
-flags.DEFINE_string(
-    "data_dir", None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
-)
 _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfImages(OfFlags):
+    """Which images; where nothing is set, those of the models' runs."""
+
+    dataset: str | None = setting(None, f"{', '.join(data.NAMES)}; the run's own if not set.")
+    split: str | None = setting(
+        None,
+        "Which images of it; if not set, the test images, or else those held out, or else all.",
+        choices=data.SPLITS,
+    )
+    data_dir: str | None = setting(
+        None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
+    )
 
 
 class Images(NamedTuple):
@@ -39,22 +42,23 @@ class Images(NamedTuple):
         return {"--dataset": self.dataset, "--data_dir": self.data_dir, **flags_of}
 
 
-def find(files, model):
-    """The images to judge models on, and those to fit a temperature on.
+def find(settings, files, model):
+    """The images to evaluate models on, and those to fit a temperature on.
 
     Args:
+        settings: OfImages.
         files: list of pathlib.Path of the models.
         model: one of them, for the size of its images.
 
     Returns:
         Images, and Images of the split "validation" where all the runs held these out, or the
-        dataset has them apart, and they are not judged, else None.
+        dataset has them apart, and they are not the first ones, else None.
 
     Raises:
         ValueError: if no dataset is known, or the runs have different ones.
     """
-    run_flags, *others = flags_of_runs(files)
-    dataset = FLAGS.dataset or run_flags.get("--dataset")
+    run_flags, *others = _flags_of_runs(settings, files)
+    dataset = settings.dataset or run_flags.get("--dataset")
     if dataset is None:
         raise ValueError(f"{files[0]} is not in a run's folder: name the --dataset")
     dataset = data.full_name(dataset)
@@ -67,9 +71,9 @@ def find(files, model):
             options["as_before"] = True
     elif data.takes_image_size(dataset) and model.image_shape[0] == model.image_shape[1]:
         options["image_size"] = model.image_shape[0]
-    data_dir = FLAGS.data_dir or run_flags.get("--data_dir")
-    split = FLAGS.split or default_split(dataset, options)
-    judged = Images(dataset, split, data_dir, tuple(options.items()))
+    data_dir = settings.data_dir or run_flags.get("--data_dir")
+    split = settings.split or _default_split(dataset, options)
+    images = Images(dataset, split, data_dir, tuple(options.items()))
     all_held_them_out = all(
         other.get(name) == run_flags.get(name)
         for other in others
@@ -80,47 +84,46 @@ def find(files, model):
     else:
         not_trained_on = data.has_validation_split(dataset, options.get("as_before", False))
     if split != "test" or not not_trained_on:
-        return judged, None
-    return judged, judged._replace(split="validation")
+        return images, None
+    return images, images._replace(split="validation")
 
 
-def default_split(dataset, options):
+def _default_split(dataset, options):
     """The test images; else those held out; else all that the folder has."""
     if data.has_test_split(dataset, options.get("as_before", False)):
         return "test"
     return "validation" if options.get("validation_examples") else "train"
 
 
-@functools.cache
 def load(images):
     """The Examples."""
     return data.load_examples(images.dataset, images.split, images.data_dir, **dict(images.options))
 
 
-def check(images, model):
-    """Raises ValueError unless the images and their classes are those of the model."""
-    info = load(images).info
+def check(images, info, model):
+    """Raises ValueError unless Images, of a DatasetInfo, and their classes are the model's."""
     if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
         raise ValueError(
             f"the model takes images {model.image_shape} of {model.num_classes} classes; "
             f"{images.dataset} has {info.image_shape} and {info.num_classes}"
         )
-    for ours, theirs in zip(model.class_names or info.class_names, info.class_names, strict=True):
+    class_names = model.class_names or info.class_names
+    for ours, theirs in zip(class_names, info.class_names, strict=True):
         if unicodedata.normalize("NFC", ours) != unicodedata.normalize("NFC", theirs):
             raise ValueError(f"{images.dataset} has the class {theirs} where the model has {ours}")
 
 
-def flags_of_runs(files):
+def _flags_of_runs(settings, files):
     """The flags of the runs around the models, a dict for each; empty if it is in no run's folder.
 
     Raises:
         ValueError: if the runs were trained on other images than each other.
     """
     first, *others = of_runs = [flags_of_run(file) for file in files]
-    what = [] if FLAGS.dataset else ["--dataset", "--image_size", _AS_BEFORE]
+    what = [] if settings.dataset else ["--dataset", "--image_size", _AS_BEFORE]
     as_before = _AS_BEFORE in first
     has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
-    if (FLAGS.split or "test") != "test" or not has_test:
+    if (settings.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
     for file, other in zip(files[1:], others, strict=True):
         for name in what if first and other else ():
@@ -129,7 +132,7 @@ def flags_of_runs(files):
                 advice = "--split=test" if name == "--validation_examples" else "a --dataset"
                 raise ValueError(
                     f"the runs have other images: {name} is {there} in {files[0]}, "
-                    f"{here} in {file}; choose {advice} to judge them on"
+                    f"{here} in {file}; choose {advice} to evaluate them on"
                 )
     return of_runs
 

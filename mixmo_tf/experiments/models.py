@@ -1,46 +1,80 @@
-"""The flags of the scripts that take trained models."""
+"""Trained models as settings name them: one, or several as a deep ensemble."""
 
-from absl import flags
+import dataclasses
 
 from mixmo_tf.deployment import loading
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
 
-FLAGS = flags.FLAGS
-flags.DEFINE_multi_string(
-    "model",
-    None,
-    "A run's folder or a .keras file; several, with commas, make a deep ensemble. evaluate.py also "
-    "takes a SavedModel, and --model several times.",
-)
-flags.DEFINE_enum(
-    "ensemble", None, ENSEMBLES, "What is averaged; if not set, what the model was trained with."
-)
-flags.DEFINE_enum(
-    "precision", None, PRECISIONS, "What the networks compute in; if not set, as in training."
-)
-flags.DEFINE_boolean(
-    "trust",
-    False,
-    "Load a SavedModel whatever operations it holds: it can do all that you can.",
-)
-flags.mark_flag_as_required("model")
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfModels(OfFlags):
+    """Which trained models, and how they compute."""
+
+    model: tuple[str, ...] = setting(
+        REQUIRED,
+        "A run's folder or a .keras file; several, with commas, make a deep ensemble. evaluate.py "
+        "also takes a SavedModel, and --model several times.",
+        repeated=True,
+    )
+    ensemble: str | None = setting(
+        None,
+        "What is averaged; if not set, what the model was trained with.",
+        choices=ENSEMBLES,
+    )
+    precision: str | None = setting(
+        None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS
+    )
+    trust: bool = setting(
+        False, "Load a SavedModel whatever operations it holds: it can do all that you can."
+    )
+
+    def groups(self):
+        """A list of pathlib.Path for each `model`: itself, or those of a deep ensemble."""
+        found = [[expanded(name) for name in _names_in(group)] for group in self.model]
+        for group, files in zip(self.model, found, strict=True):
+            if len(set(map(resolved, files))) < len(files):
+                raise ValueError(f"--model names a model twice: {group}")
+        return found
+
+    def only_group(self):
+        """The files of `model`, which must be there once."""
+        if len(self.model) > 1:
+            raise ValueError(f"--model must be there once, got {' and '.join(self.model)}")
+        return self.groups()[0]
+
+    def load(self, files):
+        """The models, a list of MixMo, DeepEnsemble and ExportedModel."""
+        models = []
+        for file in files:
+            if is_saved_model(file):
+                if self.precision:
+                    raise ValueError(f"{file} is a SavedModel, whose precision is fixed")
+                models.append(ExportedModel(file, self.trust))
+                continue
+            models.append(checkpoints.load_model(file, compile=False))
+            self._set_precision(models[-1])
+        return models
+
+    def load_as_one(self, files):
+        """The model, or several as a DeepEnsemble."""
+        for file in filter(is_saved_model, files):
+            raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")
+        model = loading.load_as_one(files, self.ensemble)
+        self._set_precision(model)
+        return model
+
+    def _set_precision(self, model):
+        for network in model.networks if self.precision else ():
+            set_precision(network, self.precision)
 
 
-def groups():
-    """A list of pathlib.Path for each --model."""
-    found = [[expanded(name) for name in names_in(group)] for group in FLAGS.model]
-    for group, files in zip(FLAGS.model, found, strict=True):
-        if len(set(map(resolved, files))) < len(files):
-            raise ValueError(f"--model names a model twice: {group}")
-    return found
-
-
-def names_in(group):
+def _names_in(group):
     """The models between the commas of a --model; a path that exists is one, commas or not."""
     names, rest = [], group.split(",")
     while rest:
@@ -52,38 +86,3 @@ def names_in(group):
     if not all(names):
         raise ValueError(f"--model must name models, with commas between them, got {group!r}")
     return names
-
-
-def only_group():
-    """The files of --model, which must be there once."""
-    if len(FLAGS.model) > 1:
-        raise ValueError(f"--model must be there once, got {' and '.join(FLAGS.model)}")
-    return groups()[0]
-
-
-def load(files):
-    """The models, a list of MixMo, DeepEnsemble and ExportedModel."""
-    models = []
-    for file in files:
-        if is_saved_model(file):
-            if FLAGS.precision:
-                raise ValueError(f"{file} is a SavedModel, whose precision is fixed")
-            models.append(ExportedModel(file, FLAGS.trust))
-            continue
-        models.append(checkpoints.load_model(file, compile=False))
-        _set_precision(models[-1])
-    return models
-
-
-def load_as_one(files):
-    """The model, or several as a DeepEnsemble."""
-    for file in filter(is_saved_model, files):
-        raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")
-    model = loading.load_as_one(files, FLAGS.ensemble)
-    _set_precision(model)
-    return model
-
-
-def _set_precision(model):
-    for network in model.networks if FLAGS.precision else ():
-        set_precision(network, FLAGS.precision)

@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 
-# As in scripts/ending.py, which can import nothing of this package: that takes seconds, in which
-# it answers already. The package, in turn, is used without the scripts.
+# As in experiments/ending.py, which can import nothing of this package: that takes seconds, in
+# which it answers already.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 

@@ -1,23 +1,23 @@
-"""What `benchmark.py inference` times: the same network folded, plain, with its members, twice."""
+"""What `inference` times: the same network folded, plain, with its members, twice."""
 
 import math
 
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
 import mixmo_tf
 from mixmo_tf import deployment
 
-FLAGS = flags.FLAGS
 _NUM_CLASSES = 100
 
 
-def inference_models():
+def inference_models(settings):
     """The models by name; all take images 32×32×3."""
 
     def model(num_members):
-        network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, num_members, _NUM_CLASSES)
+        network = mixmo_tf.networks.wide_resnet(
+            settings.depth, settings.width, num_members, _NUM_CLASSES
+        )
         return mixmo_tf.MixMo(network, mixing="cutmix" if num_members > 1 else None)
 
     mixmo = model(2)

@@ -1,54 +1,48 @@
-"""What `benchmark.py` lets run: MixMo's `fit`, a plain one beside it, and their data."""
+"""What the benchmarks let run: MixMo's `fit`, a plain one beside it, and their data."""
 
 import pathlib
 
 import keras
 import numpy as np
 import tensorflow as tf
-from absl import flags
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds
 from mixmo_tf.networks import NETWORKS, parts, size
 
-FLAGS = flags.FLAGS
-flags.DEFINE_integer("depth", 28, "Depth of the wide_resnet.", lower_bound=10)
-flags.DEFINE_integer("width", 2, "Width of the wide_resnet.", lower_bound=1)
-flags.DEFINE_integer("rows", 64, "Rows per step of all loops.", lower_bound=1)
-flags.DEFINE_integer("batch_repetitions", 4, "b of MixMo; it takes rows / b images.", lower_bound=1)
-flags.DEFINE_integer("steps", 8, "Steps of one turn.", lower_bound=1)
-flags.DEFINE_integer("images", 20_000, "JPEGs of the folder, 64×64 pixels each.", lower_bound=100)
-flags.DEFINE_boolean("jit_compile", False, "XLA, in all loops; `scaling` compares both.")
-
 NUM_CLASSES = 10
 
 
-def build_network(name, image_shape, **sizes):
+def build_network(settings, name, image_shape, **sizes):
     """A network of M = 2; refused where a step on so many rows cannot fit into memory."""
     sizes |= {"num_members": 2, "num_classes": NUM_CLASSES, "image_shape": image_shape}
     kernels = NETWORKS[name].kernels(**sizes)
-    num_bytes = size.BYTES * FLAGS.rows * size.activations(kernels)
-    size.check_step(f"a step on rows={FLAGS.rows}", num_bytes)
+    num_bytes = size.BYTES * settings.rows * size.activations(kernels)
+    size.check_step(f"a step on rows={settings.rows}", num_bytes)
     return NETWORKS[name].build(**sizes)
 
 
-def mixmo_loop(images, labels, strategy=None, precision="float32", **options):
+def mixmo_loop(settings, images, labels, strategy=None, precision="float32", **options):
     """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
     with (strategy or tf.distribute.get_strategy()).scope():
-        network = build_network("wide_resnet", (32, 32, 3), depth=FLAGS.depth, width=FLAGS.width)
+        network = build_network(
+            settings, "wide_resnet", (32, 32, 3), depth=settings.depth, width=settings.width
+        )
         mixmo_tf.networks.set_precision(network, precision)
-        model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
-        model.compile(optimizer(), **{"jit_compile": FLAGS.jit_compile, **options})
-    batches = data.training_batches((images, labels), FLAGS.rows // FLAGS.batch_repetitions, seed=0)
-    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+        model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
+        model.compile(optimizer(), **{"jit_compile": settings.jit_compile, **options})
+    batches = data.training_batches(
+        (images, labels), settings.rows // settings.batch_repetitions, seed=0
+    )
+    return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
-def plain_loop(images, labels, fused_batch_norm):
+def plain_loop(settings, images, labels, fused_batch_norm):
     """Keras' own `fit` of the same core; crop, flip and normalisation in the input pipeline.
 
     Its batch norm is Keras' own, or the fused one of `mixmo_tf.networks`.
     """
-    network = mixmo_tf.networks.wide_resnet(FLAGS.depth, FLAGS.width, 1, NUM_CLASSES)
+    network = mixmo_tf.networks.wide_resnet(settings.depth, settings.width, 1, NUM_CLASSES)
     if not fused_batch_norm:
         network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
     model = keras.Model(network.input[parts.IMAGE.format(0)], network.output[:, 0])
@@ -56,18 +50,20 @@ def plain_loop(images, labels, fused_batch_norm):
         optimizer(),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
-        jit_compile=FLAGS.jit_compile,
+        jit_compile=settings.jit_compile,
     )
-    rows = tf.range(FLAGS.rows)[:, None]
+    rows = tf.range(settings.rows)[:, None]
 
     def augment(step, batch):
-        offsets, flips = augmentation.draw("crop_flip", [FLAGS.rows, 1], seeds.step_seed(0, step))
+        offsets, flips = augmentation.draw(
+            "crop_flip", [settings.rows, 1], seeds.step_seed(0, step)
+        )
         images = augmentation.apply(batch[0], rows, offsets, flips)[:, 0]
         return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
 
-    batches = data.training_batches((images, labels), FLAGS.rows, seed=0).enumerate()
+    batches = data.training_batches((images, labels), settings.rows, seed=0).enumerate()
     batches = batches.map(augment, num_parallel_calls=2).prefetch(2)
-    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+    return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
 def with_batch_norm_of_keras(layer):
@@ -78,20 +74,20 @@ def with_batch_norm_of_keras(layer):
     )
 
 
-def folder_loop(examples):
+def folder_loop(settings, examples):
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
-    network = build_network("preact_resnet18", shape, width=1, filters=64)
-    model = mixmo_tf.MixMo(network, batch_repetitions=FLAGS.batch_repetitions)
-    model.compile(optimizer(), jit_compile=FLAGS.jit_compile)
-    batches = examples.training_batches(FLAGS.rows // FLAGS.batch_repetitions, seed=0)
-    return lambda: model.fit(batches, steps_per_epoch=FLAGS.steps, verbose=0)
+    network = build_network(settings, "preact_resnet18", shape, width=1, filters=64)
+    model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
+    model.compile(optimizer(), jit_compile=settings.jit_compile)
+    batches = examples.training_batches(settings.rows // settings.batch_repetitions, seed=0)
+    return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
-def jpeg_folder(folder):
+def jpeg_folder(settings, folder):
     """Examples on disk: JPEGs of blurred noise, about as large as Tiny ImageNet's."""
     random = np.random.default_rng(0)
-    for i in range(FLAGS.images):
+    for i in range(settings.images):
         noise = tf.image.resize(random.integers(0, 256, (16, 16, 3)), (64, 64))
         path = pathlib.Path(folder, f"class_{i % NUM_CLASSES}", f"{i}.jpg")
         path.parent.mkdir(exist_ok=True)

@@ -1,13 +1,13 @@
-"""SIGTERM and Ctrl-C, from a script's first lines on: one line, and exit code 75.
+"""SIGTERM and Ctrl-C at any moment of a command: one line, and exit code 75.
 
 Importing TensorFlow takes seconds, in which Python's own answers are a traceback or none. So a
-script imports this file first, which needs the standard library alone.
+script first runs this file alone, which needs only the standard library; importing it would
+import the package.
 """
 
 import atexit
 import contextlib
 import gc
-import logging
 import os
 import select
 import signal
@@ -30,44 +30,30 @@ def exit_at_once():
     of its own. For the process of a script alone; what it changes stays.
     """
     _open_what_is_closed()
-    show_log()
     atexit.register(_at_last)
     _answer_with(_end, patience=0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
 
 
-def show_log():
-    """Prints what mixmo_tf logs, a line each, among what the script prints."""
-    log = logging.getLogger("mixmo_tf")
-    log.setLevel(logging.INFO)
-    log.propagate = False
-    log.addHandler(_Printer())
+def run(command, clears_up=True):
+    """Runs a script's command; for the process of the script alone.
 
-
-class _Printer(logging.Handler):
-    def emit(self, record):
-        print(record.getMessage(), flush=True)
-
-
-def run(main, clears_up=True):
-    """absl's `app.run`, of the process that called `exit_at_once`.
-
-    Where `main` has ended, a signal does not wait for Python's end, which may take TensorFlow
-    a minute; the exit code is then that of `main`.
+    Where `command` has ended, a signal does not wait for Python's end, which may take
+    TensorFlow a minute; the exit code is then that of `command`.
 
     Args:
-        main: function of the command line's arguments.
-        clears_up: bool, whether a signal comes up in `main` as a KeyboardInterrupt, so that
+        command: function of nothing.
+        clears_up: bool, whether a signal comes up in `command` as a KeyboardInterrupt, so that
             what is half written goes. A second one ends the process at once, as does the
             first where TensorFlow does not return for a while.
     """
-    from absl import app
-
+    exit_at_once()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         if clears_up:
             _answer_with(_interrupt, _PATIENCE)
         try:
-            app.run(main)
+            command()
         finally:
             _answer_with(_end, patience=0)
     except KeyboardInterrupt as interrupt:

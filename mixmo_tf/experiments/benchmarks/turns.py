@@ -3,16 +3,16 @@
 import statistics
 import time
 
-from absl import flags
 
-FLAGS = flags.FLAGS
-flags.DEFINE_integer("turns", 9, "Turns of each loop, after one to warm up.", lower_bound=1)
+def take_turns(loops, turns):
+    """Seconds and processor seconds of each turn, lists by the names of the loops.
 
-
-def take_turns(loops):
-    """Seconds and processor seconds of each turn, lists by the names of the loops."""
+    Args:
+        loops: dict of functions of nothing.
+        turns: int, turns of each loop, after one to warm up.
+    """
     wall, processor = ({name: [] for name in loops} for _ in range(2))
-    for turn in range(FLAGS.turns + 1):
+    for turn in range(turns + 1):
         names = list(loops) if turn % 2 else reversed(loops)  # none always follows the same one
         for name in names:
             run_steps = loops[name]
@@ -24,15 +24,17 @@ def take_turns(loops):
     return wall, processor
 
 
-def print_ratios(wall, processor):
-    """The first loop against each of the others."""
+def ratio_lines(wall, processor):
+    """The first loop against each of the others, a list of lines."""
     first, *others = wall
+    lines = []
     for what, seconds in (("rows/s", wall), ("rows per processor second", processor)):
         for name in others:
             ratios = [
                 theirs / ours for ours, theirs in zip(seconds[first], seconds[name], strict=True)
             ]
-            print(f"  {first} / {name:<20} {spread(ratios, '.2f')} in {what}")
+            lines.append(f"  {first} / {name:<20} {spread(ratios, '.2f')} in {what}")
+    return lines
 
 
 def spread(values, form):

@@ -1,0 +1,127 @@
+"""What is said about a run when it begins and when it is done: logged, a line at a time."""
+
+import logging
+import math
+import pathlib
+
+import tensorflow as tf
+
+from mixmo_tf import data
+from mixmo_tf.distribution import replicas
+from mixmo_tf.evaluation import metrics
+from mixmo_tf.experiments import run_flags
+
+_log = logging.getLogger(__name__)
+
+
+def start(settings, model, examples, path, is_of_before):
+    """Says what will be trained, and what of it is already done; by an earlier version or not."""
+    info = examples["train"].info
+    steps = info.num_examples // settings.batch_size
+    strategy = model.distribute_strategy
+    _say_what(settings, model, examples)
+    device = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+    xla = "on" if model.uses_xla else "off"
+    workers = replicas.num_workers(strategy)
+    several = f" of {workers} workers" if workers > 1 else ""
+    count = f"{strategy.num_replicas_in_sync} {device}{several}"
+    _log.info("  devices         %s; %s; XLA %s", count, settings.precision, xla)
+    _log.info("  output          %s", path)
+    epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
+    before, now = run_flags.threads_before(path), run_flags.threads()
+    if device == "CPU" and before not in (None, now) and epochs_done < settings.epochs:
+        _log.warning(
+            "%s was begun with %d threads and goes on with %d: the weights will not be, bit for "
+            "bit, those of a run that was never interrupted",
+            path, before, now,
+        )  # fmt: skip
+    if not (epochs_done or steps_done):
+        return
+    if is_of_before:
+        _log.info(
+            "%s was begun by an earlier version, which served the images in another order. It "
+            "goes on in today's: from the next epoch on, that of a run that was never interrupted.",
+            path,
+        )
+    is_done = epochs_done == settings.epochs
+    what = "nothing is left to train" if is_done else "going on from there"
+    and_steps = f" and {steps_done} steps" if steps_done else ""
+    _log.info(
+        "%s holds %d%s of %d epochs; %s.", path, epochs_done, and_steps, settings.epochs, what
+    )
+
+
+def extension(changes, steps_done):
+    """Says what changes in a run that is extended; `changes` as `run_flags.extend` gives them."""
+    said = []
+    if "--epochs" in changes:
+        before, now = changes["--epochs"]
+        said.append(f"the run has {now} epochs, not {before}: p(t) falls to 0 at their end")
+    if "--milestones" in changes:
+        before, now = (milestones or "none" for milestones in changes["--milestones"])
+        said.append(f"the rate falls at the milestones {now}, not {before}")
+    if said:
+        _log.info("Extended at step %d. From here on %s.", steps_done, ", and ".join(said))
+    if said and steps_done:
+        _log.info("It will not be what these flags would have made from the start.")
+
+
+def end(settings, of_run):
+    """Says how good the model is; `of_run` is what metrics.json says."""
+    members = [f"{accuracy:.2%}" for accuracy in of_run["member_accuracy"]]
+    _log.info("On the %s images of %s:", of_run["split"], settings.dataset)
+    ensemble = f"{of_run['accuracy']:.2%}  (mean of {settings.ensemble})"
+    _log.info("  ensemble accuracy  %s", ensemble)
+    _log.info("  members' accuracy  %s", ", ".join(members))
+    if "ratio_error" in of_run:
+        shown = metrics.written("ratio_error", of_run["ratio_error"])
+        why = of_run.get("undefined", {}).get("ratio_error")
+        _log.info("  ratio-error        %s%s", shown, f" ({why})" if why else "")
+    if "best" in of_run:
+        accuracy, epoch = f"{of_run['best']['val_accuracy']:.2%}", of_run["best"]["epoch"]
+        _log.info("  best.keras         %s on held-out images, after epoch %d", accuracy, epoch)
+
+
+def validated_on(examples):
+    """The split that each epoch is validated on."""
+    return "validation" if "validation" in examples else "test"
+
+
+def evaluated_on(examples):
+    """The split that the final metrics are for."""
+    return "test" if "test" in examples else "validation"
+
+
+def count_parameters(model):
+    """Trainable parameters."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
+
+
+def _say_what(settings, model, examples):
+    info = examples["train"].info
+    steps = info.num_examples // settings.batch_size
+    where = "on disk" if examples["train"].on_disk else "in memory"
+    members = f"{model.num_members} members"
+    _log.info("Training %s with %s on %s", model.network.name, members, settings.dataset)
+    _log.info("  parameters      %s", f"{count_parameters(model):,}")
+    shape = "×".join(map(str, info.image_shape))
+    _log.info("  training images %s of %s, %s", f"{info.num_examples:,}", shape, where)
+    when = "after each epoch" + (", to choose best.keras" if "validation" in examples else "")
+    validation, test = validated_on(examples), evaluated_on(examples)
+    _log.info("  validated on    %s, %s", _described(settings, examples, validation), when)
+    _log.info("  tested on       %s, at the end", _described(settings, examples, test))
+    more = ", …" if info.num_classes > 5 else ""
+    names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms
+    _log.info("  classes         %d: %s%s", info.num_classes, names, more)
+    rows = settings.batch_size * settings.batch_repetitions
+    repeated = f"{settings.batch_size} images, each {settings.batch_repetitions} times"
+    _log.info("  rows per step   %d: %s", rows, repeated)
+    epochs = f"{settings.epochs} epochs of {steps:,}"
+    _log.info("  steps           %s: %s", f"{settings.epochs * steps:,}", epochs)
+
+
+def _described(settings, examples, split):
+    """How many images a split has, and in which folder, where they are a user's own."""
+    folder = pathlib.Path(examples[split].location).name
+    where = f" in {folder}" if data.is_folder(settings.dataset) else ""
+    return f"{len(examples[split]):,} {split} images{where}"

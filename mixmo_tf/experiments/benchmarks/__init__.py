@@ -1,0 +1,1 @@
+"""Rates of training, of the streams and of inference, measured side by side."""

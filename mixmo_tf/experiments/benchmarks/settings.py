@@ -1,0 +1,45 @@
+"""The settings of the benchmarks."""
+
+import dataclasses
+
+from mixmo_tf.experiments.command_line import OfFlags, setting
+
+SCALING = {  # of `scaling`, beside float32: how a loop differs from it
+    "xla": {"jit_compile": True},
+    "bfloat16": {"precision": "mixed_bfloat16"},
+    "bfloat16_xla": {"precision": "mixed_bfloat16", "jit_compile": True},
+    "16_steps_per_execution": {"steps_per_execution": 16},
+    "two_replicas": {},
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings(OfFlags):
+    """The flags of benchmark.py.
+
+    Raises:
+        ValueError: if a value is out of bounds, or `rows` are not a multiple of b.
+    """
+
+    settings: tuple[str, ...] = setting(
+        tuple(SCALING), "What `scaling` compares with float32.", choices=SCALING, repeated=True
+    )
+    batch_size: tuple[int, ...] = setting(
+        (1, 256),
+        "Images per batch of `inference`, once or several times.",
+        bounds=(1, None),
+        repeated=True,
+    )
+    depth: int = setting(28, "Depth of the wide_resnet.", bounds=(10, None))
+    width: int = setting(2, "Width of the wide_resnet.", bounds=(1, None))
+    rows: int = setting(64, "Rows per step of all loops.", bounds=(1, None))
+    batch_repetitions: int = setting(4, "b of MixMo; it takes rows / b images.", bounds=(1, None))
+    steps: int = setting(8, "Steps of one turn.", bounds=(1, None))
+    images: int = setting(20_000, "JPEGs of the folder, 64×64 pixels each.", bounds=(100, None))
+    jit_compile: bool = setting(False, "XLA, in all loops; `scaling` compares both.")
+    turns: int = setting(9, "Turns of each loop, after one to warm up.", bounds=(1, None))
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.rows % self.batch_repetitions:
+            raise ValueError(f"rows must be a multiple of b, got {self.rows}")

@@ -1,0 +1,114 @@
+"""A trained model, or several as one, written for use without this package, and checked."""
+
+import dataclasses
+import functools
+import logging
+import pathlib
+
+from mixmo_tf import deployment
+from mixmo_tf.experiments import export_check
+from mixmo_tf.experiments import images as images_of
+from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.experiments.images import OfImages
+from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.formats import litert
+from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.outputs import new_folder
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExportSettings(OfModels, OfImages):
+    """What is exported, how, and on what it is checked; the flags of export.py."""
+
+    format: tuple[str, ...] = setting(
+        ("saved_model",), "Formats, with commas: saved_model, onnx (extra onnx), litert."
+    )
+    litert: tuple[str, ...] = setting(
+        litert.DTYPES, "Weights of the LiteRT files: float32, float16, int8."
+    )
+    output_dir: str | None = setting(
+        None, "New folder to write; exported beside a single model if not set."
+    )
+    fold: bool = setting(True, "Fold the members into a plain network with the same outputs.")
+    members: bool = setting(
+        False, "Keep the members' heads, and so each member's prediction, when folding."
+    )
+    fuse_batch_norm: bool = setting(
+        False, "Fold batch norm into the convolution before it, when folding."
+    )
+    check_images: int = setting(
+        500, "Images that what was written is checked on; 0: none.", bounds=(0, None)
+    )
+    calibration_images: int = setting(
+        200, "Training images that set the scales of LiteRT's int8.", bounds=(1, None)
+    )
+
+
+def export(settings: ExportSettings) -> list[pathlib.Path]:
+    """Loads, folds, writes and checks; what came out is logged.
+
+    Args:
+        settings: ExportSettings.
+
+    Returns:
+        list of pathlib.Path, each of what `mixmo_tf.load` takes.
+
+    Raises:
+        ImportError: if a format needs packages that are not installed.
+        ValueError, OSError: if a model or its images are missing, damaged or do not fit, or what
+            was written fails its check; the message is a line.
+    """
+    files = settings.only_group()
+    output = _output_folder(settings, files)
+    if not settings.fold and (settings.members or settings.fuse_batch_norm):
+        raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
+    model = settings.load_as_one(files)
+    calibrates = "litert" in settings.format and "int8" in settings.litert
+    images = calibration = None
+    load = functools.cache(images_of.load)
+    if settings.check_images or calibrates:
+        images = export_check.find_images(settings, files, model, load)
+    exported = _folded(settings, model) if settings.fold else model
+    if calibrates:
+        calibration = export_check.for_calibration(images, settings.calibration_images, load)
+    written = deployment.export(exported, output, settings.format, settings.litert, calibration)
+    height, width, channels = model.image_shape
+    named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
+    takes = f"uint8 images (n, {height}, {width}, {channels}) in{named}"
+    _log.info("Wrote %s, %s: %s.", output, _how_folded(settings, exported), takes)
+    if settings.check_images:
+        table = export_check.report(model, written, images, settings.check_images, load)
+        _log.info("%s", table)
+    return written
+
+
+def _output_folder(settings, files):
+    """Where to write.
+
+    Raises:
+        ValueError: if it is not said, and there are several models.
+        FileExistsError: if there is anything.
+    """
+    if len(files) > 1 and not settings.output_dir:
+        raise ValueError("several models need an --output_dir")
+    beside = files[0] if files[0].is_dir() else files[0].parent
+    return new_folder(settings.output_dir or beside / "exported")
+
+
+def _folded(settings, model):
+    """The model folded; heads are kept where probabilities are averaged."""
+    if isinstance(model, DeepEnsemble):
+        models = [_folded(settings, each) for each in model.models]
+        return DeepEnsemble(models, ensemble=model.ensemble)
+    kept = settings.members or model.ensemble == "probabilities"
+    return deployment.fold(model, kept, settings.fuse_batch_norm)
+
+
+def _how_folded(settings, exported):
+    """What became of the members, for the user."""
+    if not settings.fold:
+        return "not folded"
+    kept = any(network.output.shape[1] > 1 for network in exported.networks)
+    return "folded, heads kept" if kept else "folded"

@@ -1,0 +1,152 @@
+"""What settings describe: the images, the network, the compiled model."""
+
+import keras
+import tensorflow as tf
+
+from mixmo_tf import data, networks
+from mixmo_tf.data import image_folder
+from mixmo_tf.models.mixmo import MixMo
+from mixmo_tf.networks import NETWORKS, size
+from mixmo_tf.probability import AnnealedProbability
+from mixmo_tf.training import WarmupMultiStep
+
+
+def load_data(settings, as_before=False):
+    """The data.Examples by split: train, validation, test, if there.
+
+    Args:
+        settings: Settings.
+        as_before: bool, see `directory.reads_as_before`.
+
+    Raises:
+        ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on.
+    """
+    examples = data.load_splits(
+        data.full_name(settings.dataset),
+        settings.data_dir,
+        settings.validation_examples,
+        settings.image_size,
+        as_before,
+    )
+    if len(examples) == 1:
+        raise ValueError(
+            f"{data.full_name(settings.dataset)} has no val or test folder: set "
+            "--validation_examples, how many training images are held out"
+        )
+    if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
+        examples = {split: part.in_memory() for split, part in examples.items()}
+    return examples
+
+
+def check_folder(settings):
+    """Raises ValueError where the run's folder would be taken for a class of its own images."""
+    dataset, path = data.full_name(settings.dataset), settings.path()
+    if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
+        raise ValueError(
+            f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
+            "choose another --output_dir"
+        )
+
+
+def check_sizes(settings, info, strategy):
+    """Raises ValueError where the settings do not fit the training images or the devices."""
+    if not 1 <= settings.batch_size <= info.num_examples:
+        raise ValueError(
+            f"batch_size must be in [1, {info.num_examples}], the number of training images, "
+            f"got {settings.batch_size}"
+        )
+    replicas = strategy.num_replicas_in_sync
+    if settings.batch_size % replicas:
+        raise ValueError(
+            f"batch_size must be a multiple of the {replicas} replicas, got "
+            f"{settings.batch_size}; change it, or take --strategy=one_device"
+        )
+    if settings.msda != "none" and settings.batch_size < 2 * replicas:
+        raise ValueError(
+            f"batch_size must be >= {2 * replicas} for --msda, which mixes images of one step, "
+            f"got {settings.batch_size}"
+        )
+
+
+def build_network(settings, info):
+    """The network, for the images and classes of `info`, a data.Info."""
+    network = NETWORKS[settings.network].build(**_sizes(settings, info))
+    networks.set_precision(network, settings.precision)
+    if settings.sync_batch_norm:
+        networks.synchronize_batch_norm(network)
+    return network
+
+
+def build_model(settings, info):
+    """The compiled MixMo, for a training split `info`; its weights follow Keras' random seed.
+
+    Raises:
+        ValueError: where a setting is out of its bounds, or a step cannot fit into memory.
+    """
+    _check_memory(settings, info)
+    steps_per_epoch = max(info.num_examples // max(settings.batch_size, 1), 1)
+    total_steps = settings.epochs * steps_per_epoch
+    model = MixMo(
+        build_network(settings, info),
+        mixing=_mixing(settings),
+        mixing_probability=AnnealedProbability(settings.mixing_probability, total_steps),
+        alpha=settings.alpha,
+        weight_root=settings.weight_root,
+        batch_repetitions=settings.batch_repetitions,
+        input_repetition=settings.input_repetition,
+        msda=None if settings.msda == "none" else settings.msda,
+        ensemble=settings.ensemble,
+        l2=settings.l2,
+        augmentation=settings.augmentation,
+        mean=info.mean,
+        std=info.std,
+        seed=settings.seed,
+        class_names=info.class_names,
+    )
+    learning_rate = WarmupMultiStep(
+        settings.learning_rate, settings.warmup_steps, settings.milestones, steps_per_epoch
+    )
+    model.compile(
+        keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        metrics=["accuracy"],
+        steps_per_execution=settings.steps_per_execution,
+        jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
+    )
+    return model
+
+
+def _check_memory(settings, info):
+    """Raises ValueError where a training step cannot fit into this machine's memory.
+
+    What is counted is less than a step needs: weights, momentum and gradients, and the outputs
+    of the convolutions, for the rows of one replica.
+    """
+    kernels = NETWORKS[settings.network].kernels(**_sizes(settings, info))
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    rows = settings.batch_size * settings.batch_repetitions // replicas
+    num_bytes = 3 * size.BYTES * size.parameters(kernels)
+    num_bytes += rows * size.activations(kernels) * (4 if settings.precision == "float32" else 2)
+    named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[settings.network].sizes
+    what = ", ".join(f"{name}={getattr(settings, name)}" for name in named)
+    height, width, _ = info.image_shape
+    size.check_step(
+        f"training {settings.network} on images of {height}×{width} with {what}", num_bytes
+    )
+
+
+def _sizes(settings, info):
+    """What a network is built with."""
+    sizes = {name: getattr(settings, name) for name in NETWORKS[settings.network].sizes}
+    return sizes | {
+        "num_members": settings.num_members,
+        "num_classes": info.num_classes,
+        "image_shape": info.image_shape,
+    }
+
+
+def _mixing(settings):
+    if settings.mixing is None:
+        return "cutmix" if settings.num_members > 1 else None
+    if settings.mixing == "none" and settings.num_members > 1:
+        raise ValueError(f"mixing=none is for num_members=1, got {settings.num_members} members")
+    return None if settings.mixing == "none" else settings.mixing

@@ -1,0 +1,1 @@
+"""The commands; installed, they are the package mixmo_scripts."""
