@@ -19,9 +19,6 @@ import contextlib, importlib, json, sys
 from absl.testing import flagsaver
 
 sys.path.insert(0, "scripts")
-from ending import show_log
-
-show_log()
 script = importlib.import_module(sys.argv[1])
 endings = []
 for flags in json.loads(sys.argv[2]):
