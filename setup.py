@@ -29,7 +29,11 @@ setup(
             f"mixmo-{name.replace('_', '-')} = mixmo_scripts.{name}:main" for name in COMMANDS
         ]
     },
-    package_data={"mixmo_configs": ["*.flags"], "mixmo_tf.data": ["checksums.tsv"]},
+    package_data={
+        "mixmo_configs": ["*.flags"],
+        "mixmo_tf": ["py.typed"],
+        "mixmo_tf.data": ["checksums.tsv"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "tensorflow>=2.21,<2.22",
@@ -51,7 +55,7 @@ setup(
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "onnx": ONNX,
         "torch": TORCH,
-        "test": ["pytest", "pytest-xdist", *ONNX, *TORCH],
+        "test": ["pytest", "pytest-xdist", *ONNX],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

@@ -1,6 +1,7 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
 import functools
+import importlib.util
 import os
 import pathlib
 
@@ -15,6 +16,12 @@ import tensorflow as tf
 import mixmo_tf
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
+FAST = """
+    augmentation bad_input calibration crops diversity doors examples folders image_folder loading
+    masks memory_split metric_checks mixing msda networks pairing parts probability
+    ratios reference report schedules scores seeds selective settings stream streaming strict_json
+    tiny_imagenet torch_state
+""".split()  # the files that `pytest -m fast` runs, in less than two minutes
 
 
 def pytest_addoption(parser):
@@ -27,6 +34,14 @@ def pytest_configure():
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     tf.config.set_logical_device_configuration(cpu, two)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.stem.removeprefix("test_") in FAST:
+            item.add_marker("fast")
+        if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
+            item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
 
 
 @pytest.fixture

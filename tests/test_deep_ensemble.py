@@ -104,6 +104,18 @@ def test_what_is_not_trained_has_no_fit_and_counts_no_step():
     assert hasattr(first, "fit") and hasattr(first, "train_on_batch")
 
 
+def test_what_an_older_file_says_of_training_is_passed_over(pixels_and_labels):
+    """Up to version 0.2 every model was compiled with an optimizer."""
+    first, second, _ = models()
+    together = mixmo_tf.DeepEnsemble([first, second])
+    then = first.get_compile_config()
+    assert {"optimizer", "jit_compile", "metrics"} <= set(then)
+    together.compile_from_config(then)
+    assert together.optimizer is None
+    results = together.evaluate(*pixels_and_labels, verbose=0, return_dict=True)
+    assert "accuracy" in results
+
+
 def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):
     path, _, _ = finished
     other = tmp_path / "other"

@@ -56,19 +56,19 @@ def test_the_outputs_are_the_models_at_the_plain_size(name):
         np.testing.assert_array_equal(ours, theirs)  # the model stays as it is
 
 
-def operations(network):
-    """How often each kind of operation stands in the network's graph."""
-    image = {"image_0": tf.TensorSpec((None, *network.input["image_0"].shape[1:]))}
-    graph = tf.function(network).get_concrete_function(image).graph
+def operations(model):
+    """How often each kind of operation stands in the graph from pixels to probabilities."""
+    pixels = tf.TensorSpec((None, *model.image_shape), tf.uint8)
+    graph = tf.function(model.call).get_concrete_function(pixels).graph
     return collections.Counter(operation.type for operation in graph.get_operations())
 
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_operations_are_the_plain_networks(name):
     model = mixmo_tf.MixMo(BUILDS[name](2))
-    of_plain = operations(BUILDS[name](1))
-    assert operations(fold(model).network) == of_plain and of_plain["Conv2D"] > 1
-    of_fused = operations(fold(model, fuse_batch_norm=True).network)
+    of_plain = operations(mixmo_tf.MixMo(BUILDS[name](1)))
+    assert operations(fold(model)) == of_plain and of_plain["Conv2D"] > 1
+    of_fused = operations(fold(model, fuse_batch_norm=True))
     assert of_fused.total() < of_plain.total()
     if name == "resnet18":  # here batch norm comes after every convolution, the encoder too
         assert not any("Norm" in kind or kind == "Rsqrt" for kind in of_fused)

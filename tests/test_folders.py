@@ -44,7 +44,7 @@ def test_two_splits_by_any_name(tmp_path, train, other):
     assert len(held_out) == 2 and held_out < names(name, "train")
 
 
-def test_three_splits(tmp_path, capsys):
+def test_three_splits(tmp_path, caplog):
     splits = {"train": "Train", "validation": "val", "test": "Testing"}
     folders = [f"{split}/{name}" for split in splits.values() for name in ("cat", "dog")]
     name = make(tmp_path, *folders)
@@ -52,12 +52,12 @@ def test_three_splits(tmp_path, capsys):
         paths = {f"{folder}/{of_class}/{i}.png" for of_class in ("cat", "dog") for i in (0, 1)}
         assert names(name, split) == paths
     assert data.has_test_split(name) and data.has_validation_split(name)
-    assert not capsys.readouterr().out
+    assert not caplog.messages
     train = names(name, "train", validation_examples=2)
     held_out = names(name, "validation", validation_examples=2)
     assert train | held_out == names(name, "train") and len(held_out) == 2
     assert names(name, "test", validation_examples=2) == names(name, "test")
-    assert "its own validation images are not used, as training" in capsys.readouterr().out
+    assert "its own validation images are not used, as training" in caplog.text
 
 
 def test_a_split_is_never_a_class(tmp_path):
@@ -91,22 +91,21 @@ def test_a_split_inside_a_split_is_a_class(tmp_path):
     assert data.load_examples(name, "test").info.class_names == ("bus", "train")
 
 
-def test_folders_without_classes_are_left_out_and_named(tmp_path, capsys):
+def test_folders_without_classes_are_left_out_and_named(tmp_path, caplog):
     name = make(tmp_path, "train/cat", "train/dog", "val/cat", "test", "annotations")
     assert names(name, "test") == {"val/cat/0.png", "val/cat/1.png"}
     assert not data.has_validation_split(name)
-    out = capsys.readouterr().out
-    assert f"{tmp_path}: left out test, annotations, which are no splits with a folder" in out
+    said = f"{tmp_path}: left out test, annotations, which are no splits with a folder"
+    assert said in caplog.text
 
 
-def test_a_class_without_images_is_named_and_counts_as_none(tmp_path, capsys):
+def test_a_class_without_images_is_named_and_counts_as_none(tmp_path, caplog):
     name = make(tmp_path, "train/cat", "train/dog", "train/eel", "val/cat")
     (tmp_path / "val/eel").mkdir()
     examples = data.load_examples(name, "test")
     assert examples.labels.tolist() == [0, 0] and examples.info.num_classes == 3
-    assert capsys.readouterr().out == (
-        f"{tmp_path}/val: no images of dog, eel, which are counted as zero images\n"
-    )
+    said = f"{tmp_path}/val: no images of dog, eel, which are counted as zero images"
+    assert caplog.messages == [said]
 
 
 def test_what_macos_leaves_is_no_class(tmp_path):
@@ -148,7 +147,7 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path):
         (["val", "test"], ["val", "test"], 2, None),
     ],
 )
-def test_runs_begun_before_test_folders_were_read(tmp_path, capsys, then, now, held_out, said):
+def test_runs_begun_before_test_folders_were_read(tmp_path, caplog, then, now, held_out, said):
     """Versions before 0.2 noted of the folders `now` what today's notes of `then`."""
     root, run = tmp_path / "images", tmp_path / "run"
     run.mkdir()
@@ -159,11 +158,11 @@ def test_runs_begun_before_test_folders_were_read(tmp_path, capsys, then, now, h
     for folder in set(now) - set(then):
         make(root, f"{folder}/cat", f"{folder}/dog")
         save(root / folder / "cat" / "later.png", grey(0))  # a name that val/ has not
-    capsys.readouterr()
+    caplog.clear()
     as_before = directory.reads_as_before(run, name)
     assert as_before == bool(said)
-    line = f"{run}: in {name}, {said}, as when this run was begun\n"
-    assert capsys.readouterr().out == (line if said else "")
+    line = f"{run}: in {name}, {said}, as when this run was begun"
+    assert caplog.messages == ([line] if said else [])
     again = data.load_splits(name, validation_examples=held_out, as_before=as_before)
     directory.check_dataset(run, again)
     assert {split: part.fingerprint() for split, part in again.items()} == (

@@ -56,6 +56,7 @@ def test_curves_and_history(tmp_path):
     assert (tmp_path / "history.csv").read_text() == before
 
 
+@pytest.mark.torch
 def test_the_other_scripts(finished, tmp_path):
     path, _, _ = finished
     model, output = f"--model={path}", tmp_path / "x"

@@ -180,7 +180,7 @@ def test_bad_folders_are_named(folder, tmp_path):
     assert message() == f"there is no folder {folder}"
 
 
-def test_files_that_are_left_out_are_named_once(folder, capsys):
+def test_files_that_are_left_out_are_named_once(folder, caplog):
     for name in ("1.heic", "2.HEIC", "list", "list.csv", "Thumbs.db", ".DS_Store", "._a.png"):
         (folder / "train/cat" / name).write_text("no image")
     save(folder / "train/g.png", grey(70))
@@ -188,7 +188,7 @@ def test_files_that_are_left_out_are_named_once(folder, capsys):
     for _ in range(2):
         examples = data.load_examples(f"image_folder:{folder}", "train")
         assert len(examples) == 4
-    assert capsys.readouterr().out.splitlines() == [
+    assert caplog.messages == [
         f"{folder}/train: left out 5 files: 2 .heic, 1 without an ending, 1 .csv, 1 .txt",
         f"{folder}/train: left out 1 image in no folder of a class",
     ]

@@ -200,6 +200,7 @@ def contents(folder):
     }
 
 
+@pytest.mark.torch
 def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_path):
     path, flags, _ = finished
     work = tmp_path / "work"

@@ -1,5 +1,9 @@
 """Where the parts of a network are: by its names, and by what Keras' graph says."""
 
+import ast
+import pathlib
+import re
+
 import keras
 import pytest
 from conftest import tiny_network
@@ -40,6 +44,16 @@ def test_numbers_in_a_name():
     assert parts.numbers(parts.BLOCK, "group_3_block_10") == ("3", "10")
     assert parts.numbers(parts.BLOCK, "group_3_block_10_conv_1") is None
     assert parts.numbers("norm", "norm") == ()
+
+
+def test_nobody_else_knows_the_names_and_the_graph():
+    root = pathlib.Path(networks.__file__).parents[2]
+    files = {*root.glob("mixmo_tf/**/*.py"), *root.glob("scripts/*.py")}
+    for file in files - {pathlib.Path(parts.__file__)}:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            text = node.value if isinstance(node, ast.Constant) else getattr(node, "attr", "")
+            names = r"(image|encoder|head)_(\d+|\{\})?|_keras_history|_(in|out)bound_nodes"
+            assert not (isinstance(text, str) and re.fullmatch(names, text)), (file, text)
 
 
 def test_keras_graph_is_as_folding_reads_it():

@@ -76,7 +76,7 @@ def test_every_method_of_the_table_trains():
         model = tiny_model(num_members=1 if members.strip() == "1" else 2, **arguments)
         images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3))
         step = tf.constant(images), tf.constant([0, 1, 2, 3]), None, tf.constant([0, 1]), 1.0
-        loss, _, _, gradients = model.loss_and_gradients(*step)
+        loss, *_, gradients = model.loss_and_gradients(*step)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             variable.assign_sub(0.003 * gradient)
         fallen = float(loss - model.loss_and_gradients(*step)[0])

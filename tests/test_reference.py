@@ -57,7 +57,7 @@ def test_training(case_and_model, jit_compile):
     @tf.function(jit_compile=jit_compile)
     def step(members, masks, labels):
         with tf.GradientTape() as tape:
-            logits = model.forward(members, masks, training=True)
+            logits = model.forward(tf.unstack(members, axis=1), masks, training=True)
             loss = model.weighted_loss(logits, labels, masks)
         return logits, loss, tape.gradient(loss, network.trainable_variables)
 
@@ -94,7 +94,7 @@ def test_batch_norm_statistics(case_and_model):
     for layer in model.network.layers:
         if hasattr(layer, "moving_variance"):
             record(layer)
-    model.forward(*map(tf.constant, (case["pixels"], case["masks"])), training=True)
+    model.forward(tf.unstack(case["pixels"], axis=1), tf.constant(case["masks"]), training=True)
     assert len(after) == 2 * len(layers)
     for name, theirs in after.items():
         variable = variables_by_torch_name(model.network)[name]

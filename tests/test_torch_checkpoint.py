@@ -6,13 +6,15 @@ import pickle
 
 import numpy as np
 import pytest
-import torch
 from conftest import REFERENCE, tiny_model
 from scripts_at_work import call, full_disk
 
 import mixmo_tf
 from mixmo_tf.deployment import fold, load_torch_checkpoint, save_torch_checkpoint
 from mixmo_tf.deployment.torch_checkpoint import read
+
+torch = pytest.importorskip("torch", reason='needs PyTorch: pip install -e ".[torch]"')
+pytestmark = pytest.mark.torch
 
 CASES = {
     "wide_resnet_10_1_m2": "wide_resnet_10_1, 2 members, 10 classes, 78,932 parameters",
@@ -55,7 +57,7 @@ def test_the_script_converts_there_and_back(tmp_path):
         assert printed.count(described) == 2
         model = mixmo_tf.load(tmp_path / f"{case}.keras")
         arrays = np.load(REFERENCE / f"{case}.npz")
-        shown = np.repeat(arrays["pixels"][:, :1], model.num_members, axis=1)
+        shown = [arrays["pixels"][:, 0]] * model.num_members
         even = np.full_like(arrays["masks"], 1 / model.num_members)
         logits, expected = model.forward(shown, even, training=False), arrays["inference/logits"]
         np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())

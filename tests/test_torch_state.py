@@ -40,6 +40,8 @@ def test_a_plain_network_has_one_convolution_and_one_head():
     assert state["conv1.weight"].shape == (16, 3, 3, 3)
     assert state["fc.weight"].shape == (5, 64) and state["fc.bias"].shape == (5,)
     assert state["layer2.0.shortcut.0.weight"].shape == (32, 16, 1, 1)
+    counters = [key for key in state if "num_batches" in key]
+    assert counters == sorted(counters)  # a file is the same whenever it is written
 
 
 def test_more_than_ten_blocks_in_a_group(quick_weights):

@@ -10,13 +10,15 @@ import zipfile
 import hostile_files
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 from scripts_at_work import call
 from test_torch_checkpoint import checkpoint, state_of
 
 from mixmo_tf.deployment import load_torch_checkpoint, pickled_size, save_torch_checkpoint
 from mixmo_tf.deployment.weights_file import read
+
+torch = pytest.importorskip("torch", reason='needs PyTorch: pip install -e ".[torch]"')
+safetensors = pytest.importorskip("safetensors.torch")
+pytestmark = pytest.mark.torch
 
 
 class Grows:
@@ -46,7 +48,7 @@ def test_prefixes_and_bare_states(tmp_path, state, prefix):
     more = {"epoch": 3, "step": torch.tensor(7), "optimizer": {"state": {0: torch.ones(2)}}}
     torch.save({**named, **more}, tmp_path / "more.pt")
     assert_same(read(tmp_path / "more.pt"), state)
-    safetensors.torch.save_file(named, tmp_path / "a.safetensors", metadata={"format": "pt"})
+    safetensors.save_file(named, tmp_path / "a.safetensors", metadata={"format": "pt"})
     assert_same(read(tmp_path / "a.safetensors"), state)
 
 
@@ -59,7 +61,7 @@ def test_a_name_with_and_without_prefix_is_refused(tmp_path, state):
 def test_safetensors_need_no_pytorch(tmp_path, state, monkeypatch):
     for dtype in (torch.float16, torch.bfloat16, torch.float64):
         cast = {n: t.to(dtype) if t.is_floating_point() else t for n, t in state.items()}
-        safetensors.torch.save_file(cast, tmp_path / f"{str(dtype)[6:]}.safetensors")
+        safetensors.save_file(cast, tmp_path / f"{str(dtype)[6:]}.safetensors")
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it fails
     assert_same(read(tmp_path / "float64.safetensors"), state)
     model = load_torch_checkpoint(tmp_path / "float64.safetensors")
@@ -188,7 +190,7 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path, state):
 
 
 def test_the_script_takes_safetensors(tmp_path, state):
-    safetensors.torch.save_file(state, tmp_path / "a.safetensors")
+    safetensors.save_file(state, tmp_path / "a.safetensors")
     (tmp_path / "b.safetensors").write_bytes(b"\xff" * 100)
     endings, printed = call(
         "convert_checkpoint",

@@ -1,5 +1,6 @@
 """What tensorflow-datasets downloads and prepares once, and keeps on disk."""
 
+import logging
 import sys
 import urllib.error
 import urllib.request
@@ -9,6 +10,7 @@ import tensorflow as tf
 
 from mixmo_tf.data.examples import Examples, Info
 
+_LOG = logging.getLogger(__name__)
 _PATIENCE = 10  # seconds that a host may take to answer
 _NOTE = ".INFO"  # beside what tensorflow-datasets has downloaded
 
@@ -37,7 +39,7 @@ def prepare(builder, by_hand: bool = False):
         return builder
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
-    print(f"Preparing {builder.name} in {builder.data_path}", flush=True)
+    _LOG.info("Preparing %s in %s", builder.name, builder.data_path)
     manual_dir = builder.data_path.parents[1] / "downloads" / "manual"
     try:
         if not by_hand:

@@ -102,7 +102,9 @@ def _encoders(network):
     for i, (*before, layer) in enumerate(parts.until_mixing(network)):
         is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
         if not is_convolution or not all(isinstance(each, _PADDING) for each in before):
-            raise ValueError(f"encoder_{i} of {network.name} is not linear: it cannot be folded")
+            raise ValueError(
+                f"{parts.ENCODER.format(i)} of {network.name} is not linear: it cannot be folded"
+            )
         configs = [each.get_config() for each in (*before, layer)]
         layers.append(layer)
         places.append([{key: c[key] for key in _PLACES if key in c} for c in configs])
@@ -124,7 +126,8 @@ def _heads(network, needed):
         is_dense = isinstance(head, keras.layers.Dense) and _is_linear(head)
         if not is_dense or head.input is not heads[0].input:
             raise ValueError(
-                f"head_{i} of {network.name} is not linear: keep the heads, with members=True"
+                f"{parts.HEAD.format(i)} of {network.name} is not linear: keep the heads, "
+                "with members=True"
             )
     return heads
 

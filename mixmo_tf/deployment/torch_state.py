@@ -67,7 +67,7 @@ def torch_state(network):
     state = {
         name: _to_torch_layout(v.numpy()) for name, v in variables_by_torch_name(network).items()
     }
-    return {**state, **{name: np.zeros((), np.int64) for name in _counters(state)}}
+    return {**state, **{name: np.zeros((), np.int64) for name in sorted(_counters(state))}}
 
 
 def variables_by_torch_name(network):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import tensorflow as tf
 from mixmo_tf import arguments
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker")
+_LOG = logging.getLogger(__name__)
 _FIRST_PORT, _PORTS = 20_000, 10_000  # for SLURM's jobs, below those that systems hand out
 _TASKS = 16  # ports that lie between those of two steps of a job, or of two jobs
 
@@ -52,7 +54,7 @@ def choose(
             )
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
-    print("Waiting until all workers of TF_CONFIG are there", flush=True)
+    _LOG.info("Waiting until all workers of TF_CONFIG are there")
     with waiting():
         return tf.distribute.MultiWorkerMirroredStrategy()
 

@@ -212,10 +212,10 @@ class _Printer(logging.Handler):
 
     def emit(self, record):
         said = record.getMessage().encode("utf-8", "backslashreplace").decode()  # odd file names
-        if record.levelno >= logging.WARNING:
-            print(f"{self.script}: {said}", file=sys.stderr, flush=True)
-        else:
-            print(said, flush=True)
+        is_warning = record.levelno >= logging.WARNING
+        stream = sys.stderr if is_warning else sys.stdout  # as they are now: tests change them
+        stream.write(f"{self.script}: {said}\n" if is_warning else f"{said}\n")
+        stream.flush()
 
 
 def _fields(settings_class):

@@ -29,6 +29,7 @@ def exit_at_once():
     An exception would do less: it could come up inside a library that takes it for an error
     of its own. For the process of a script alone; what it changes stays.
     """
+    _open_what_is_closed()
     atexit.register(_at_last)
     _answer_with(_end, patience=0)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
@@ -65,6 +66,20 @@ def run(command, clears_up=True):
     except BaseException:
         _decide(1)
         raise
+
+
+def _open_what_is_closed():
+    """Leaves no standard stream closed (`>&-`).
+
+    Python has None in its place, and the next file that is opened would get its number, and what
+    libraries have to say.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))
 
 
 def _answer_with(handler, patience):

@@ -36,7 +36,8 @@ class MixMo(Trainer):
         mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
             for nothing to mix.
         mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
-            than `linear`; or a schedule over the step, such as `AnnealedProbability`.
+            than `linear`; or a schedule over the step, such as `AnnealedProbability`, which
+            train.py makes of its flag.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
@@ -235,7 +236,9 @@ class MixMo(Trainer):
     def logits_of_some(self, images):
         """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
         images = augmentation.normalise(images, self.mean, self.std)
-        masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
+        masks = None
+        if self.num_members > 1:
+            masks = draws.even_masks(tf.shape(images)[0], self.num_members, self.mask_size)
         return self.forward([images] * self.num_members, masks, training=False)
 
     @property

@@ -5,7 +5,8 @@
               masks ────┘                 └ head_1 ┘
 
 With M = 1 there are neither masks nor a mixing layer. The names are in users' files. Nobody else
-spells them, or looks at those of Keras' attributes that say how layers hang together.
+spells them, or looks at those of Keras' attributes that say how layers hang together. What is
+inside a core is called as its network's file says.
 """
 
 import itertools
