@@ -19,9 +19,6 @@ _MANY_CALLS = """
 import importlib, json, sys
 
 sys.path.insert(0, "scripts")
-from ending import show_log
-
-show_log()
 script = importlib.import_module(sys.argv[1])
 endings = []
 for flags in json.loads(sys.argv[2]):

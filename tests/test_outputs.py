@@ -348,7 +348,7 @@ def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
     new = in_memory / "new.json"
     model = f"--model={finished[0]}"
     refused, made = exit_messages("evaluate", [model, f"--json={mine}"], [model, f"--json={new}"])
-    assert f"{mine} exists and holds no figures" in refused and mine.read_text() == "mine"
+    assert f"{mine} exists and holds no metrics" in refused and mine.read_text() == "mine"
     assert made is None and json.loads(new.read_text())["accuracy"] > 0
 
 
