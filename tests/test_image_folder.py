@@ -172,6 +172,7 @@ def test_bad_folders_are_named(folder, tmp_path):
     broken = folder / "train/dog/d.JPG"
     broken.write_bytes(tf.io.encode_jpeg(grey(0)).numpy()[:200])
     assert message() == f"cannot read {broken}: it is damaged; put a good file in its place"
+    save(broken, grey(0))
     (folder / "train/cat/a.png").write_text("text")
     assert message() == f"cannot read {folder}/train/cat/a.png: it is no image"
     shutil.rmtree(folder / "train/dog")
@@ -233,6 +234,14 @@ def test_all_damaged_images_are_named_at_once(folder):
             read()
         assert str(error.value) == expected
     save(dog / "d.JPG", grey(40))
+    (dog / "c.jpeg").write_bytes(b"")
+    with pytest.raises(data.DamagedImageError) as error:  # what a header shows, and what decoding
+        data.load_examples(name, "train")
+    assert str(error.value) == (
+        f"cannot read 3 of 11 images: {cat}/more_1.png is damaged, {cat}/more_4.png is damaged, "
+        f"{dog}/c.jpeg is empty"
+    )
+    (dog / "c.jpeg").unlink()
     for i in range(7):
         (cat / f"more_{i}.png").write_text("text")
     with pytest.raises(data.DamagedImageError, match="7 of 10 images: .*more_4.png is .*, and 2"):

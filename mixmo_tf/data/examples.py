@@ -149,7 +149,7 @@ class Examples:
             ):
                 if isinstance(outcome, str):
                     problems.append((self.names[i], outcome))
-                elif outcome != self.info.image_shape and not problems:
+                elif self.info.image_shape not in (None, outcome) and not problems:
                     sizes = [f"{h}×{w}" for h, w, _ in (outcome, self.info.image_shape)]
                     raise DamagedImageError(
                         f"{self._path(i)} has {sizes[0]} pixels, the first image {sizes[1]}; "
@@ -204,11 +204,11 @@ class Examples:
         """The shape of an image; if it cannot be decoded, a str that says what the file is."""
         try:
             return tuple(self.decode(tf.constant(self.images[index])).shape)
-        except tf.errors.NotFoundError:
-            return "gone"
-        except (tf.errors.OpError, ValueError):  # ValueError: Pillow's, where TensorFlow is eager
+        except (tf.errors.OpError, ValueError) as error:  # Pillow's, where TensorFlow is eager
             path = self._path(index)
-            return (os.path.exists(path) and headers.problem(path)) or "damaged"
+            if os.path.lexists(path):
+                return headers.problem(path) or "damaged"
+            return "gone" if isinstance(error, tf.errors.NotFoundError) else "damaged"
 
     def _path(self, index):
         return f"{self.location}{self.names[index]}"

@@ -22,8 +22,6 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from mixmo_tf.data import damage
-
 _MAGIC = {  # what the files of a kind begin with
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -72,20 +70,13 @@ def read_all(paths):
         paths: list of str.
 
     Returns:
-        list of Header.
-
-    Raises:
-        DamagedImageError: names all files that are no images, or of a kind that is not read.
+        list of Header, or of None where a file is no image, or of a kind that is not read.
     """
     bar = {"desc": "Looking at the files", "unit": " files", "delay": _SHOWN_AFTER}
     with multiprocessing.pool.ThreadPool(_THREADS) as pool:
         headers = pool.imap(_read_or_problem, paths, _CHUNK)
         headers = list(tqdm.tqdm(headers, total=len(paths), disable=None, **bar))
-    problems = [
-        (path, what) for path, what in zip(paths, headers, strict=True) if isinstance(what, str)
-    ]
-    damage.check(problems, len(paths))
-    return headers
+    return [None if isinstance(header, str) else header for header in headers]
 
 
 def read(path):

@@ -48,7 +48,8 @@ def read(name, split, image_size=None, as_before=False):
         FileNotFoundError: if there is no such folder.
         ValueError: if folders contradict each other, a class has no images to train on, `val/`
             or `test/` has a class that `train/` has not.
-        DamagedImageError: if files are no images, or the first image cannot be read.
+        DamagedImageError: if files are no images, or the first image cannot be read; it names all
+            that cannot.
     """
     root = pathlib.Path(name.removeprefix(PREFIX))
     found = _found(name, as_before)
@@ -61,9 +62,11 @@ def read(name, split, image_size=None, as_before=False):
         names = _named([other.name for other in found.others])
         say_once(f"{root}: left out {names}, which are no splits with a folder per class")
     paths, labels = _list_images(folder, classes, needed=split == "train")
+    headers_of = headers.read_all(paths)
     elements = np.empty(len(paths), object)
     elements[:] = [
-        decoding.element(*each) for each in zip(paths, headers.read_all(paths), strict=True)
+        decoding.element(path, header or headers.Header("opaque"))
+        for path, header in zip(paths, headers_of, strict=True)
     ]
     decode = decoding.decoder(elements, image_size)
     location, names = _below(folder, paths)
@@ -78,6 +81,8 @@ def read(name, split, image_size=None, as_before=False):
             location=location,
         )
 
+    if None in headers_of:
+        examples(None).find_damaged()  # these, and whatever else is wrong
     try:
         return examples(tuple(decode(tf.constant(elements[0])).shape))
     except (tf.errors.OpError, ValueError):
