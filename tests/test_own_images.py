@@ -112,10 +112,10 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     flags = [f"--dataset=image_folder:{three}", *SMALL, f"--output_dir={path}"]
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+    lines = (result.stdout + result.stderr).splitlines()
     expected = [
-        f"{three}/Training: left out 1 file: 1 .heic",
-        f"{three}/valid: no images of grey, which are counted as zero images",
+        f"train.py: {three}/Training: left out 1 file: 1 .heic",
+        f"train.py: {three}/valid: no images of grey, which are counted as zero images",
         "  validated on    8 validation images in valid, after each epoch, to choose best.keras",
         "  tested on       11 test images in Testing, at the end",
     ]
