@@ -4,6 +4,7 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import pathlib
 import resource
 import signal
@@ -15,21 +16,16 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parent.parent
 _MANY_CALLS = """
-import contextlib, importlib, json, sys
-from absl.testing import flagsaver
+import importlib, json, sys
 
 sys.path.insert(0, "scripts")
 script = importlib.import_module(sys.argv[1])
 endings = []
 for flags in json.loads(sys.argv[2]):
-    is_new = hasattr(script, "command")
-    with contextlib.nullcontext() if is_new else flagsaver.flagsaver():
-        try:
-            if is_new:
-                script.command([sys.argv[1] + ".py", *flags])
-            endings.append(script.main(script.FLAGS([sys.argv[1], *flags])))
-        except SystemExit as ending:
-            endings.append(ending.code)
+    try:
+        script.command([sys.argv[1] + ".py", *flags])
+    except SystemExit as ending:
+        endings.append(ending.code)
 print(json.dumps(endings))
 """
 SMALL = ["--filters=4", "--epochs=2", "--batch_size=64", "--batch_repetitions=1"]
@@ -47,12 +43,18 @@ def run(script, *flags, **options):
 
 
 def exit_messages(script, *calls):
-    """What each call of a script's `main` ends with, all in one process."""
+    """What each call of a script's command ends with."""
     return call(script, *calls)[0]
 
 
-def call(script, *calls, **options):
-    """What each call of a script's `main` ends with, and what they print, in one process."""
+def call(script, *calls):
+    """What each call of a script's command ends with, and what they print; in this process."""
+    endings, printed = zip(*(ending_of(script, *flags) for flags in calls), strict=True)
+    return list(endings), "".join(printed)
+
+
+def call_apart(script, *calls, **options):
+    """The same in one process of their own, which `subprocess.run` starts."""
     calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
     result = subprocess.run(
         [sys.executable, "-c", _MANY_CALLS, script, calls],
@@ -60,6 +62,21 @@ def call(script, *calls, **options):
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[-1]), result.stdout
+
+
+def ending_of(script, *flags):
+    """What a script's command ends with in this process, and what it prints, errors last."""
+    printed, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as here,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        here.chdir(ROOT)
+        here.setattr(os, "_exit", _must_go_on)
+        load(script).command([f"{script}.py", *map(str, flags)])
+    return ended.value.code, printed.getvalue() + errors.getvalue()
 
 
 def load(script):
@@ -72,16 +89,8 @@ def load(script):
     return module
 
 
-def ending_of(script, *flags):
-    """What a script's command ends with in this process, and what it prints, errors last."""
-    printed, errors = io.StringIO(), io.StringIO()
-    with (
-        contextlib.redirect_stdout(printed),
-        contextlib.redirect_stderr(errors),
-        pytest.raises(SystemExit) as ended,
-    ):
-        load(script).command([f"{script}.py", *map(str, flags)])
-    return ended.value.code, printed.getvalue() + errors.getvalue()
+def _must_go_on(code):
+    raise AssertionError(f"the command ends the tests' process, exit code {code}")
 
 
 def assert_same_weights(file, other_file):
@@ -98,7 +107,7 @@ def on_a_full_disk(script, size, *calls):
     def limit_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-    return call(script, *calls, preexec_fn=limit_files)[0]
+    return call_apart(script, *calls, preexec_fn=limit_files)[0]
 
 
 @contextlib.contextmanager

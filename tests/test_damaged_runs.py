@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, call, exit_messages, run
+from scripts_at_work import DIGITS, ROOT, call, call_apart, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
@@ -266,7 +266,7 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(copy, name):
     path = copy("run")
     (path / name).unlink()
     os.mkfifo(path / name)
-    (ending,) = call("train", [*DIGITS, f"--output_dir={path}"], timeout=300)[0]
+    (ending,) = call_apart("train", [*DIGITS, f"--output_dir={path}"], timeout=300)[0]
     assert ending == f"train.py: {path / name} is no file"
 
 

@@ -6,7 +6,7 @@ import sys
 
 import matplotlib.image
 from conftest import tiny_model
-from scripts_at_work import ROOT, call, exit_messages, on_a_full_disk, run
+from scripts_at_work import ROOT, call_apart, exit_messages, on_a_full_disk, run
 
 from mixmo_tf import masks
 
@@ -38,7 +38,7 @@ def test_the_idea(tmp_path):
     outputs = ["~/new/idea.png", mine, closed, tmp_path / "idea.gif", "~nobody-here/idea.png"]
     environment = {**os.environ, "HOME": str(tmp_path)}
     calls = [[f"--output={output}"] for output in outputs]
-    endings, printed = call("draw_idea", *calls, ["x.png"], env=environment)
+    endings, printed = call_apart("draw_idea", *calls, ["x.png"], env=environment)
     assert endings[0] is None and f"Wrote {tmp_path / 'new' / 'idea.png'}." in printed
     assert matplotlib.image.imread(tmp_path / "new" / "idea.png").shape[1] == 12 * 150
     assert endings[1].startswith(f"draw_idea.py: {mine} exists and is no picture that a script")

@@ -145,7 +145,7 @@ BAD_FLAGS = [
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
-    ("--image_size=16", "image_size is for an image_folder or imagenet2012, got 16 for digits"),
+    ("--image_size=16", "image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"),
     ("--validation_examples=-1", "validation_examples must be >= 0, got -1"),
     ("--validation_examples=5", "validation_examples must be 0 or in [10, 1427]"),
     ("--checkpoint_steps=0", "checkpoint_steps must be >= 1, got 0"),

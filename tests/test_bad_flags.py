@@ -1,0 +1,85 @@
+"""Every flag of every script, with values that it cannot have: a line that names it."""
+
+import typing
+
+import pytest
+from scripts_at_work import ROOT, ending_of
+
+from mixmo_tf.experiments import command_line
+
+NEEDED = {  # flags that must be given; nothing is there
+    "convert_checkpoint": ["--input=nowhere/x.keras", "--output=nowhere.pt"],
+    "evaluate": ["--model=nowhere"],
+    "export": ["--model=nowhere"],
+    "show_encoders": ["--model=nowhere"],
+    "benchmark": ["masks"],
+}
+SCRIPTS = sorted(file.stem for file in (ROOT / "scripts").glob("[!_]*.py"))
+OF_SCRIPTS = [  # wrong only for what the script does with them
+    ("show_masks", "--alpha=-1", "alpha must be >= 0, got -1.0"),
+    ("show_masks", "--alpha=nan", "alpha must be >= 0, got nan"),
+    ("show_masks", "--weight_root=0", "weight_root must be > 0, got 0.0"),
+    ("show_masks", "--mixing=", "mixing must be one of"),
+    ("show_masks", "--image_size=16", "image_size is for"),
+    ("show_masks", "--output_dir=~nobody-here", "there is no home folder ~nobody-here"),
+    ("draw_idea", "--output=idea.txt", "output must end with .png, .pdf or .svg, got idea.txt"),
+    ("benchmark", "--rows=6", "rows must be a multiple of b, got 6"),
+    ("convert_checkpoint", "--mean=1,2,3", "--mean is for an --output that ends in .keras"),
+    ("convert_checkpoint", "--std=1,2", "std must be three numbers, got 1,2"),
+    ("export", "--nofold --members", "--members and --fuse_batch_norm say how to fold"),
+    ("reproduce", "--seed=1", "seed is each run's own; say --seeds"),
+    ("reproduce", "--seeds=1,1", "seeds must be different whole numbers, got 1,1"),
+]
+
+
+@pytest.fixture
+def classes(monkeypatch):
+    """Keeps scripts from doing anything; the classes of settings that their flags are made of."""
+    found, run = set(), command_line.run
+
+    def only_parse(action, *classes, **options):
+        found.update(classes)
+        run(lambda *settings: None, *classes, **options)
+
+    monkeypatch.setattr(command_line, "run", only_parse)
+    return found
+
+
+def wrong_values(field, kind):
+    """Texts that the field's flag cannot have."""
+    element = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+    if field.metadata["choices"]:
+        yield "no_such_choice"
+    if element in (int, float):
+        yield from ("ten", "1e", "0x")
+    if element is int:
+        yield "1.5"
+    if kind is bool:
+        yield from ("maybe", "", "2")
+    low, high = field.metadata["bounds"] or (None, None)
+    yield from () if low is None else (str(low - 1), "-" + "9" * 9)
+    yield from () if high is None else (str(high + 1), "9" * 30)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_flag_is_named(script, classes):
+    needed = NEEDED.get(script, [])
+    assert ending_of(script, *needed) == (None, "")
+    (settings_class,) = classes
+    count = 0
+    for field, kind in command_line._fields(settings_class):
+        for value in wrong_values(field, kind):
+            flag = f"--{field.name}={value}"
+            code, said = ending_of(script, *needed, flag)
+            message = said if code == 1 else code
+            assert message and field.name in message and "Traceback" not in message, flag
+            assert message.startswith("FATAL Flags parsing error: ") or "\n" not in message, flag
+            count += 1
+    assert count >= (0 if script == "show_encoders" else 3)
+
+
+@pytest.mark.parametrize("script, flag_line, message", OF_SCRIPTS)
+def test_what_a_script_cannot_take_is_named(script, flag_line, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _ = ending_of(script, *NEEDED.get(script, []), *flag_line.split())
+    assert code.startswith(f"{script}.py: ") and message in code and "\n" not in code, code
