@@ -85,7 +85,8 @@ def _complete(settings, model, examples, path):
         _evaluate(settings, model, examples, path)
     if replicas.is_chief(model.distribute_strategy):
         announcement.end(settings, directory.read_metrics(path))
-        _log.info("Trained for %.0f s.", seconds)
+        if not is_saved:
+            _log.info("Trained for %.0f s.", seconds)
         saved = "The model is" if is_saved and is_evaluated else "Saved the model as"
         _log.info("%s %s, the metrics %s.", saved, path / "model.keras", path / "metrics.json")
 
