@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import io
+import json
 import os
 import pathlib
 import resource
@@ -13,9 +14,20 @@ import sys
 import keras
 import pytest
 
-from mixmo_tf.data import notices
-
 ROOT = pathlib.Path(__file__).parent.parent
+_MANY_CALLS = """
+import importlib, json, sys
+
+sys.path.insert(0, "scripts")
+script = importlib.import_module(sys.argv[1])
+endings = []
+for flags in json.loads(sys.argv[2]):
+    try:
+        script.command([sys.argv[1] + ".py", *flags])
+    except SystemExit as ending:
+        endings.append(ending.code)
+print(json.dumps(endings))
+"""
 SMALL = ["--filters=4", "--epochs=2", "--batch_size=64", "--batch_repetitions=1"]
 DIGITS = ["--flagfile=configs/digits.flags", *SMALL]
 
@@ -31,40 +43,43 @@ def run(script, *flags, **options):
 
 
 def exit_messages(script, *calls):
-    """What each call of a script's command ends with, in this process."""
+    """What each call of a script's command ends with."""
     return call(script, *calls)[0]
 
 
 def call(script, *calls):
-    """What each call of a script's command ends with, and what they print, in this process."""
-    notices.say_once.cache_clear()  # as in a new process
-    endings, printed = zip(*(_ending_of(script, flags) for flags in calls), strict=True)
+    """What each call of a script's command ends with, and what they print; in this process."""
+    endings, printed = zip(*(ending_of(script, *flags) for flags in calls), strict=True)
     return list(endings), "".join(printed)
 
 
+def call_apart(script, *calls, **options):
+    """The same in one process of their own, which `subprocess.run` starts."""
+    calls = json.dumps([[str(flag) for flag in flags] for flags in calls])
+    result = subprocess.run(
+        [sys.executable, "-c", _MANY_CALLS, script, calls],
+        cwd=ROOT, capture_output=True, text=True, **options,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout.splitlines()[-1]), result.stdout
+
+
 def ending_of(script, *flags):
-    """What one call ends with, and what it prints, errors last."""
-    (ending,), printed = call(script, flags)
-    return ending, printed
-
-
-def _ending_of(script, flags):
+    """What a script's command ends with in this process, and what it prints, errors last."""
     printed, errors = io.StringIO(), io.StringIO()
-    folder = os.getcwd()
-    os.chdir(ROOT)
-    try:
-        with (
-            contextlib.redirect_stdout(printed),
-            contextlib.redirect_stderr(errors),
-            pytest.raises(SystemExit) as ended,
-        ):
-            _load(script).command([f"{script}.py", *map(str, flags)])
-    finally:
-        os.chdir(folder)
+    with (
+        pytest.MonkeyPatch.context() as here,
+        contextlib.redirect_stdout(printed),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        here.chdir(ROOT)
+        here.setattr(os, "_exit", _must_go_on)
+        load(script).command([f"{script}.py", *map(str, flags)])
     return ended.value.code, printed.getvalue() + errors.getvalue()
 
 
-def _load(script):
+def load(script):
     """A script as a module; it imports nothing heavy, and defines no flags."""
     spec = importlib.util.spec_from_file_location(
         f"scripts.{script}", ROOT / f"scripts/{script}.py"
@@ -72,6 +87,10 @@ def _load(script):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _must_go_on(code):
+    raise AssertionError(f"the command ends the tests' process, exit code {code}")
 
 
 def assert_same_weights(file, other_file):
@@ -84,8 +103,11 @@ def assert_same_weights(file, other_file):
 
 def on_a_full_disk(script, size, *calls):
     """What calls end with where every file ends at `size` bytes."""
-    with full_disk(size):
-        return call(script, *calls)[0]
+
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    return call_apart(script, *calls, preexec_fn=limit_files)[0]
 
 
 @contextlib.contextmanager

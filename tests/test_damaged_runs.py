@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, call, exit_messages, run
+from scripts_at_work import DIGITS, ROOT, call, call_apart, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
@@ -164,9 +164,9 @@ def test_another_number_of_threads_is_told(finished, tmp_path):
     flags_file.write_text(text.replace(noted, "# threads 99"))
     result = run("train.py", *DIGITS, f"--output_dir={path}")
     assert result.returncode == 0, result.stderr
-    assert f"{path} was begun with 99 threads and goes on with " in result.stdout
+    assert f"train.py: {path} was begun with 99 threads and goes on with " in result.stderr
     again = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert again.returncode == 0 and "99 threads" not in again.stdout  # nothing is trained
+    assert again.returncode == 0 and "99 threads" not in again.stderr  # nothing is trained
     assert "earlier version" not in result.stdout
 
 
@@ -179,7 +179,7 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     assert len(of_before) == len(lines) - 2
     flags_file.write_text("".join(of_before))
     result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 0 and "was begun with" not in result.stdout, result.stderr
+    assert result.returncode == 0 and "threads" not in result.stderr, result.stderr
     assert f"{path} was begun by an earlier version, which served the images" in result.stdout
     assert flags_file.read_text() == f"# mixmo_tf {mixmo_tf.__version__}\n" + "".join(of_before)
     for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
@@ -247,10 +247,10 @@ def test_threads_are_those_of_tensorflow(system_tells):
 def test_figures_of_another_kind_are_none(finished, figures):
     """They are shown by train.py and reproduce.py; of a run that lacks them, they are made anew."""
     whole = directory.read_metrics(finished[0])
-    assert directory.are_figures(whole)
-    assert directory.are_figures({**whole, "nll": None, "ratio_error": None})
+    assert directory.are_metrics(whole)
+    assert directory.are_metrics({**whole, "nll": None, "ratio_error": None})
     if "steps" not in figures:  # of a training, which a judgement has none of
-        assert not directory.are_figures({**whole, **figures})
+        assert not directory.are_metrics({**whole, **figures})
 
 
 def test_a_run_with_such_figures_is_judged_again(finished, copy):
@@ -266,8 +266,8 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(copy, name):
     path = copy("run")
     (path / name).unlink()
     os.mkfifo(path / name)
-    result = run("train.py", *DIGITS, f"--output_dir={path}", timeout=300)
-    assert result.stderr.endswith(f"\ntrain.py: {path / name} is no file\n")
+    (ending,) = call_apart("train", [*DIGITS, f"--output_dir={path}"], timeout=300)[0]
+    assert ending == f"train.py: {path / name} is no file"
 
 
 def test_a_lock_of_something_else_stays(tmp_path):

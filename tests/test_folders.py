@@ -70,7 +70,7 @@ def test_a_split_is_never_a_class(tmp_path):
         return str(error.value).replace(str(root), "ROOT")
 
     assert message("Testing", "Training") == (
-        "ROOT/Training must have a folder per class, 2 or more"
+        "ROOT/Training must have a folder per class, 2 or more, and has 0"
     )
     none = "no classes in a folder train to train on; a folder called {} is a split, never a class"
     assert message("cat", "dog", "test") == f"ROOT has test beside cat, and {none.format('test')}"

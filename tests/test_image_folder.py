@@ -176,7 +176,7 @@ def test_bad_folders_are_named(folder, tmp_path):
     (folder / "train/cat/a.png").write_text("text")
     assert message() == f"cannot read {folder}/train/cat/a.png: it is no image"
     shutil.rmtree(folder / "train/dog")
-    assert message() == f"{folder}/train must have a folder per class, 2 or more"
+    assert message() == f"{folder}/train must have a folder per class, 2 or more, and has 1"
     shutil.rmtree(folder)
     assert message() == f"there is no folder {folder}"
 

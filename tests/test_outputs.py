@@ -14,7 +14,7 @@ import threading
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
-from scripts_at_work import DIGITS, ROOT, call, command, exit_messages, full_disk, run
+from scripts_at_work import DIGITS, ROOT, call_apart, command, exit_messages, full_disk, run
 from test_reproduce import CONFIGS, finish
 
 from mixmo_tf import outputs
@@ -296,7 +296,7 @@ def test_figures_and_pictures_are_made_anew(finished, tmp_path):
     path, _, _ = finished
     flags = [f"--model={path}", f"--json={tmp_path / 'x.json'}"]
     (tmp_path / "x.json").touch()
-    endings, printed = call("evaluate", flags, flags, [*flags[:1], "--json=/dev/stdout"])
+    endings, printed = call_apart("evaluate", flags, flags, [*flags[:1], "--json=/dev/stdout"])
     assert endings == [None] * 3 and '"temperature_fitted_on"' in printed
     flags = [f"--model={path}", f"--output={tmp_path / 'x.svg'}"]
     assert exit_messages("show_encoders", flags, flags) == [None, None]
@@ -348,7 +348,7 @@ def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
     new = in_memory / "new.json"
     model = f"--model={finished[0]}"
     refused, made = exit_messages("evaluate", [model, f"--json={mine}"], [model, f"--json={new}"])
-    assert f"{mine} exists and holds no figures" in refused and mine.read_text() == "mine"
+    assert f"{mine} exists and holds no metrics" in refused and mine.read_text() == "mine"
     assert made is None and json.loads(new.read_text())["accuracy"] > 0
 
 

@@ -11,7 +11,7 @@ from scripts_at_work import call, exit_messages, run
 from test_image_folder import grey, save
 
 from mixmo_tf import data
-from mixmo_tf.data import image_folder
+from mixmo_tf.data import image_folder, notices
 
 SMALL = ["--filters=4", "--epochs=1", "--batch_size=8", "--batch_repetitions=2", "--image_size=16"]
 
@@ -112,10 +112,10 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     flags = [f"--dataset=image_folder:{three}", *SMALL, f"--output_dir={path}"]
     result = run("train.py", *flags)
     assert result.returncode == 0, result.stderr
-    lines = result.stdout.splitlines()
+    lines = (result.stdout + result.stderr).splitlines()
     expected = [
-        f"{three}/Training: left out 1 file: 1 .heic",
-        f"{three}/valid: no images of grey, which are counted as zero images",
+        f"train.py: {three}/Training: left out 1 file: 1 .heic",
+        f"train.py: {three}/valid: no images of grey, which are counted as zero images",
         "  validated on    8 validation images in valid, after each epoch, to choose best.keras",
         "  tested on       11 test images in Testing, at the end",
     ]
@@ -156,10 +156,11 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
         "run was begun"
     )
     longer = [*flags, "--epochs=2", "--milestones=16,19", "--extend"]
+    notices.say_once.cache_clear()  # as in a process of its own
     endings, printed = call("train", flags, longer)
     assert endings == [None, None], endings
     lines = printed.splitlines()
-    assert lines.count(said) == 1
+    assert lines.count(f"train.py: {said}") == 1
     assert lines.count("  tested on       12 test images in val, at the end") == 2
     assert lines.count("  validated on    12 test images in val, after each epoch") == 2
     assert len((path / "history.csv").read_text().splitlines()) == 3
@@ -176,8 +177,9 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
         [f"--model={path}", f"--model={tmp_path / 'new'}"],
         [f"--model={path},{tmp_path / 'new'}"],
     ]
+    notices.say_once.cache_clear()
     (*good, table, ensemble), printed = call("evaluate", *calls)
-    assert good == [None] * 3 and printed.splitlines().count(said) == 1
+    assert good == [None] * 3 and printed.splitlines().count(f"evaluate.py: {said}") == 1
     for output in (kept, again):
         figures = json.loads((output / "metrics.json").read_text())
         assert (figures["split"], figures["examples"]) == ("test", 12)
@@ -185,7 +187,7 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
     assert f"image_folder:{images}/test, train: 36 images" in printed
     assert "the models have other images" in table and "the runs have other images" in ensemble
     result = run("export.py", f"--model={path}")
-    assert result.returncode == 0 and said in result.stdout
+    assert result.returncode == 0 and f"export.py: {said}\n" in result.stderr
     assert f"On 12 images of image_folder:{images}, test" in result.stdout
 
 

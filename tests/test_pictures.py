@@ -1,11 +1,12 @@
 """The scripts that draw: pictures of the right size, and one line for bad input."""
 
+import os
 import subprocess
 import sys
 
 import matplotlib.image
 from conftest import tiny_model
-from scripts_at_work import ROOT, call, exit_messages, on_a_full_disk, run
+from scripts_at_work import ROOT, call_apart, exit_messages, on_a_full_disk, run
 
 from mixmo_tf import masks
 
@@ -31,13 +32,13 @@ def test_a_picture_per_block(tmp_path):
     assert len(set(shapes.values())) == 2
 
 
-def test_the_idea(tmp_path, monkeypatch):
+def test_the_idea(tmp_path):
     mine, closed = tmp_path / "mine.png", tmp_path / "mine.png" / "x.png"
     mine.write_text("mine")
     outputs = ["~/new/idea.png", mine, closed, tmp_path / "idea.gif", "~nobody-here/idea.png"]
-    monkeypatch.setenv("HOME", str(tmp_path))
+    environment = {**os.environ, "HOME": str(tmp_path)}
     calls = [[f"--output={output}"] for output in outputs]
-    endings, printed = call("draw_idea", *calls, ["x.png"])
+    endings, printed = call_apart("draw_idea", *calls, ["x.png"], env=environment)
     assert endings[0] is None and f"Wrote {tmp_path / 'new' / 'idea.png'}." in printed
     assert matplotlib.image.imread(tmp_path / "new" / "idea.png").shape[1] == 12 * 150
     assert endings[1].startswith(f"draw_idea.py: {mine} exists and is no picture that a script")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
+from conftest import FAST, tiny_model
 
 from mixmo_tf import data, evaluation, masks, networks
 from mixmo_tf.experiments import Settings, suites
@@ -30,6 +30,12 @@ def test_ci_calls_the_readmes_test_command():
     commands = [block.strip() for block in blocks("bash") if ".venv/bin/pytest" in block]
     assert len(commands) == 1
     assert commands[0] in (ROOT / ".ci/run").read_text()
+
+
+def test_the_files_that_are_fast_are_there():
+    assert {f"test_{name}.py" for name in FAST} <= {
+        file.name for file in (ROOT / "tests").iterdir()
+    }
 
 
 def test_the_python_example_runs(tmp_path):

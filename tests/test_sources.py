@@ -208,3 +208,8 @@ def write_cifar_archive(path, name):
             member = tarfile.TarInfo(f"{folder}/{file}")
             member.size = len(content)
             archive.addfile(member, io.BytesIO(content))
+
+
+def test_a_folder_by_its_path_alone_is_told_the_name(tmp_path):
+    with pytest.raises(ValueError, match=f"got '{tmp_path}'; image_folder:{tmp_path} is that"):
+        data.load_examples(str(tmp_path), "train")

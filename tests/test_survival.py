@@ -287,7 +287,10 @@ import train
 from tensorflow.python.framework import config
 
 assert not config.is_op_determinism_enabled()
-train.main(train.FLAGS(["train.py", "--deterministic", *sys.argv[1:]]))
+try:
+    train.command(["train.py", "--deterministic", *sys.argv[1:]])
+except SystemExit as end:
+    assert end.code is None, end.code
 assert config.is_op_determinism_enabled()
 """
 

@@ -55,7 +55,9 @@ def read(name, split, image_size=None, as_before=False):
     found = _found(name, as_before)
     classes, folder = folders.classes(found.train), found.of(split)
     if len(classes) < 2:
-        raise ValueError(f"{found.train} must have a folder per class, 2 or more")
+        raise ValueError(
+            f"{found.train} must have a folder per class, 2 or more, and has {len(classes)}"
+        )
     if folder is None:
         raise FileNotFoundError(f"{root} has no val folder, so no {split} images")
     if found.others:

@@ -193,7 +193,9 @@ def _source(name):
 def _check(name, data_dir, validation_examples, image_size, as_before):
     """Raises ValueError where an argument of `load_examples` is out of range."""
     if _source(name) is None:
-        arguments.one_of("dataset", name, NAMES)
+        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
+        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
+        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
     arguments.count("validation_examples", validation_examples, 0)
     if image_size is not None:
         arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)

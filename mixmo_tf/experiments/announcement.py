@@ -116,8 +116,14 @@ def _say_what(settings, model, examples):
     rows = settings.batch_size * settings.batch_repetitions
     repeated = f"{settings.batch_size} images, each {settings.batch_repetitions} times"
     _log.info("  rows per step   %d: %s", rows, repeated)
-    epochs = f"{settings.epochs} epochs of {steps:,}"
-    _log.info("  steps           %s: %s", f"{settings.epochs * steps:,}", epochs)
+    total, epochs = settings.epochs * steps, f"{settings.epochs} epochs of {steps:,}"
+    _log.info("  steps           %s: %s", f"{total:,}", epochs)
+    if settings.warmup_steps >= total:
+        _log.warning(
+            "the learning rate rises for %d steps, --warmup_steps, and the run has %d: it never "
+            "gets to --learning_rate",
+            settings.warmup_steps, total,
+        )  # fmt: skip
 
 
 def _described(settings, examples, split):

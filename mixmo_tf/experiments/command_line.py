@@ -131,7 +131,7 @@ def run(action, *settings_classes, argv=None, names=()):
             sys.exit(f"{script}: {error}")
 
     argv = sys.argv if argv is None else argv
-    with known_to_absl(*values), _printed():
+    with known_to_absl(*values), _printed(os.path.basename(argv[0])):
         absl.app.run(main, argv)
 
 
@@ -190,9 +190,9 @@ def text(value):
 
 
 @contextlib.contextmanager
-def _printed():
-    """Under it, what the package logs is printed, as it is."""
-    log, printer = logging.getLogger("mixmo_tf"), _Printer()
+def _printed(script):
+    """Under it, what the package logs is printed; warnings as the script's own errors."""
+    log, printer = logging.getLogger("mixmo_tf"), _Printer(script)
     before = log.level, log.propagate
     log.addHandler(printer)
     log.setLevel(logging.INFO)
@@ -206,10 +206,16 @@ def _printed():
 
 
 class _Printer(logging.Handler):
+    def __init__(self, script):
+        super().__init__()
+        self.script = script
+
     def emit(self, record):
         said = record.getMessage().encode("utf-8", "backslashreplace").decode()  # odd file names
-        sys.stdout.write(f"{said}\n")  # as it is now: tests change it
-        sys.stdout.flush()
+        is_warning = record.levelno >= logging.WARNING
+        stream = sys.stderr if is_warning else sys.stdout  # as they are now: tests change them
+        stream.write(f"{self.script}: {said}\n" if is_warning else f"{said}\n")
+        stream.flush()
 
 
 def _fields(settings_class):
