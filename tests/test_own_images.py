@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from scripts_at_work import call, exit_messages, run
+from scripts_at_work import call, ending_of, exit_messages, run
 from test_image_folder import grey, save
 
 from mixmo_tf import data
@@ -33,16 +33,16 @@ def folder(tmp_path_factory):
 def test_train_evaluate_fine_tune_export(folder, tmp_path):
     dataset = f"--dataset=image_folder:{folder}"
     first = tmp_path / "first"
-    result = run("train.py", dataset, *SMALL, f"--output_dir={first}", "--memory_gib=0")
-    assert result.returncode == 0, result.stderr
-    assert "training images 36 of 16×16×3, on disk" in result.stdout
-    assert "validated on    12 test images in val, after each epoch\n" in result.stdout
-    assert "tested on       12 test images in val, at the end\n" in result.stdout
-    assert "classes         3: dark, grey, light" in result.stdout
+    code, said = ending_of("train", dataset, *SMALL, f"--output_dir={first}", "--memory_gib=0")
+    assert code is None, code
+    assert "training images 36 of 16×16×3, on disk" in said
+    assert "validated on    12 test images in val, after each epoch\n" in said
+    assert "tested on       12 test images in val, at the end\n" in said
+    assert "classes         3: dark, grey, light" in said
 
-    result = run("export.py", f"--model={first}")
-    assert result.returncode == 0, result.stderr
-    assert "uint8 images (n, 16, 16, 3) in; 3 class names with it" in result.stdout
+    code, said = ending_of("export", f"--model={first}")
+    assert code is None, code
+    assert "uint8 images (n, 16, 16, 3) in; 3 class names with it" in said
     names = (first / "exported" / "class_names.txt").read_text()
     assert names == "dark\ngrey\nlight\n"
 
@@ -57,16 +57,16 @@ def test_train_evaluate_fine_tune_export(folder, tmp_path):
     assert f"cannot initialize from {first}: it has another layer encoder_0: " in of_others
     assert not (tmp_path / "tuned").exists()
     options += [held_out]
-    result = run("train.py", *options)
-    assert result.returncode == 0, result.stderr
-    assert "its heads are new" in result.stdout and "On the validation images" in result.stdout
+    code, said = ending_of("train", *options)
+    assert code is None, code
+    assert "its heads are new" in said and "On the validation images" in said
     of_training = "4 validation images in two, a"
-    assert f"{of_training}fter each epoch, to choose best.keras\n" in result.stdout
-    assert f"tested on       {of_training}t the end\n" in result.stdout
+    assert f"{of_training}fter each epoch, to choose best.keras\n" in said
+    assert f"tested on       {of_training}t the end\n" in said
     first.rename(tmp_path / "elsewhere")  # a run that has begun does not need it any more
-    result = run("train.py", *options)
-    assert result.returncode == 0, result.stderr
-    assert "nothing is left to train" in result.stdout
+    code, said = ending_of("train", *options)
+    assert code is None, code
+    assert "nothing is left to train" in said
     (tmp_path / "elsewhere").rename(first)
 
     renamed = tmp_path / "renamed"
@@ -110,9 +110,9 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     (three / "Training" / "dark" / "0.heic").write_text("another format")
     path = tmp_path / "run"
     flags = [f"--dataset=image_folder:{three}", *SMALL, f"--output_dir={path}"]
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
-    lines = (result.stdout + result.stderr).splitlines()
+    code, said = ending_of("train", *flags)
+    assert code is None, code
+    lines = said.splitlines()
     expected = [
         f"train.py: {three}/Training: left out 1 file: 1 .heic",
         f"train.py: {three}/valid: no images of grey, which are counted as zero images",
@@ -148,8 +148,8 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
     images, path = tmp_path / "images", tmp_path / "run"
     shutil.copytree(folder, images)
     flags = [f"--dataset=image_folder:{images}", *SMALL, f"--output_dir={path}"]
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
+    code, said = ending_of("train", *flags)
+    assert code is None, code
     shutil.copytree(folder / "train", images / "test")
     said = (
         f"{path}: in image_folder:{images}, val is for the test, test is not read, as when this "
@@ -208,11 +208,11 @@ def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
             name = folder / split / "square" / f"{i}.png"
             name.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(opaque).save(name)
-    result = run(
-        "train.py", f"--dataset=image_folder:{folder}", "--filters=4", "--epochs=1",
+    code, _ = ending_of(
+        "train", f"--dataset=image_folder:{folder}", "--filters=4", "--epochs=1",
         "--batch_size=8", "--memory_gib=0", f"--output_dir={tmp_path / 'run'}",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+    assert code is None, code
     images, labels, _ = data.load_arrays(f"image_folder:{folder}", "test")
     right = images[labels == 1]
     assert len(right) == 8 and (right[:, :, 8:] == 255).all() and (right[:, :, :8] == 0).all()
