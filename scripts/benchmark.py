@@ -7,7 +7,7 @@
     python scripts/benchmark.py masks     drawing the masks of a step beside the step itself
     python scripts/benchmark.py inference a folded network beside a plain one and its members
 
-Rates differ from machine to machine and from minute to minute: compare only figures of one
+Rates differ from machine to machine and from minute to minute: compare only numbers of one
 run. The loops take turns, and a ratio is the median over the turns, with the
 least and the largest in brackets. On a CPU that others use too, processor seconds are the
 steadier measure.

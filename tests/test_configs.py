@@ -193,7 +193,7 @@ def test_the_flags_reach_the_model_and_its_optimizer():
 
 @pytest.mark.parametrize("suite, method", PAPER_CELLS)
 def test_twins_differ_in_their_method_alone(suite, method):
-    """From Cut-MixMo in the method; a plain twin also in what follows from b."""
+    """From Cut-MixMo in the method; a plain network also in what follows from b."""
     theirs, ours = (parse(suites.config(suite, name)) for name in ("cut_mixmo", method))
     differ = {name for name in ours if ours[name] != theirs[name]} - {"output_dir"}
     method_flags = {"mixing", "mixing_probability", "alpha", "weight_root", "msda"}

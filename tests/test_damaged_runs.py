@@ -247,10 +247,10 @@ def test_threads_are_those_of_tensorflow(system_tells):
 def test_figures_of_another_kind_are_none(finished, figures):
     """They are shown by train.py and reproduce.py; of a run that lacks them, they are made anew."""
     whole = directory.read_metrics(finished[0])
-    assert directory.are_figures(whole)
-    assert directory.are_figures({**whole, "nll": None, "ratio_error": None})
+    assert directory.are_metrics(whole)
+    assert directory.are_metrics({**whole, "nll": None, "ratio_error": None})
     if "steps" not in figures:  # of a training, which a judgement has none of
-        assert not directory.are_figures({**whole, **figures})
+        assert not directory.are_metrics({**whole, **figures})
 
 
 def test_a_run_with_such_figures_is_judged_again(finished, copy):

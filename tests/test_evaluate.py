@@ -32,7 +32,7 @@ def evaluate(*models, **settings):
 
 @pytest.fixture(scope="module")
 def runs(finished, tmp_path_factory):
-    """The finished run; a twin with another seed, which held out images; its SavedModel."""
+    """The finished run; another with another seed, which held out images; its SavedModel."""
     folder = tmp_path_factory.mktemp("evaluated")
     run, twin = folder / "run", folder / "twin"
     for path in (run, twin):

@@ -1,4 +1,4 @@
-"""Images of any size brought to one size: a random crop to train on, a central one to judge.
+"""Images of any size brought to one size: a random crop to train on, a central one to evaluate.
 
 A box is (top, left, height, width), int32, in pixels.
 """

@@ -2,7 +2,7 @@
 
 A checkpoint of the published code is a dict with the network's state under
 `classifier_state_dict`; a bare state, a dict of tensors by name, does as well. What else is in
-it, such as the optimizer's state or figures of NumPy, is left out.
+it, such as the optimizer's state or numbers of NumPy, is left out.
 """
 
 import mmap

@@ -116,7 +116,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False
 
 
 def cross_fitted(logits: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
-    """NLL where each of ten folds is judged at the temperature of the other nine.
+    """NLL where each of ten folds is evaluated at the temperature of the other nine.
 
     Ten stratified folds are what Kohavi 1995 recommends: the examples are dealt out in turn, by
     how far the label's logit is ahead of the others, so the wrong ones last. The order in which

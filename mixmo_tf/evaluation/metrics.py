@@ -17,7 +17,7 @@ from mixmo_tf.evaluation import calibration, diversity, information, scores, sel
 
 MEMBER = "member_"  # before a key: the list of the members' own
 _PERCENT, _TWO_DIGITS = ".2%", ".2f"
-_ONE_EXAMPLE = "one example cannot be judged at the temperature of others"
+_ONE_EXAMPLE = "one example cannot be evaluated at the temperature of others"
 _NO_PAIR = "of each pair, a member is always right, or always wrong"
 
 

@@ -7,7 +7,7 @@
 - checkpoints/: the newest two, each a whole .keras model with its optimizer
 - best.keras: the model of the best epoch on held-out images, where there are any
 - model.keras: the trained model
-- metrics.json: the final figures
+- metrics.json: the final metrics
 - run.lock: held while a process trains here
 """
 
@@ -170,7 +170,7 @@ def read_metrics(path):
     return metrics if isinstance(metrics, dict) else None
 
 
-def are_figures(metrics):
+def are_metrics(metrics):
     """Whether a metrics.json has what is shown of a run, each of its kind."""
     if not isinstance(metrics, dict) or "nll" not in metrics:
         return False

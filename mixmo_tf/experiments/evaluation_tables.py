@@ -32,7 +32,7 @@ def runs_by_seed(evaluations):
         if len(each.files) > 1 or "--seed" not in of_run:
             continue
         seed = of_run.pop("--seed")
-        lines = run_flags.deciding([f"{name}={of_run[name]}" for name in sorted(of_run)])
+        lines = run_flags.defining([f"{name}={of_run[name]}" for name in sorted(of_run)])
         is_run = (each.files[0] / run_flags.NAME).is_file()
         extensions = run_flags.extensions(images.folder_of_run(each.files[0]))
         key = "model.keras" if is_run else each.files[0].name, *extensions, *lines

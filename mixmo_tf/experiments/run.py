@@ -53,7 +53,7 @@ def train(settings: Settings) -> Run:
         process.check_deterministic()
     strategy = strategies.choose(settings.strategy, signals.by_default)
     with process.seeded(settings.seed), replicas.watch(strategy):
-        lines = run_flags.deciding(settings.lines())
+        lines = run_flags.defining(settings.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         path = settings.path()
         as_before = _reads_as_before(settings, path, strategy)
@@ -227,7 +227,7 @@ def _done_before(model, path):
     if replicas.is_chief(model.distribute_strategy):
         is_saved = checkpoints.holds(path / "model.keras", model)
         of_run = directory.read_metrics(path) or {}
-        is_whole = directory.are_figures(of_run) and "split" in of_run
+        is_whole = directory.are_metrics(of_run) and "split" in of_run
         is_evaluated = is_whole and of_run.get("steps") == int(model.step.numpy())
         found[:] = is_saved, is_saved and is_evaluated
     (found,) = replicas.from_chief(model.distribute_strategy, [found])

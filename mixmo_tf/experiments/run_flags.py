@@ -44,7 +44,7 @@ def write(path, versions, flag_lines):
     outputs.write(path / NAME, "\n".join([*comments, *flag_lines]) + "\n")
 
 
-def deciding(flag_lines):
+def defining(flag_lines):
     """Those of the lines `--name=value` that a run's numbers depend on."""
     return [line for line in flag_lines if line.partition("=")[0] not in MAY_DIFFER]
 

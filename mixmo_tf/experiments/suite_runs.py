@@ -82,7 +82,7 @@ def check_logs(config, seeds, output):
 def read(folder, remark):
     """What metrics.json says of a run; a line about it is logged."""
     metrics = evaluation.read_metrics(folder)
-    if not directory.are_figures(metrics):
+    if not directory.are_metrics(metrics):
         raise ValueError(
             f"{folder}/metrics.json is damaged, or from an earlier version; evaluate the run again"
         )

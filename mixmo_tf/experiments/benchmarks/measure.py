@@ -1,6 +1,6 @@
 """What benchmark.py measures, a function each; they log what came out.
 
-Rates differ from machine to machine and from minute to minute: compare only figures of one
+Rates differ from machine to machine and from minute to minute: compare only numbers of one
 run. The loops take turns, and a ratio is the median over the turns, with the least and the
 largest in brackets. On a CPU that others use too, processor seconds are the steadier measure.
 """
