@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, call, call_apart, exit_messages, run
+from scripts_at_work import DIGITS, ROOT, call, call_apart, ending_of, exit_messages, run
 from test_survival import first_epoch_of
 
 import mixmo_tf
@@ -162,12 +162,12 @@ def test_another_number_of_threads_is_told(finished, tmp_path):
     text = flags_file.read_text()
     assert noted in text.splitlines()
     flags_file.write_text(text.replace(noted, "# threads 99"))
-    result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 0, result.stderr
-    assert f"train.py: {path} was begun with 99 threads and goes on with " in result.stderr
-    again = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert again.returncode == 0 and "99 threads" not in again.stderr  # nothing is trained
-    assert "earlier version" not in result.stdout
+    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
+    assert code is None
+    assert f"train.py: {path} was begun with 99 threads and goes on with " in said
+    code, again = ending_of("train", *DIGITS, f"--output_dir={path}")
+    assert code is None and "99 threads" not in again  # nothing is trained
+    assert "earlier version" not in said
 
 
 def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path):
@@ -178,14 +178,14 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     of_before = [line for line in lines if not line.startswith(("# mixmo_tf ", "# threads "))]
     assert len(of_before) == len(lines) - 2
     flags_file.write_text("".join(of_before))
-    result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 0 and "threads" not in result.stderr, result.stderr
-    assert f"{path} was begun by an earlier version, which served the images" in result.stdout
+    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
+    assert code is None and "was begun with" not in said
+    assert f"{path} was begun by an earlier version, which served the images" in said
     assert flags_file.read_text() == f"# mixmo_tf {mixmo_tf.__version__}\n" + "".join(of_before)
     for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
         (path / file).unlink()
-    result = run("train.py", *DIGITS, f"--output_dir={path}")
-    assert result.returncode == 0 and "earlier version" not in result.stdout, result.stderr
+    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
+    assert code is None and "earlier version" not in said
 
 
 def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tmp_path):

@@ -6,7 +6,7 @@ import shutil
 import signal
 
 import pytest
-from scripts_at_work import DIGITS, assert_same_weights, call, exit_messages, run
+from scripts_at_work import DIGITS, assert_same_weights, call, ending_of, exit_messages
 from test_survival import first_epoch_of, start, wait_for_checkpoints
 
 from mixmo_tf.experiments import directory, run_flags
@@ -18,10 +18,10 @@ LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
 def test_a_finished_run_goes_on(finished, tmp_path):
     """Killed in the middle, it ends as one left alone, and holds the old model till then."""
     quiet, killed = (shutil.copytree(finished[0], tmp_path / name) for name in ("quiet", "killed"))
-    result = run("train.py", *LONGER, f"--output_dir={quiet}", "--extend")
-    assert result.returncode == 0, result.stderr
-    assert "From here on the run has 4 epochs, not 2: p(t) falls to 0 at their end" in result.stdout
-    assert "holds 2 of 4 epochs; going on from there" in result.stdout
+    code, said = ending_of("train", *LONGER, f"--output_dir={quiet}", "--extend")
+    assert code is None
+    assert "From here on the run has 4 epochs, not 2: p(t) falls to 0 at their end" in said
+    assert "holds 2 of 4 epochs; going on from there" in said
     model = checkpoints.load_model(quiet)
     assert int(model.step.numpy()) == 4 * 22
     assert model.mixing_probability.total_steps == 4 * 22
@@ -45,8 +45,7 @@ def test_a_finished_run_goes_on(finished, tmp_path):
     assert process.wait() == -signal.SIGKILL
     assert (killed / "model.keras").read_bytes() == (finished[0] / "model.keras").read_bytes()
     assert not directory.is_finished(killed)
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
+    assert exit_messages("train", flags) == [None]
     assert_same_weights(quiet / "model.keras", killed / "model.keras")
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
     assert directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")

@@ -11,6 +11,7 @@ import tensorflow as tf
 from scripts_at_work import assert_same_weights
 
 from mixmo_tf import experiments
+from mixmo_tf.distribution import strategies
 from mixmo_tf.experiments import process
 from mixmo_tf.training import checkpoints
 
@@ -76,6 +77,10 @@ def test_random_state_is_put_back():
     assert drawn() == expected != of_seed
     with process.seeded(7):
         assert drawn() == of_seed
+
+
+def test_all_runs_of_a_process_share_a_strategy():
+    assert strategies.choose("mirrored") is strategies.choose("mirrored")
 
 
 def test_no_call_makes_the_process_deterministic(tmp_path):

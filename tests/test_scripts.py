@@ -62,8 +62,7 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
 def test_three_members_a_block_msda_and_augmix_together(tmp_path):
     flags = "--num_members=3", "--mixing=fmix", "--msda=mixup", "--augmix", "--filters=2"
     flags += "--epochs=1", "--batch_size=64", "--batch_repetitions=1"
-    result = run("train.py", *flags, f"--output_dir={tmp_path / 'run'}")
-    assert result.returncode == 0, result.stderr
+    assert exit_messages("train", [*flags, f"--output_dir={tmp_path / 'run'}"]) == [None]
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["steps"] == 22
     assert len(metrics["member_accuracy"]) == 3 and "ratio_error" in metrics
@@ -72,26 +71,24 @@ def test_three_members_a_block_msda_and_augmix_together(tmp_path):
 def test_a_finished_run_stays_as_it_is(finished):
     path, flags, _ = finished
     before = {name: (path / name).read_bytes() for name in ("metrics.json", "history.csv")}
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
-    assert "holds 2 of 2 epochs; nothing is left to train" in result.stdout
+    code, said = ending_of("train", *flags)
+    assert code is None
+    assert "holds 2 of 2 epochs; nothing is left to train" in said
     assert all((path / name).read_bytes() == content for name, content in before.items())
 
 
 def test_a_directory_with_another_run_is_refused(finished):
     path, flags, _ = finished
-    result = run("train.py", *flags, "--alpha=1")
-    assert result.returncode == 1
-    assert "holds a run with other flags (--alpha 2.0 there, 1.0 here)" in result.stderr
-    assert "Traceback" not in result.stderr
+    code, _ = ending_of("train", *flags, "--alpha=1")
+    assert code.startswith("train.py: ") and "\n" not in code
+    assert "holds a run with other flags (--alpha 2.0 there, 1.0 here)" in code
 
 
 def test_a_directory_with_other_files_is_refused(finished, tmp_path):
     _, flags, _ = finished
     (tmp_path / "model.keras").write_text("keep")
-    result = run("train.py", *flags, f"--output_dir={tmp_path}")
-    assert result.returncode == 1
-    assert f"{tmp_path} holds model.keras but no run.flags" in result.stderr
+    code, _ = ending_of("train", *flags, f"--output_dir={tmp_path}")
+    assert f"{tmp_path} holds model.keras but no run.flags" in code
     assert (tmp_path / "model.keras").read_text() == "keep"
 
 

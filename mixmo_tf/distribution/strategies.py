@@ -1,6 +1,7 @@
 """Which devices train together: one, all GPUs of this machine, or those of many machines."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -46,7 +47,7 @@ def choose(
     if name == "one_device":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        return _mirrored()
     if "TF_CONFIG" not in os.environ:
         if not in_slurm:
             raise ValueError(
@@ -56,7 +57,7 @@ def choose(
     _check(os.environ["TF_CONFIG"])
     _LOG.info("Waiting until all workers of TF_CONFIG are there")
     with waiting():
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        return _multi_worker(os.environ["TF_CONFIG"])
 
 
 def slurm_config():
@@ -87,6 +88,16 @@ def slurm_config():
     first_port = _FIRST_PORT + step * _TASKS % _PORTS
     workers = [f"{host}:{first_port + i}" for host, i in tasks]
     return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
+
+
+@functools.cache  # one for the process: exchanges of two on the same devices get mixed up
+def _mirrored():
+    return tf.distribute.MirroredStrategy()
+
+
+@functools.cache
+def _multi_worker(tf_config):
+    return tf.distribute.MultiWorkerMirroredStrategy()
 
 
 def _check(text):
