@@ -30,7 +30,7 @@ setup(
         ]
     },
     package_data={
-        "mixmo_configs": ["*.flags"],
+        "mixmo_configs": ["*.flags", "families/*.flags"],
         "mixmo_tf": ["py.typed"],
         "mixmo_tf.data": ["checksums.tsv"],
     },

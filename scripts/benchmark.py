@@ -13,6 +13,7 @@ least and the largest in brackets. On a CPU that others use too, processor secon
 steadier measure.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -22,10 +23,11 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line
     from mixmo_tf.experiments.benchmarks.measure import BENCHMARKS
     from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
@@ -33,7 +35,7 @@ def command(argv=None):
     def measure(name, settings):
         BENCHMARKS[name](settings)
 
-    command_line.run(measure, BenchmarkSettings, argv=argv, names=BENCHMARKS)
+    return functools.partial(command_line.run, measure, BenchmarkSettings, names=BENCHMARKS)
 
 
 if __name__ == "__main__":

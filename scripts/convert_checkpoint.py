@@ -9,6 +9,7 @@ read off the shapes. Any other is made of a run's folder or a .keras file. PyTor
 extra torch. A file with anything but weights in it is refused, and nothing of it executed.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -18,13 +19,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line, convert
 
-    command_line.run(convert.convert_checkpoint, convert.ConvertSettings, argv=argv)
+    return functools.partial(command_line.run, convert.convert_checkpoint, convert.ConvertSettings)
 
 
 if __name__ == "__main__":

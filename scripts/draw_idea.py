@@ -3,6 +3,7 @@
 python scripts/draw_idea.py --output=docs/idea.png
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -12,13 +13,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line, pictures
 
-    command_line.run(pictures.draw_idea, pictures.IdeaSettings, argv=argv)
+    return functools.partial(command_line.run, pictures.draw_idea, pictures.IdeaSettings)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ SavedModel was evaluated, model.keras, which evaluate.py and export.py take like
 several --model, each in a folder of its own, 0, 1, ….
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -20,13 +21,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import EvaluationSettings, command_line, evaluate
 
-    command_line.run(evaluate, EvaluationSettings, argv=argv)
+    return functools.partial(command_line.run, evaluate, EvaluationSettings)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
 `member_probabilities` and `member_logits` (n, M, C).
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -21,13 +22,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import ExportSettings, command_line, export
 
-    command_line.run(export, ExportSettings, argv=argv)
+    return functools.partial(command_line.run, export, ExportSettings)
 
 
 if __name__ == "__main__":

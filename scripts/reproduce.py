@@ -9,6 +9,7 @@ table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seed
 is that of the errors of all seeds together. Below the table stands which runs were extended.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -19,13 +20,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import SuiteSettings, command_line
 
-    command_line.run(compare, SuiteSettings, argv=argv)
+    return functools.partial(command_line.run, compare, SuiteSettings)
 
 
 def compare(settings):

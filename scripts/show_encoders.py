@@ -8,6 +8,7 @@ norms mean a filter that the members share. The split score sums it up: 0 if all
 shared alike, 1 if each belongs to one member.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -17,13 +18,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line, pictures
 
-    command_line.run(pictures.draw_encoders, pictures.EncoderSettings, argv=argv)
+    return functools.partial(command_line.run, pictures.draw_encoders, pictures.EncoderSettings)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ colours, the images mixed by the masks (in training their encoded images are), a
 ratios κ that were drawn, the realised ratios, and the weights of the members' losses.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -16,13 +17,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command)
+    ending["run"](load)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line, pictures
 
-    command_line.run(pictures.draw_masks, pictures.MaskSettings, argv=argv)
+    return functools.partial(command_line.run, pictures.draw_masks, pictures.MaskSettings)
 
 
 if __name__ == "__main__":

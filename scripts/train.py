@@ -8,6 +8,7 @@ and end the run with exit code 75. What a run leaves in --output_dir:
 mixmo_tf/experiments/directory.py.
 """
 
+import functools
 import importlib.util
 import os
 import runpy
@@ -18,13 +19,14 @@ def main():
     # signals are answered before TensorFlow is imported, which takes seconds
     package = importlib.util.find_spec("mixmo_tf").submodule_search_locations[0]
     ending = runpy.run_path(os.path.join(package, "experiments", "ending.py"))
-    ending["run"](command, clears_up=False)
+    ending["run"](load, clears_up=False)
 
 
-def command(argv=None):
+def load():
+    """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import Settings, command_line
 
-    command_line.run(train, Settings, argv=argv)
+    return functools.partial(command_line.run, train, Settings)
 
 
 def train(settings):

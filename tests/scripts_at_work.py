@@ -23,7 +23,7 @@ script = importlib.import_module(sys.argv[1])
 endings = []
 for flags in json.loads(sys.argv[2]):
     try:
-        script.command([sys.argv[1] + ".py", *flags])
+        script.load()(argv=[sys.argv[1] + ".py", *flags])
     except SystemExit as ending:
         endings.append(ending.code)
 print(json.dumps(endings))
@@ -75,7 +75,7 @@ def ending_of(script, *flags):
     ):
         here.chdir(ROOT)
         here.setattr(os, "_exit", _must_go_on)
-        load(script).command([f"{script}.py", *map(str, flags)])
+        load(script).load()(argv=[f"{script}.py", *map(str, flags)])
     return ended.value.code, printed.getvalue() + errors.getvalue()
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from mixmo_tf import data
-from mixmo_tf.experiments import Settings, recipe, suites
+from mixmo_tf.experiments import Settings, flagfiles, recipe, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
@@ -115,6 +115,21 @@ def test_header(stem):
     epochs = flags["epochs"]
     total = f"{epochs * steps * rows:,} rows"
     assert f"# Cost: {epochs:,} epochs × {steps:,} steps × {rows} rows = {total}" in text
+
+
+def test_families_are_what_configs_share():
+    """No config says again what its family says, and none is included by one file alone."""
+    folder = ROOT / "configs/families"
+    families = {f"families/{file.name}": 0 for file in folder.iterdir()}
+    for file in (*CONFIGS.values(), *folder.iterdir()):
+        lines = file.read_text(encoding="utf-8").splitlines()
+        for included in [line for line in lines if line.startswith("--flagfile=")]:
+            path = file.parent / included.partition("=")[2]
+            families[f"families/{path.name}"] += 1
+            said = flagfiles.in_place([f"--flagfile={path}"])
+            assert not set(said) & set(lines), file
+            assert not [line for line in said if "--output_dir" in line], file
+    assert len(families) == 12 and min(families.values()) > 1
 
 
 PAPER_CELLS = [

@@ -106,7 +106,7 @@ def main():
         try: print("ready", flush=True); time.sleep(60)
         except KeyboardInterrupt: pass
 ending._PATIENCE = {patience}
-ending.run(main)
+ending.run(lambda: main)
 """
 
 
@@ -136,7 +136,7 @@ def main():
     atexit.register(wait)  # as TensorFlow does when it is imported
     print("all is said")
     sys.exit({code})
-ending.run(main, clears_up={clears_up})
+ending.run(lambda: main, clears_up={clears_up})
 """
 LIBRARY = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**8)"  # half a minute without Python
 
@@ -168,7 +168,7 @@ def test_a_signal_while_python_ends_does_not_kill(tmp_path):
         "class Slow:\n"
         "    def __del__(self, os=os, sleep=time.sleep): os.write(1, b'ready\\n'); sleep(1)\n"
         "slow = Slow()\n"
-        "ending.run(lambda: None)\n",
+        "ending.run(lambda: lambda: None)\n",
     )
     process.send_signal(signal.SIGTERM)
     assert process.communicate(timeout=10) == ("", "")

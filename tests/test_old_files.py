@@ -40,6 +40,15 @@ def lines_then():
     return {name: lines for name, *lines in map(str.splitlines, configs)}
 
 
+def test_run_flags_of_every_config_are_kept():
+    ours = [
+        config.name
+        for config in (ROOT / "configs").glob("*.flags")
+        if "# Command: python scripts/train.py" in config.read_text(encoding="utf-8")
+    ]
+    assert lines_then().keys() == set(ours)
+
+
 @pytest.mark.parametrize("config", lines_then())
 def test_run_flags_are_as_they_were(config):
     """New flags may be there; those of old stand in the same order, to the letter."""

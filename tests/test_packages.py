@@ -31,8 +31,8 @@ def test_commands_and_configs_are_installed(tmp_path):
     program = IMPORTS.format(heavy=set(HEAVY))
     subprocess.run([sys.executable, "-c", program, *names], cwd=tmp_path / "lib", check=True)
 
-    config = tmp_path / "lib/mixmo_configs/digits_mimo.flags"
-    assert config.read_bytes() == (ROOT / "configs/digits_mimo.flags").read_bytes()
+    config = tmp_path / "lib/mixmo_configs/digits_plain.flags"
+    assert config.read_bytes() == (ROOT / "configs/digits_plain.flags").read_bytes()
     result = subprocess.run(
         [sys.executable, "-m", "mixmo_scripts.train", f"--flagfile={config}", "--epochs=0"],
         cwd=tmp_path / "lib", capture_output=True, text=True,

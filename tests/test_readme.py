@@ -101,3 +101,12 @@ def test_the_tables_are_those_of_the_code():
 def test_every_suite_is_named():
     for name in suites.NAMES:
         assert f"`{name}`" in README
+
+
+def test_the_layout_in_build_is_that_of_the_package():
+    layout = (ROOT / "BUILD.md").read_text().split("## Layout")[1].split("```")[1]
+    package = ROOT / "mixmo_tf"
+    named = {name.rpartition("/")[2] for name in re.findall(r"[\w/]+\.py\b", layout)}
+    assert named <= {file.name for file in package.rglob("*.py")}
+    for file in (*package.glob("[!_]*.py"), *package.glob("[!_]*/")):
+        assert re.search(rf"\b{file.name}{'/' if file.is_dir() else ''}", layout), file

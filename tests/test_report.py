@@ -124,7 +124,7 @@ def test_what_is_not_defined_is_none(right):
     assert figures["accuracy"] == float(right) and figures["ratio_error_published"] == 0
     one = evaluation.report(logits[:1], labels[:1])
     assert one["nllc"] is None and one["nll"] == pytest.approx(figures["nll"])
-    assert one["undefined"]["member_nllc"].startswith("one example cannot be judged")
+    assert one["undefined"]["member_nllc"].startswith("one example cannot be evaluated")
     json.dumps(figures, allow_nan=False)
 
 

@@ -9,7 +9,7 @@ import zipfile
 import keras
 import pytest
 from conftest import tiny_model
-from scripts_at_work import call, ending_of, exit_messages, run
+from scripts_at_work import ROOT, call, ending_of, exit_messages, run
 
 
 def test_train_says_what_it_trains_and_what_came_out(finished):
@@ -99,7 +99,6 @@ def test_a_directory_with_other_files_is_refused(finished, tmp_path):
         ("--alpha=much", "--alpha=much"),
         ("--no_such_flag=1", "no_such_flag"),
         ("--seed=", "flag --seed="),
-        ("--flagfile=configs/none.flags", "configs/none.flags"),
     ],
 )
 def test_flags_that_cannot_be_read_are_named(flag, message):
@@ -107,6 +106,17 @@ def test_flags_that_cannot_be_read_are_named(flag, message):
     assert code == 1
     assert message in said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "show_masks"])
+def test_flagfiles_that_are_not_there_are_named(script, tmp_path):
+    code, said = ending_of(script, "--flagfile=configs/none.flags")
+    message = f"there is no flagfile configs/none.flags (looked in {ROOT})"
+    assert code == f"{script}.py: {message}" and not said
+    file = tmp_path / "own.flags"
+    file.write_text("--flagfile=own.flags\n")
+    code, said = ending_of(script, "--alpha=1", f"--flagfile={file}")
+    assert code == f"{script}.py: flagfile {file} includes {file}" and not said
 
 
 BAD_FLAGS = [

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from absl import app, flags
 
-from mixmo_tf.experiments import Settings, command_line
+from mixmo_tf.experiments import Settings, command_line, flagfiles
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -90,6 +90,55 @@ def test_a_flagfile_says_settings(tmp_path):
         assert str(error.value).startswith(f"{file}: ") and "\n" not in str(error.value)
     with pytest.raises(FileNotFoundError, match="there is no flagfile"):
         Settings.from_flagfile(tmp_path / "none.flags")
+
+
+def test_a_flagfile_includes_those_beside_it(tmp_path, monkeypatch):
+    """Later values win; what is not beside it, or includes it by its own name, is of the folder."""
+    of_all, here = tmp_path / "configs/of_all", tmp_path / "here"
+    of_all.mkdir(parents=True)
+    here.mkdir()
+    monkeypatch.chdir(here)
+    one, both = tmp_path / "configs/one.flags", of_all / "both.flags"
+    both.write_text("--flagfile=base.flags\n--depth=16\n// none\n\n--msda=mixup\n")
+    (of_all / "base.flags").write_text("--depth=10\n--width=3\n--alpha=4\n")
+    one.write_text("--seed=1\n--flagfile=of_all/both.flags\n#--width=5\n--alpha=1\n")
+    expected = Settings(seed=1, depth=16, msda="mixup", width=3, alpha=1)
+    assert Settings.from_flagfile(one) == expected
+
+    (here / "base.flags").write_text("--width=7\n")  # not asked for: another lies beside
+    (here / "link.flags").symlink_to(one)
+    assert Settings.from_flagfile("link.flags") == expected
+    (here / "mine.flags").write_text("--flagfile=../configs/one.flags\n--seed=2\n")
+    assert Settings.from_flagfile("mine.flags") == dataclasses.replace(expected, seed=2)
+
+    (here / "mine").mkdir()
+    of_mine = here / "mine/base.flags"
+    of_mine.write_text("--flagfile=base.flags\n--depth=22\n")
+    assert Settings.from_flagfile(of_mine) == Settings(width=7, depth=22)
+    arguments = ["--flagfile", str(of_mine), "-flagfile=base.flags", "--flagfile=", "--seed=3"]
+    assert flagfiles.in_place(arguments) == ["--width=7", "--depth=22", "--width=7", "--seed=3"]
+
+
+def test_wrong_flagfiles_are_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "below").mkdir()
+    one, other = tmp_path / "below/one.flags", tmp_path / "below/other.flags"
+    one.write_text("--flagfile=other.flags\n")
+    looked = f"(looked in {tmp_path / 'below'}, {tmp_path})"
+    message = f"there is no flagfile none.flags, which {other} includes {looked}"
+    for content, error, expected in (
+        (b"--alpha=2\n--flagfile=none.flags\n", FileNotFoundError, message),
+        (b"--flagfile=one.flags\n", ValueError, f"flagfile {one} includes {other} includes {one}"),
+        (b"--flagfile=.\n", IsADirectoryError, f"[Errno 21] Is a directory: '{one.parent}'"),
+        (b"# \xff\n", ValueError, f"flagfile {other} is no text in UTF-8"),
+        (b"--alpha=2\n--flagfile\n", ValueError, "--flagfile must name a file"),
+    ):
+        other.write_bytes(content)
+        with pytest.raises(error) as raised:
+            Settings.from_flagfile(one)
+        assert str(raised.value) == expected
+    with pytest.raises(FileNotFoundError, match=r"^there is no flagfile no \(looked in /.*\)$"):
+        flagfiles.in_place(["--flagfile=no"])
 
 
 def test_absl_knows_the_flags_for_a_while(capsys, monkeypatch):

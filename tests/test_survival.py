@@ -288,7 +288,7 @@ from tensorflow.python.framework import config
 
 assert not config.is_op_determinism_enabled()
 try:
-    train.command(["train.py", "--deterministic", *sys.argv[1:]])
+    train.load()(argv=["train.py", "--deterministic", *sys.argv[1:]])
 except SystemExit as end:
     assert end.code is None, end.code
 assert config.is_op_determinism_enabled()

@@ -20,8 +20,7 @@ import tensorflow as tf
 from absl import flags
 
 from mixmo_tf import arguments
-from mixmo_tf.experiments import tables
-from mixmo_tf.paths import expanded
+from mixmo_tf.experiments import flagfiles, tables
 
 REQUIRED = dataclasses.MISSING  # as a default: the setting must be given
 
@@ -65,15 +64,13 @@ class OfFlags:
         """The settings that a flagfile says, a run's run.flags for one, but for `overrides`.
 
         Raises:
-            FileNotFoundError: if there is none.
+            FileNotFoundError: if there is none, or none that it includes.
             ValueError: if it holds a flag that is none of the settings, or a wrong value.
         """
-        path = expanded(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no flagfile {path}")
+        said = flagfiles.in_place(["--flagfile", os.fspath(path)])
         values = flags_of(cls, are_required=False)
         try:
-            _, *others = values([str(path), f"--flagfile={path}"])
+            _, *others = values([str(path), *said])
         except flags.Error as error:
             raise ValueError(f"{path}: {' '.join(str(error).split())}") from None
         if others:
@@ -130,9 +127,13 @@ def run(action, *settings_classes, argv=None, names=()):
         except (ValueError, OSError, ImportError) as error:
             sys.exit(f"{script}: {error}")
 
-    argv = sys.argv if argv is None else argv
-    with known_to_absl(*values), _printed(os.path.basename(argv[0])):
-        absl.app.run(main, argv)
+    program, *said = sys.argv if argv is None else argv
+    try:
+        said = flagfiles.in_place(said)
+    except (ValueError, OSError) as error:
+        sys.exit(f"{os.path.basename(program)}: {error}")
+    with known_to_absl(*values), _printed(os.path.basename(program)):
+        absl.app.run(main, [program, *said])
 
 
 @contextlib.contextmanager

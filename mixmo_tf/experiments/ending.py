@@ -35,21 +35,23 @@ def exit_at_once():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
 
 
-def run(command, clears_up=True):
+def run(load, clears_up=True):
     """Runs a script's command; for the process of the script alone.
 
-    Where `command` has ended, a signal does not wait for Python's end, which may take
-    TensorFlow a minute; the exit code is then that of `command`.
+    Where the command has ended, a signal does not wait for Python's end, which may take
+    TensorFlow a minute; the exit code is then that of the command.
 
     Args:
-        command: function of nothing.
-        clears_up: bool, whether a signal comes up in `command` as a KeyboardInterrupt, so that
+        load: function of nothing that imports all and gives the command, a function of nothing:
+            while a library is imported, an exception could pass for an error of its own.
+        clears_up: bool, whether a signal comes up in the command as a KeyboardInterrupt, so that
             what is half written goes. A second one ends the process at once, as does the
             first where TensorFlow does not return for a while.
     """
     exit_at_once()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
+        command = load()
         if clears_up:
             _answer_with(_interrupt, _PATIENCE)
         try:

@@ -87,7 +87,8 @@ class Settings(command_line.OfFlags):
     )
     filters: int = setting(
         16,
-        f"Filters of a {_networks_with('filters')}'s encoder; 64 in the paper.",
+        f"Filters of a {_networks_with('filters')}'s encoder; 64 in the paper, and in the "
+        "network's arguments if not given.",
         bounds=(1, arguments.MOST),
     )
     num_members: int = setting(
@@ -108,7 +109,8 @@ class Settings(command_line.OfFlags):
     )
     mixing_probability: float = setting(
         0.5,
-        "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training.",
+        "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training. "
+        "In MixMo's arguments a number does not fall, an AnnealedProbability does.",
     )
     alpha: float = setting(2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.")
     weight_root: float = setting(3.0, "r > 0, the root in the loss weights.")
@@ -124,7 +126,9 @@ class Settings(command_line.OfFlags):
         choices=("none", *msda.NAMES),
     )
     augmentation: str = setting(
-        "crop", "Random changes of every member's image.", choices=augmentation.NAMES
+        "crop",
+        "Random changes of every member's image; in MixMo's arguments crop_flip if not given.",
+        choices=augmentation.NAMES,
     )
     augmix: bool = setting(
         False,
@@ -148,7 +152,11 @@ class Settings(command_line.OfFlags):
     milestones: tuple[int, ...] = setting(
         (16, 19), "Epochs, from 1, from which the rate is ×0.1 again.", unit="epochs"
     )
-    l2: float = setting(1e-4, "l2 >= 0: l2·ΣW² over all trainable variables joins the loss.")
+    l2: float = setting(
+        1e-4,
+        "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
+        "not given.",
+    )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
     )

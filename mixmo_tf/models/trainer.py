@@ -161,8 +161,6 @@ class Trainer(Predictor):
             return 0.0
         return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in self.trainable_variables)
 
-    # The state of training ---------------------------------------------------------------------
-
     def save_own_variables(self, store):
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
         super().save_own_variables(store)

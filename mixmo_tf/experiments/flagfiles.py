@@ -1,0 +1,67 @@
+"""Flagfiles that include others: what a family of configs shares stands once.
+
+As absl reads them, but that an included file is looked for beside the one that includes it first
+and only then in the working directory: so a config works from everywhere.
+"""
+
+import pathlib
+
+from mixmo_tf.paths import expanded
+
+
+def in_place(arguments, including=()):
+    """The arguments with the lines of each flagfile in the place of its `--flagfile=FILE`.
+
+    Args:
+        arguments: list of str, a command line without the script's name.
+        including: pathlib.Paths, the flagfile that they are the lines of, last, after those that
+            include it.
+
+    Returns:
+        list of str.
+
+    Raises:
+        OSError: if a flagfile is not there, or cannot be read.
+        ValueError: if it is no text, or includes itself.
+    """
+    said, remaining = [], iter(arguments)
+    for argument in remaining:
+        flag, has_value, name = argument.partition("=")
+        if flag not in ("--flagfile", "-flagfile"):
+            said.append(argument)
+            continue
+        name = name.strip() if has_value else next(remaining, None)
+        if name is None:
+            raise ValueError("--flagfile must name a file")
+        if name:  # absl passes over an empty one
+            file = _found(expanded(name), including)
+            said += in_place(_lines(file), (*including, file))
+    return said
+
+
+def _found(file, including):
+    folders = [pathlib.Path()]
+    if including:
+        folders = [including[-1].parent, including[-1].resolve().parent, *folders]
+    files = [folder / file for folder in folders if (folder / file).exists()]
+    for found in files:
+        if not any(found.samefile(each) for each in including):
+            return found
+    if files:
+        raise ValueError(f"flagfile {' includes '.join(map(str, (*including, files[0])))}")
+    by = f", which {including[-1]} includes" if including else ""
+    looked = ", ".join(dict.fromkeys(str(folder.absolute()) for folder in folders))
+    raise FileNotFoundError(f"there is no flagfile {file}{by} (looked in {looked})")
+
+
+def _lines(file):
+    """Its flags; comments are whole lines that start with # or //, as for absl."""
+    try:
+        with open(file, encoding="utf-8") as lines:
+            return [
+                line.strip()
+                for line in lines
+                if not line.isspace() and not line.startswith(("#", "//"))
+            ]
+    except UnicodeDecodeError:
+        raise ValueError(f"flagfile {file} is no text in UTF-8") from None
