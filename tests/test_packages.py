@@ -11,7 +11,7 @@ IMPORTS = """
 import importlib, sys
 for name in sys.argv[1:]:
     command = importlib.import_module(f"mixmo_scripts.{{name}}")
-    assert callable(command.main) and callable(command.command), name
+    assert callable(command.main) and callable(command.load), name
     assert not set(sys.modules) & {heavy}, name
 """
 
