@@ -10,6 +10,7 @@ from scripts_at_work import DIGITS, ROOT, call, call_apart, ending_of, exit_mess
 from test_survival import first_epoch_of
 
 import mixmo_tf
+from mixmo_tf import experiments
 from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.training import checkpoints, history
 
@@ -308,7 +309,7 @@ def test_an_accuracy_that_is_not_finite_is_damage(tmp_path, accuracy):
         history.best_epoch(tmp_path)
 
 
-def test_whatever_may_stand_in_a_path_stands_in_a_line(tmp_path):
+def test_whatever_may_stand_in_a_path_stands_in_a_line(tmp_path, monkeypatch):
     """str.splitlines has more line ends than files do."""
     lines = [f"--dataset=image_folder:/a{end}b" for end in "\x0b\x0c\x1c\x85\u2028"]
     lines = [f"{line}{i}".replace("--dataset", f"--d{i}") for i, line in enumerate(lines)]
@@ -319,3 +320,7 @@ def test_whatever_may_stand_in_a_path_stands_in_a_line(tmp_path):
     bad = "--output_dir=a\n--seed=5", "--data_dir=a\r", "--output_dir=a\udcff"
     for ending in exit_messages("train", *([flag] for flag in bad)):
         assert "must be one line of UTF-8, got '" in ending and "\n" not in ending
+    (tmp_path / "a\n--seed=5").mkdir()
+    monkeypatch.chdir(tmp_path / "a\n--seed=5")
+    with pytest.raises(ValueError, match=r"^dataset must be one line of UTF-8, got [^\n]*$"):
+        experiments.train(experiments.Settings(dataset="image_folder:b"))

@@ -190,6 +190,13 @@ def text(value):
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def one_line(name, value):
+    """The str `value`; raises ValueError unless it can stand in a line of a flagfile."""
+    if {"\n", "\r"} & set(value) or any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise ValueError(f"{name} must be one line of UTF-8, got {value!r}")
+    return value
+
+
 @contextlib.contextmanager
 def _printed(script):
     """Under it, what the package logs is printed; warnings as the script's own errors."""
@@ -275,7 +282,7 @@ def _one_checked(field, kind, value):
         arguments.one_of(name, value, choices)
     if kind is str:
         arguments.path(name, value)
-        return _line(name, os.fspath(value))
+        return one_line(name, os.fspath(value))
     if kind is bool:
         arguments.one_of(name, value, (False, True))
         return value
@@ -292,9 +299,3 @@ def _check_bounds(name, value, low, high):
     arguments.at_least(name, value, low)
     if high is not None and value > high:
         raise ValueError(f"{name} must be <= {high}, got {value}")
-
-
-def _line(name, value):
-    if {"\n", "\r"} & set(value) or any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise ValueError(f"{name} must be one line of UTF-8, got {value!r}")
-    return value

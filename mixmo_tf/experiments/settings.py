@@ -200,7 +200,8 @@ class Settings(command_line.OfFlags):
         """What the run is: str, or None where nothing is set, by names like "--alpha"."""
         named = {f"--{name}": value for name, value in command_line.texts(self).items()}
         del named["--extend"]  # concerns a single call
-        return named | {"--dataset": data.full_name(self.dataset)}
+        full_name = data.full_name(self.dataset)  # in which stands the working directory
+        return named | {"--dataset": command_line.one_line("dataset", full_name)}
 
     def lines(self):
         """What the run is, as the lines of a flagfile: run.flags."""
