@@ -37,7 +37,6 @@ BAD = {  # by name; not all of them are wrong everywhere
 }
 KAPPA = np.array([[0.3, 0.7], [0.5, 0.5]], np.float32)
 SEED = [0, 1]
-NUMBERS = {"negative", "fraction"}
 
 
 @functools.cache

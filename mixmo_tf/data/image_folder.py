@@ -41,7 +41,7 @@ def read(name, split, image_size=None, as_before=False):
             `folders.Folders.as_before`.
 
     Returns:
-        Examples of three channels. A class without images in `val/` or `test/` is printed, and
+        Examples of three channels. A class without images in `val/` or `test/` is logged, and
         so are files that are left out.
 
     Raises:

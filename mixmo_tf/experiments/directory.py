@@ -127,7 +127,7 @@ def reads_as_before(path, dataset):
     """Whether the images of the run in `path` are those that a folder had before version 0.2.
 
     Then `val/` was for the test, though there was a `test/` too. That the run goes on so is
-    printed, once.
+    logged, once.
 
     Args:
         path: pathlib.Path of the run's directory; there may be none.

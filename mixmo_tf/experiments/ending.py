@@ -17,10 +17,10 @@ import threading
 # As in mixmo_tf/training/signals.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_PATIENCE = 10  # seconds for `main` to remove what it had half written
+_PATIENCE = 10  # seconds for the command to remove what it had half written
 
 _ends = threading.Lock()  # taken by what ends the process: the line comes once
-_decided = []  # the exit code, once `main` has ended
+_decided = []  # the exit code, once the command has ended
 
 
 def exit_at_once():
@@ -96,7 +96,7 @@ def _answer_with(handler, patience):
 def _watch(signals, patience):
     """Python calls a handler only when it is back from TensorFlow: this does not wait for it.
 
-    Where an `signals.StopRequest` answers, it waits for a second Ctrl-C.
+    Where a `signals.StopRequest` answers, it waits for a second Ctrl-C.
     """
     asked = _end
     while True:
