@@ -2,6 +2,7 @@
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -197,3 +198,23 @@ def test_predictions_of_a_dataset_without_a_batch_are_empty(pixels_and_labels):
         answers = model.predict(none, verbose=0)
         assert answers.shape == (0, 4) and answers.dtype == np.float32
     assert model.predict(batches, verbose=0).shape == (40, 4)
+
+
+def test_predictions_between_steps_leave_fit_as_it_was(pixels_and_labels):
+    """It tells data that ends from data that never begins, whatever a callback asks meanwhile."""
+    model = tiny_model()
+    data = tf.data.Dataset.from_tensor_slices(pixels_and_labels).batch(8)
+    images = data.map(lambda images, labels: images)
+
+    class Asks(keras.callbacks.Callback):
+        def on_train_begin(self, logs=None):
+            model.predict(images, verbose=0)
+            model.evaluate(data, verbose=0)
+
+        def on_train_batch_end(self, batch, logs=None):
+            model.predict(images.take(0), verbose=0)
+
+    model.fit(data, epochs=2, callbacks=[Asks()], verbose=0)
+    assert int(model.step.numpy()) == 10
+    with pytest.raises(ValueError, match="the dataset gave no batch to train on"):
+        model.fit(data.filter(lambda *_: False), callbacks=[Asks()], verbose=0)

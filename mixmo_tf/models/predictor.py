@@ -207,12 +207,12 @@ class Predictor(keras.Model):
             y = batch_size = sample_weight = None
         if isinstance(x, tf.data.Dataset):
             x = replicas.split(self.distribute_strategy, x)
-        self.expects_data = True
-        outer, self.stop_request = self.stop_request, stop_request or self.stop_request
+        outer = self.expects_data, self.stop_request
+        self.expects_data, self.stop_request = True, stop_request or self.stop_request
         try:
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
         finally:
-            self.stop_request = outer
+            self.expects_data, self.stop_request = outer
 
     def evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
@@ -236,13 +236,15 @@ class Predictor(keras.Model):
             x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
         if isinstance(x, tf.data.Dataset):
             x = replicas.for_every_worker(self.distribute_strategy, x)
-        self.expects_data = True
+        outer, self.expects_data = self.expects_data, True
         try:
             return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
         except UnboundLocalError:  # Keras', where no batch came
             if not self.expects_data:
                 raise
             return np.zeros((0, self.num_classes), np.float32)
+        finally:
+            self.expects_data = outer
 
     def make_test_function(self, force=False):
         if self.test_function is None or force:
