@@ -80,8 +80,8 @@ def test_a_whole_number_may_be_a_float(pixels_and_labels):
         model.compile("sgd", steps_per_execution=kind(2))
         options = {"batch_size": kind(8), "epochs": kind(2), "initial_epoch": kind(0)}
         model.fit(images, labels, **options, steps_per_epoch=kind(3), verbose=0)
-        judged = model.evaluate(images, labels, batch_size=kind(16), steps=kind(2), verbose=0)
+        evaluated = model.evaluate(images, labels, batch_size=kind(16), steps=kind(2), verbose=0)
         answers = model.predict(images, batch_size=kind(16), steps=kind(2), verbose=0)
-        results.append([*model.state(), np.array(judged), answers])
+        results.append([*model.state(), np.array(evaluated), answers])
     for with_int, with_float in zip(*results, strict=True):
         np.testing.assert_array_equal(with_int, with_float)

@@ -162,7 +162,7 @@ def test_a_few_examples_are_a_fold_each():
     assert cross_fitted(logits[:3], labels[:3])[0] == pytest.approx(total / 3, rel=1e-5)
 
 
-def test_each_fold_is_judged_at_the_temperature_of_the_others():
+def test_each_fold_is_evaluated_at_the_temperature_of_the_others():
     logits, labels = over_confident(3, 1000)
     nllc, temperature = cross_fitted(logits, labels)
     exact = evaluation.fit_temperature(logits, labels)
@@ -184,10 +184,10 @@ def test_the_temperatures_of_the_folds_are_exact(case):
     order = np.argsort(-(own - others.max(axis=1)), kind="stable")
     total, log_temperatures = 0, []
     for fold in range(10):
-        judged = order[fold::10]
-        rest = np.delete(np.arange(1000), judged)
+        of_fold = order[fold::10]
+        rest = np.delete(np.arange(1000), of_fold)
         t = evaluation.fit_temperature(logits[rest], labels[rest], jeffreys=True)
-        total += 100 * evaluation.nll(logits[judged] / t, labels[judged])
+        total += 100 * evaluation.nll(logits[of_fold] / t, labels[of_fold])
         log_temperatures.append(np.log(t))
     nllc, temperature = cross_fitted(logits, labels)
     assert nllc == pytest.approx(total / 1000, rel=2e-6)

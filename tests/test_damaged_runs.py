@@ -65,7 +65,7 @@ def test_what_is_damaged_is_named(copy):
     assert [sorted(path.rglob("*.*")) for path in paths] == before
 
 
-def test_a_run_whose_flags_are_damaged_is_not_judged(copy):
+def test_a_run_whose_flags_are_damaged_is_not_evaluated(copy):
     bad = lambda all: all.replace(b"_examples=0", b"_examples=many")  # noqa: E731
     run = copy("number", "run.flags", bad)
     binary = copy("binary", "run.flags", lambda _: BINARY)
@@ -245,16 +245,16 @@ def test_threads_are_those_of_tensorflow(system_tells):
         {"steps": "44"},
     ],
 )
-def test_figures_of_another_kind_are_none(finished, figures):
+def test_metrics_of_another_kind_are_none(finished, figures):
     """They are shown by train.py and reproduce.py; of a run that lacks them, they are made anew."""
     whole = directory.read_metrics(finished[0])
     assert directory.are_metrics(whole)
     assert directory.are_metrics({**whole, "nll": None, "ratio_error": None})
-    if "steps" not in figures:  # of a training, which a judgement has none of
+    if "steps" not in figures:  # of a training, which an evaluation has none of
         assert not directory.are_metrics({**whole, **figures})
 
 
-def test_a_run_with_such_figures_is_judged_again(finished, copy):
+def test_a_run_with_such_metrics_is_evaluated_again(finished, copy):
     change = lambda all: all.replace(b'"accuracy": ', b'"accuracy": null, "was": ')  # noqa: E731
     path = copy("run", "metrics.json", change)
     assert exit_messages("train", [*DIGITS, f"--output_dir={path}"]) == [None]

@@ -38,7 +38,7 @@ def test_its_members_are_the_models(pixels_and_labels):
         np.testing.assert_allclose(together(images), by_hand[ensemble], atol=1e-6)
 
 
-def test_it_is_judged_beside_its_models(pixels_and_labels):
+def test_it_is_evaluated_beside_its_models(pixels_and_labels):
     images, labels = pixels_and_labels
     members = models()
     together = mixmo_tf.DeepEnsemble(members)
@@ -116,7 +116,7 @@ def test_what_an_older_file_says_of_training_is_passed_over(pixels_and_labels):
     assert "accuracy" in results
 
 
-def test_the_scripts_judge_keep_and_export_it(finished, tmp_path):
+def test_the_scripts_evaluate_keep_and_export_it(finished, tmp_path):
     path, _, _ = finished
     other = tmp_path / "other"
     shutil.copytree(path, other)

@@ -96,7 +96,7 @@ def test_three_members_and_a_plain_network():
         np.testing.assert_allclose(fold(model)(IMAGES), model(IMAGES), atol=1e-5)
 
 
-def test_a_folded_model_is_judged_saved_and_exported(tmp_path, pixels_and_labels):
+def test_a_folded_model_is_evaluated_saved_and_exported(tmp_path, pixels_and_labels):
     images, labels = pixels_and_labels
     model = tiny_model(class_names=["a", "b", "c", "d"], mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.1))
     folded = fold(model)

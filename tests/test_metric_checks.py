@@ -1,4 +1,4 @@
-"""Metrics that cannot judge by integer labels and probabilities are refused, in a line."""
+"""Metrics that cannot evaluate by integer labels and probabilities are refused, in a line."""
 
 import keras
 import pytest

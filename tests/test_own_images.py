@@ -192,7 +192,7 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
 
 
 def test_turned_and_transparent_images_are_learnt_as_they_look(tmp_path):
-    """Two classes that differ by orientation alone, and by opacity alone, train and are judged."""
+    """Two classes that differ by orientation or opacity alone train and are evaluated."""
     folder = tmp_path / "images"
     half = np.zeros((16, 16, 3), np.uint8)
     half[:8] = 255

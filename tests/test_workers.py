@@ -69,7 +69,7 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     assert "devices         2 CPU of 2 workers" in chief[1] and "Saved the model" in chief[1]
     waits = "Waiting until all workers of TF_CONFIG are there\n"
     assert other[1] == f"{waits}Training with the chief, which writes {quiet} on its machine.\n"
-    check_every_image_is_judged_once(quiet)
+    check_every_image_is_evaluated_once(quiet)
 
     flags += [f"--output_dir={killed}", "--checkpoint_steps=5"]
     workers = start_two(*flags)
@@ -114,7 +114,7 @@ def test_ctrl_c_ends_a_worker_that_waits_for_others():
         assert worker.wait(timeout=10) == -signal.SIGINT
 
 
-def check_every_image_is_judged_once(path):
+def check_every_image_is_evaluated_once(path):
     """360 test images in shares of 250 and 110: what one process finds on the same weights."""
     model = checkpoints.load_model(path)
     images, labels, _ = data.load_arrays("digits", "test")
