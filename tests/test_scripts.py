@@ -233,7 +233,7 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
 
 
 def test_benchmarks_run():
-    """`scaling` first: it splits the CPU, before anything has run on it."""
+    """`scaling` splits the CPU, where nothing has run on it yet."""
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     names = "scaling", "train", "input", "folder", "masks", "inference"
     small.append("--settings=two_replicas")  # the others' programs take minutes to compile

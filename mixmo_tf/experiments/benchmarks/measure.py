@@ -5,6 +5,7 @@ run. The loops take turns, and a ratio is the median over the turns, with the le
 largest in brackets. On a CPU that others use too, processor seconds are the steadier measure.
 """
 
+import contextlib
 import logging
 import tempfile
 import time
@@ -82,7 +83,8 @@ def _scaling_devices():
     if not gpus:
         (cpu,) = tf.config.list_physical_devices("CPU")
         two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
-        tf.config.set_logical_device_configuration(cpu, two)
+        with contextlib.suppress(RuntimeError):  # a process that has computed keeps what it has
+            tf.config.set_logical_device_configuration(cpu, two)
     return [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
 
 
