@@ -136,3 +136,16 @@ def test_bad_values_are_named():
         preact_resnet18(1, num_classes=1)
     with pytest.raises(ValueError, match="image_shape must be"):
         wide_resnet(28, 10, image_shape=(32, 32))
+
+
+def test_keras_set_to_channels_first_changes_no_network(quick_weights):
+    def shapes():
+        built = [NETWORKS[name].build(**small(name, num_members=2)) for name in NETWORKS]
+        return [[tuple(weight.shape) for weight in network.weights] for network in built]
+
+    expected = shapes()
+    keras.config.set_image_data_format("channels_first")
+    try:
+        assert shapes() == expected
+    finally:
+        keras.config.set_image_data_format("channels_last")

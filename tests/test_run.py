@@ -1,5 +1,6 @@
 """A run is a call: in any thread, again and again, and the process is afterwards as before."""
 
+import concurrent.futures
 import logging
 import random
 import threading
@@ -92,3 +93,30 @@ def test_no_call_makes_the_process_deterministic(tmp_path):
         process.check_deterministic()
     finally:
         process.config.disable_op_determinism()
+
+
+def test_two_runs_at_once_are_those_that_each_is_alone(tmp_path):
+    """The random state that initial weights come from is the whole process's."""
+
+    def weights(name, seed):
+        run = experiments.train(small(tmp_path / name, seed=seed, batch_size=512))
+        return run.model.get_weights()
+
+    alone = [weights(f"alone_{seed}", seed) for seed in range(2)]
+    np.random.seed(3)  # noqa: NPY002
+    before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(weights, ("together_0", "together_1"), range(2)))
+    assert (random.getstate(), np.random.get_state()[1].tolist()) == before  # noqa: NPY002
+    for theirs, ours in zip(alone, together, strict=True):
+        assert all(map(np.array_equal, theirs, ours))
+    assert not all(map(np.array_equal, *alone))
+
+
+@pytest.mark.parametrize("call", ["train", "evaluate", "export", "reproduce"])
+def test_a_call_wants_its_own_settings(call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for wrong in ({"dataset": "digits"}, "configs/digits.flags", experiments.Settings, None):
+        with pytest.raises(ValueError, match=r"^settings must be \w*Settings\(…\), got .*$"):
+            getattr(experiments, call)(wrong)
+    assert not list(tmp_path.iterdir())

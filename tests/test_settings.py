@@ -156,3 +156,13 @@ def test_absl_knows_the_flags_for_a_while(capsys, monkeypatch):
         "| `--sizes` | `1,256` | Sizes. |",
         "| `--formats` | `a,b` | Formats. One of a, b, c. |",
     ]
+
+
+def test_commas_in_a_text_part_its_values():
+    """As on the command line; where a flag is given once for each value, they are its own."""
+    toy = Toy(model="a,b", formats="a,c")
+    assert toy.model == ("a,b",) and toy.formats == ("a", "c")
+    assert Settings(milestones="1,2").milestones == (1, 2)
+    assert Settings(milestones="").milestones == ()
+    with pytest.raises(ValueError, match="^model must have a value, got none$"):
+        Toy(model=[])

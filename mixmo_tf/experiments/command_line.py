@@ -78,6 +78,13 @@ class OfFlags:
         return cls(**{**given(cls, values), **overrides})
 
 
+def check_is(settings, settings_class):
+    """Raises ValueError unless `settings` are of the class, as a call wants them."""
+    if not isinstance(settings, settings_class):
+        name, came = settings_class.__name__, arguments.brief(settings)
+        raise ValueError(f"settings must be {name}(…), got {came}")
+
+
 def flags_of(settings_class, are_required=True):
     """The flags of a dataclass of settings, a flags.FlagValues of their own.
 
@@ -262,11 +269,15 @@ def _checked(field, kind, value):
         return None
     if typing.get_origin(kind) is not tuple:
         return _one_checked(field, kind, value)
-    element = typing.get_args(kind)[0]
+    element, is_repeated = typing.get_args(kind)[0], field.metadata["repeated"]
     try:
+        if isinstance(value, str) and not is_repeated:
+            value = value.split(",") if value else []  # as on the command line
         values = [value] if isinstance(value, (str, os.PathLike)) else list(value)
     except TypeError:
         raise ValueError(f"{field.name} must be a list, got {arguments.brief(value)}") from None
+    if not values and field.default is REQUIRED:
+        raise ValueError(f"{field.name} must have a value, got none")
     if element is not str:
         try:
             values = [element(each) if isinstance(each, str) else each for each in values]

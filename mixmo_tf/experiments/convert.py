@@ -5,7 +5,7 @@ import logging
 
 from mixmo_tf.deployment import torch_checkpoint
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, check_is, setting
 from mixmo_tf.outputs import new_file
 from mixmo_tf.training import checkpoints
 
@@ -58,6 +58,7 @@ def convert_checkpoint(settings):
         ValueError, OSError: if the input cannot be read, or the output not be written; if a
             setting is given that says nothing of it.
     """
+    check_is(settings, ConvertSettings)
     output = new_file(settings.output)
     model = (_from_torch if output.suffix == ".keras" else _to_torch)(settings, output)
     _log.info("%s", _described(model, output))

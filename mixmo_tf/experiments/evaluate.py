@@ -11,7 +11,7 @@ import tensorflow as tf
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images
-from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.experiments.command_line import check_is, setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.models import deep_ensemble
@@ -82,6 +82,7 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
         ValueError, OSError: if a model or its images are missing, damaged or do not fit, or the
             results cannot be written; the message is a line.
     """
+    check_is(settings, EvaluationSettings)
     write = evaluation_files.writer(settings)
     load_images = functools.cache(images.load)
     evaluations = []

@@ -8,7 +8,7 @@ import pathlib
 from mixmo_tf import deployment
 from mixmo_tf.experiments import export_check
 from mixmo_tf.experiments import images as images_of
-from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.experiments.command_line import check_is, setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.formats import litert
@@ -60,6 +60,7 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
         ValueError, OSError: if a model or its images are missing, damaged or do not fit, or what
             was written fails its check; the message is a line.
     """
+    check_is(settings, ExportSettings)
     files = settings.only_group()
     output = _output_folder(settings, files)
     if not settings.fold and (settings.members or settings.fuse_batch_norm):

@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import threading
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from tensorflow.python.framework import config
 
 _OF_KERAS = "global_random_seed", "global_seed_generator"  # in its global state
 _OF_TENSORFLOW = "_seed", "_rng"  # in its eager context
+_of_one_thread = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -18,22 +20,24 @@ def seeded(seed):
     """Under it, all random state is what `keras.utils.set_random_seed` makes it.
 
     Afterwards that of Python, NumPy, TensorFlow and Keras is what it was before. Of TensorFlow
-    and Keras no public function tells it.
+    and Keras no public function tells it. Other threads draw from the same state: of several
+    that call this, one waits for the other.
     """
-    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    of_keras = {name: global_state.get_global_attribute(name) for name in _OF_KERAS}
-    tensorflow = context.context()
-    of_tensorflow = {name: getattr(tensorflow, name, None) for name in _OF_TENSORFLOW}
-    keras.utils.set_random_seed(seed)
-    try:
-        yield
-    finally:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)  # noqa: NPY002
-        for name, value in of_keras.items():
-            global_state.set_global_attribute(name, value)
-        for name, value in of_tensorflow.items():
-            setattr(tensorflow, name, value)
+    with _of_one_thread:
+        of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
+        of_keras = {name: global_state.get_global_attribute(name) for name in _OF_KERAS}
+        tensorflow = context.context()
+        of_tensorflow = {name: getattr(tensorflow, name, None) for name in _OF_TENSORFLOW}
+        keras.utils.set_random_seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(of_python)
+            np.random.set_state(of_numpy)  # noqa: NPY002
+            for name, value in of_keras.items():
+                global_state.set_global_attribute(name, value)
+            for name, value in of_tensorflow.items():
+                setattr(tensorflow, name, value)
 
 
 def check_deterministic():

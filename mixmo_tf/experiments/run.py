@@ -14,7 +14,14 @@ import tensorflow as tf
 from mixmo_tf import data
 from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import announcement, directory, process, recipe, run_flags
+from mixmo_tf.experiments import (
+    announcement,
+    command_line,
+    directory,
+    process,
+    recipe,
+    run_flags,
+)
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
@@ -49,10 +56,11 @@ def train(settings: Settings) -> Run:
         Interrupted: after SIGTERM or Ctrl-C; what was done is saved.
         WorkerLostError: if another worker has ended.
     """
+    command_line.check_is(settings, Settings)
     if settings.deterministic:
         process.check_deterministic()
     strategy = strategies.choose(settings.strategy, signals.by_default)
-    with process.seeded(settings.seed), replicas.watch(strategy):
+    with replicas.watch(strategy):
         lines = run_flags.defining(settings.lines())
         replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
         path = settings.path()
@@ -64,7 +72,7 @@ def train(settings: Settings) -> Run:
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
         recipe.check_sizes(settings, examples["train"].info, strategy)
-        with strategy.scope():
+        with strategy.scope(), process.seeded(settings.seed):
             model = recipe.build_model(settings, examples["train"].info)
         with _started(settings, model, examples, path):
             _complete(settings, model, examples, path)
@@ -75,7 +83,9 @@ def train(settings: Settings) -> Run:
 def _complete(settings, model, examples, path):
     """Does what is left of a run that is started."""
     start_time = time.perf_counter()
-    _fit(settings, model, examples, path)
+    # Keras' AugMix draws from what the whole process has
+    with process.seeded(settings.seed) if settings.augmix else contextlib.nullcontext():
+        _fit(settings, model, examples, path)
     seconds = time.perf_counter() - start_time
     replicas.check_same(model.distribute_strategy, "weights", model.state())
     is_saved, is_evaluated = _done_before(model, path)

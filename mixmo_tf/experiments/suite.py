@@ -7,7 +7,7 @@ import typing
 from mixmo_tf import outputs
 from mixmo_tf.evaluation.metrics import heading, over_runs, written
 from mixmo_tf.experiments import suite_runs, suites, tables
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.command_line import OfFlags, check_is, setting
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
@@ -72,6 +72,7 @@ def reproduce(settings: SuiteSettings) -> dict[str, list[dict]]:
         ValueError, OSError: if a setting or a file is wrong, or a run fails; the message is a line.
         Interrupted: after SIGTERM or Ctrl-C, which the run that trained got too.
     """
+    check_is(settings, SuiteSettings)
     output = expanded(settings.output_dir or "runs")
     output.mkdir(parents=True, exist_ok=True)
     table_file, picture = (output / f"{settings.suite}.{ending}" for ending in ("md", "png"))

@@ -4,6 +4,7 @@ import keras
 
 from mixmo_tf.networks.batch_norm import BatchNormalization
 
+LAST = "channels_last"  # whatever Keras is set to: images come as (B, H, W, channels)
 _STD_OF_TRUNCATED = 0.87962566103423978  # of N(0, 1) cut at ± 2; Keras divides by it
 
 
@@ -38,13 +39,14 @@ def conv(filters, size, stride=1, padding="same", name=None):
         size,
         strides=stride,
         padding="valid" if symmetric else "same",
+        data_format=LAST,
         use_bias=False,
         kernel_initializer=he_truncated(),
         name=name,
     )
     if not symmetric:
         return convolution
-    pad = keras.layers.ZeroPadding2D(size // 2, name=name and f"{name}_padding")
+    pad = keras.layers.ZeroPadding2D(size // 2, data_format=LAST, name=name and f"{name}_padding")
     return lambda x: convolution(pad(x))
 
 

@@ -7,6 +7,7 @@ import keras
 from mixmo_tf import arguments
 from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.networks import parts, size
+from mixmo_tf.networks.layers import LAST
 
 MOST_MEMBERS = 100  # each has layers of its own, which take a while to build
 
@@ -63,7 +64,8 @@ def build(
         mixed = MixingLayer(name=parts.MIXING)(encoded, masks)
     features = core(mixed)
     if len(features.shape) == 4:
-        features = keras.layers.GlobalAveragePooling2D(name=parts.POOL)(features)
+        pool = keras.layers.GlobalAveragePooling2D(data_format=LAST, name=parts.POOL)
+        features = pool(features)
     if len(features.shape) != 2:
         raise ValueError(
             f"core must give (B, h, w, features), or (B, features), got {features.shape}"

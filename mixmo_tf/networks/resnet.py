@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from mixmo_tf.networks import members, parts, size
-from mixmo_tf.networks.layers import conv, norm, norm_relu
+from mixmo_tf.networks.layers import LAST, conv, norm, norm_relu
 
 GROUPS = ((64, 1), (128, 2), (256, 2), (512, 2))  # filters and first stride
 
@@ -58,8 +58,10 @@ def _resnet(name, block, depths, num_members, num_classes, image_shape):
         return conv(64, 7, 2, "symmetric", name=parts.ENCODER.format(member))(image)
 
     def core(x):
-        padding = keras.layers.ZeroPadding2D(1, name="max_pool_padding")  # nothing is below 0
-        x = keras.layers.MaxPooling2D(3, 2, name="max_pool")(padding(norm_relu(x, "norm")))
+        # nothing is below 0
+        padding = keras.layers.ZeroPadding2D(1, data_format=LAST, name="max_pool_padding")
+        pool = keras.layers.MaxPooling2D(3, 2, data_format=LAST, name="max_pool")
+        x = pool(padding(norm_relu(x, "norm")))
         for group, ((filters, stride), depth) in enumerate(
             zip(GROUPS, depths, strict=True), start=1
         ):
