@@ -1,6 +1,5 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
-import functools
 import importlib.util
 import os
 import pathlib
@@ -14,6 +13,7 @@ import scripts_at_work
 import tensorflow as tf
 
 import mixmo_tf
+from mixmo_tf.distribution import strategies
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
@@ -84,10 +84,8 @@ def pixels_and_labels():
     return images.astype(np.uint8), labels
 
 
-@functools.cache
 def two_replicas():
-    """One strategy for all tests: collectives of two on the same devices get mixed up."""
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    return strategies.mirrored(["/device:CPU:0", "/device:CPU:1"])
 
 
 def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):

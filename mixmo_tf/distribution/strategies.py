@@ -5,7 +5,7 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -47,7 +47,7 @@ def choose(
     if name == "one_device":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        return _mirrored()
+        return mirrored()
     if "TF_CONFIG" not in os.environ:
         if not in_slurm:
             raise ValueError(
@@ -58,6 +58,18 @@ def choose(
     _LOG.info("Waiting until all workers of TF_CONFIG are there")
     with waiting():
         return _multi_worker(os.environ["TF_CONFIG"])
+
+
+def mirrored(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
+    """The MirroredStrategy of these devices: one in a process, as exchanges of two get mixed up.
+
+    Args:
+        devices: names, such as "/device:GPU:0"; None for all GPUs, or else all logical CPUs.
+    """
+    if devices is None:
+        found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        devices = [device.name for device in found]
+    return _of_devices(tuple(devices))
 
 
 def slurm_config():
@@ -90,9 +102,9 @@ def slurm_config():
     return {"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}}
 
 
-@functools.cache  # one for the process: exchanges of two on the same devices get mixed up
-def _mirrored():
-    return tf.distribute.MirroredStrategy()
+@functools.cache
+def _of_devices(names):
+    return tf.distribute.MirroredStrategy(names)
 
 
 @functools.cache

@@ -13,6 +13,7 @@ import time
 import tensorflow as tf
 
 from mixmo_tf import data, masks, ratios
+from mixmo_tf.distribution import strategies
 from mixmo_tf.experiments.benchmarks.inference_loops import (
     cost,
     inference_models,
@@ -63,7 +64,7 @@ def measure_scaling(settings):
         if name == "two_replicas":
             if len(devices) < 2:
                 continue
-            strategy = tf.distribute.MirroredStrategy(devices[:2])
+            strategy = strategies.mirrored(devices[:2])
         loops[name] = mixmo_loop(settings, *arrays, strategy=strategy, **SCALING[name])
     wall, _ = take_turns(loops, settings.turns)
     _say(
