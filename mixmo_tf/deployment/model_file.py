@@ -1,10 +1,12 @@
 """An exported model that is one file, opened for predictions."""
 
+import os
 import pathlib
 import warnings
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments, extras
@@ -33,7 +35,7 @@ class ModelFile:
 
     kind = "model file"
 
-    def __init__(self, file):
+    def __init__(self, file: str | os.PathLike):
         file = expanded(file)
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
@@ -58,7 +60,9 @@ class ModelFile:
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
 
-    def predict(self, images, batch_size=None, verbose=0):
+    def predict(
+        self, images: ArrayLike, batch_size: int | None = None, verbose: str | int = 0
+    ) -> np.ndarray:
         """The ensemble's probabilities.
 
         Args:

@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import sys
+from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
 from mixmo_tf.evaluation import reporting
@@ -35,7 +36,7 @@ def described(
     examples: int,
     ensemble: str,
     libraries: dict,
-    **more,
+    **more: Any,
 ) -> dict:
     """What metrics.json says of a model.
 

@@ -12,6 +12,7 @@ inside a core is called as its network's file says.
 import itertools
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -47,7 +48,7 @@ def numbers(name: str, layer_name: str) -> tuple | None:
     return match and match.groups()
 
 
-def inputs(images: Sequence, masks=None) -> dict:
+def inputs(images: Sequence, masks: Any = None) -> dict:
     """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any."""
     of_members = {IMAGE.format(i): each for i, each in enumerate(images)}
     return of_members if masks is None else {**of_members, MASKS: masks}
