@@ -4,12 +4,12 @@ import math
 import numbers
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-Array = np.ndarray | tf.Tensor
+Array: TypeAlias = np.ndarray | tf.Tensor
 MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
 LARGEST_SIDE = 10_000  # pixels of an image
 

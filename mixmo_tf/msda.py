@@ -6,7 +6,7 @@ its label is corrected: λ' = mean(m·𝓜_i) / mean(𝓜_i).
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
@@ -18,7 +18,7 @@ PROBABILITY = 0.5  # chance that an image is mixed at all
 # The mixing block that draws the masks m: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
 METHODS = {"mixup": "linear", "cutmix": "cutmix"}
 NAMES = tuple(METHODS)
-Weighted = tuple[tf.Tensor, tf.Tensor | None]  # labels, and their sample weights
+Weighted: TypeAlias = tuple[tf.Tensor, tf.Tensor | None]  # labels, and their sample weights
 
 
 class Partners(NamedTuple):

@@ -9,14 +9,15 @@ are made here from its integers, because TensorFlow and XLA make them from diffe
 
 import math
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
 
-Seed = tf.Tensor | np.ndarray | Sequence[int]  # int32 (2,)
-Shape = tf.Tensor | Sequence[int | tf.Tensor]
+Seed: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # int32 (2,)
+Shape: TypeAlias = tf.Tensor | Sequence[int | tf.Tensor]
 _ALGORITHM = "philox"
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
+from mixmo_tf import arguments
 from mixmo_tf.data.checks import (
     check_class_weight,
     check_label_array,
@@ -22,11 +22,11 @@ def are_arrays(values: Iterable) -> bool:
 
 
 def weighted(
-    images: ArrayLike,
-    labels: ArrayLike,
+    images: arguments.Array,
+    labels: arguments.Array,
     image_shape: Sequence[int],
     num_classes: int,
-    sample_weight: ArrayLike | None = None,
+    sample_weight: arguments.Array | None = None,
     class_weight: dict[int, float] | None = None,
 ) -> list[Any]:
     """Checks images, labels and weights, and joins them.

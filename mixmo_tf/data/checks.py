@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments
 
@@ -12,7 +11,7 @@ _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
 
 
-def check_images(images: ArrayLike, image_shape: Sequence[int]) -> tf.Tensor:
+def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tensor:
     """Returns `images` as a tensor (n, H, W, channels).
 
     Raises:
@@ -28,7 +27,7 @@ def check_images(images: ArrayLike, image_shape: Sequence[int]) -> tf.Tensor:
     return images
 
 
-def check_pixels(images: ArrayLike, image_shape: Sequence[int]) -> ArrayLike:
+def check_pixels(images: arguments.Array, image_shape: Sequence[int]) -> arguments.Array:
     """Checks whole images before anything runs; returns them.
 
     Args:
@@ -62,7 +61,7 @@ def said_of_scaled(images: str) -> str:
     )
 
 
-def look_scaled(images: ArrayLike) -> tf.Tensor:
+def look_scaled(images: arguments.Array) -> tf.Tensor:
     """Whether a batch of tensors would fail `check_pixels` for its range, float32 ().
 
     Integers cost nothing.
@@ -101,7 +100,7 @@ def check_mean_and_std(
     return tuple(mean), tuple(std)
 
 
-def check_weights(weights: ArrayLike, num_examples: int) -> np.ndarray:
+def check_weights(weights: arguments.Array, num_examples: int) -> np.ndarray:
     """Checks weights of examples; returns them as float32 (n,).
 
     Raises:
@@ -136,7 +135,7 @@ def check_class_weight(class_weight: dict[int, float], num_classes: int) -> None
             )
 
 
-def check_labels(labels: ArrayLike, num_classes: int) -> tf.Tensor:
+def check_labels(labels: arguments.Array, num_classes: int) -> tf.Tensor:
     """Returns `labels`, integers (n,) or (n, 1), as an int32 tensor (n,).
 
     Raises:
@@ -180,7 +179,7 @@ def check_has_partners(images: tf.Tensor) -> None:
     tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
 
 
-def check_label_array(labels: ArrayLike, num_classes: int) -> np.ndarray:
+def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
     """Checks a whole array of labels before anything runs; returns it as (n,).
 
     Raises:

@@ -4,7 +4,6 @@ import logging
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,7 +67,7 @@ def encoded(
     split: str,
     class_names: tuple[str, ...],
     name_feature: str,
-    **statistics: Sequence[float],
+    **statistics: tuple,
 ) -> Examples:
     """Examples whose images are still encoded, as tensorflow-datasets stores them.
 

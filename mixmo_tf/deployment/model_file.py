@@ -6,7 +6,6 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments, extras
@@ -61,7 +60,7 @@ class ModelFile:
         self.num_classes = int(num_classes)
 
     def predict(
-        self, images: ArrayLike, batch_size: int | None = None, verbose: str | int = 0
+        self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
     ) -> np.ndarray:
         """The ensemble's probabilities.
 

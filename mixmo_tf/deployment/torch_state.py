@@ -3,6 +3,8 @@
 In PyTorch's state a convolution's kernel is (out, in, height, width), a dense one (out, in).
 """
 
+from collections.abc import Mapping
+
 import keras
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +28,7 @@ _BATCH_NORM = {
 COUNTER = "num_batches_tracked"  # PyTorch's batch norm has it, and nothing depends on it
 
 
-def load_torch_state(network: keras.Model, state: dict[str, ArrayLike]) -> None:
+def load_torch_state(network: keras.Model, state: Mapping[str, ArrayLike]) -> None:
     """Gives a network the weights of a PyTorch state.
 
     Args:

@@ -8,7 +8,7 @@ import contextlib
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ _LOST = (  # what a collective operation raises when another worker is gone
 _OF_GPU_COLLECTIVES = "NCCL", "ollective", "unhealthy"  # in what they say of a lost worker
 
 
-Batches = tf.data.Dataset | tf.distribute.DistributedDataset
+Batches: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
 class WorkerLostError(RuntimeError):

@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -12,7 +13,7 @@ from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import tables
 from mixmo_tf.models.predictor import Predictor
 
-Load = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
+Load: TypeAlias = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
 _BATCH = 50
 
 

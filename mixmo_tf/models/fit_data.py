@@ -4,7 +4,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments
 from mixmo_tf.data import arrays, stream
@@ -15,13 +14,13 @@ def prepare(
     model: keras.Model,
     *,
     x: Any,
-    y: ArrayLike | None,
+    y: arguments.Array | None,
     batch_size: int | None,
     validation_split: float,
     validation_data: Any,
     shuffle: bool,
     class_weight: dict[int, float] | None,
-    sample_weight: ArrayLike | None,
+    sample_weight: arguments.Array | None,
     steps_per_epoch: int | None,
     **options: Any,
 ) -> dict:

@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments, class_labels
 from mixmo_tf.data import arrays, checks, stream
@@ -42,8 +41,10 @@ class Predictor(keras.Model):
     """
 
     fit = train_on_batch = Absent("is not trained: train the MixMo that it is from")
-    training_only = ()  # names of the metrics that `evaluate` leaves out
-    compiled_with = "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"
+    training_only: tuple[str, ...] = ()  # names of the metrics that `evaluate` leaves out
+    compiled_with: tuple[str, ...] = (
+        "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -75,7 +76,7 @@ class Predictor(keras.Model):
 
     # The ensemble --------------------------------------------------------------------------
 
-    def member_logits(self, images: ArrayLike) -> tf.Tensor:
+    def member_logits(self, images: arguments.Array) -> tf.Tensor:
         """Every member's logits on the same images.
 
         Args:
@@ -87,7 +88,7 @@ class Predictor(keras.Model):
         images = checks.check_images(images, self.image_shape)
         return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
 
-    def call(self, images: ArrayLike) -> tf.Tensor:
+    def call(self, images: arguments.Array) -> tf.Tensor:
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
@@ -198,10 +199,10 @@ class Predictor(keras.Model):
     def evaluate(
         self,
         x: Any = None,
-        y: ArrayLike | None = None,
+        y: arguments.Array | None = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
-        sample_weight: ArrayLike | None = None,
+        sample_weight: arguments.Array | None = None,
         *,
         stop_request: Any = None,
         **options: Any,
@@ -230,9 +231,9 @@ class Predictor(keras.Model):
 
     def evaluation_batches(
         self,
-        images: ArrayLike,
-        labels: ArrayLike,
-        sample_weight: ArrayLike | None = None,
+        images: arguments.Array,
+        labels: arguments.Array,
+        sample_weight: arguments.Array | None = None,
         *,
         batch_size: int,
     ) -> replicas.Batches:

@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
@@ -218,7 +217,7 @@ class Trainer(Predictor):
     def fit(
         self,
         x: Any = None,
-        y: ArrayLike | None = None,
+        y: arguments.Array | None = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
@@ -227,7 +226,7 @@ class Trainer(Predictor):
         validation_data: Any = None,
         shuffle: bool = True,
         class_weight: dict[int, float] | None = None,
-        sample_weight: ArrayLike | None = None,
+        sample_weight: arguments.Array | None = None,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         *,

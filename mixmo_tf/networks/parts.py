@@ -45,7 +45,7 @@ def check_has_members(network: keras.Model) -> None:
 def numbers(name: str, layer_name: str) -> tuple | None:
     """The numbers in a layer's name, such as ("1", "0") in "group_1_block_0"; None in another."""
     match = re.fullmatch(name.replace("{}", r"(\d+)"), layer_name)
-    return match and match.groups()
+    return match.groups() if match else None
 
 
 def inputs(images: Sequence, masks: Any = None) -> dict:

@@ -89,7 +89,9 @@ def with_batch_norm_of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
     )
 
 
-def folder_loop(settings: BenchmarkSettings, examples: data.Examples) -> Callable[[], object]:
+def folder_loop(
+    settings: BenchmarkSettings, examples: data.Examples | data.Records
+) -> Callable[[], object]:
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
     network = build_network(settings, "preact_resnet18", shape, width=1, filters=64)

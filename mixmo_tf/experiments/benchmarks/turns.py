@@ -3,8 +3,9 @@
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-Seconds = dict[str, list[float]]  # of each turn, by the names of the loops
+Seconds: TypeAlias = dict[str, list[float]]  # of each turn, by the names of the loops
 
 
 def take_turns(loops: dict[str, Callable[[], object]], turns: int) -> tuple[Seconds, Seconds]:
