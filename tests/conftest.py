@@ -1,8 +1,10 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
+import dataclasses
 import importlib.util
 import os
 import pathlib
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -14,6 +16,7 @@ import tensorflow as tf
 
 import mixmo_tf
 from mixmo_tf.distribution import strategies
+from mixmo_tf.networks import layers, preact_resnet
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
@@ -50,12 +53,57 @@ def reference():
     return lambda name: np.load(REFERENCE / f"{name}.npz")
 
 
+def shallow_network(width, num_members, num_classes, image_shape, filters):
+    """What stands in for preact_resnet18: one block, which TensorFlow traces in a third."""
+
+    def encoder(member, image):
+        return layers.conv(filters, 3, 2, "symmetric", name=f"encoder_{member}")(image)
+
+    def core(x):
+        return preact_resnet._block(x, 2 * filters, 2, "group_1_block_0")
+
+    build, name = mixmo_tf.networks.build, f"preact_resnet18_{width}"
+    return build(name, encoder, core, num_members, num_classes, image_shape, "he_normal")
+
+
+def make_shallow(monkeypatch):
+    networks = mixmo_tf.networks.NETWORKS
+    stand_in = dataclasses.replace(networks["preact_resnet18"], build=shallow_network)
+    monkeypatch.setitem(networks, "preact_resnet18", stand_in)
+
+
+@pytest.fixture
+def shallow(monkeypatch):
+    """Settings that say preact_resnet18 mean `shallow_network`, in this process alone."""
+    make_shallow(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A run of scripts/train.py on digits, small enough for a test."""
+    """A run of the command train on digits, to be read: its folder, its flags, what it said.
+
+    Its network is `shallow_network`: who goes on with a copy of it asks for `shallow`.
+    """
     path = tmp_path_factory.mktemp("runs") / "digits"
     flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
-    return path, flags, scripts_at_work.run("train.py", *flags)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_shallow(monkeypatch)
+        code, said = scripts_at_work.ending_of("train", *flags)
+    assert code is None, code
+    return path, flags, said
+
+
+def undo_last_epoch(path):
+    """Makes of the finished run what it was after its first epoch of two."""
+    for name in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
+        (path / name).unlink()
+
+
+def first_epoch_of(finished, path):
+    """A copy of the finished run as it was after its first epoch."""
+    shutil.copytree(finished[0], path)
+    undo_last_epoch(path)
+    return path
 
 
 @pytest.fixture

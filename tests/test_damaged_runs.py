@@ -2,17 +2,19 @@
 
 import os
 import shutil
-import subprocess
-import sys
+import signal
 
 import pytest
-from scripts_at_work import DIGITS, ROOT, call, call_apart, ending_of, exit_messages, run
-from test_survival import first_epoch_of
+import tensorflow as tf
+from conftest import first_epoch_of, undo_last_epoch
+from scripts_at_work import DIGITS, call, exit_messages, said_of
 
 import mixmo_tf
 from mixmo_tf import experiments
 from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.training import checkpoints, history
+
+pytestmark = pytest.mark.usefixtures("shallow")
 
 
 @pytest.fixture
@@ -103,9 +105,8 @@ def test_only_checkpoints_are_taken_for_checkpoints(finished, copy, tmp_path):
     mine = [folder / "step_best.keras", folder / "step_1.keras"]
     for file in mine:
         file.write_text("mine")
-    result = run("train.py", *DIGITS, f"--output_dir={path}", "--checkpoint_steps=5")
-    assert result.returncode == 0, result.stderr
-    assert "holds 1 of 2 epochs; going on from there" in result.stdout
+    said = said_of("train", *DIGITS, f"--output_dir={path}", "--checkpoint_steps=5")
+    assert "holds 1 of 2 epochs; going on from there" in said
     assert all(file.read_text() == "mine" for file in mine)
     assert (folder / "step_99999999.keras" / "mine").is_dir()
     steps = [checkpoints.step_of(file) for file in checkpoints.files(folder)]
@@ -163,11 +164,10 @@ def test_another_number_of_threads_is_told(finished, tmp_path):
     text = flags_file.read_text()
     assert noted in text.splitlines()
     flags_file.write_text(text.replace(noted, "# threads 99"))
-    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
-    assert code is None
+    said = said_of("train", *DIGITS, f"--output_dir={path}")
     assert f"train.py: {path} was begun with 99 threads and goes on with " in said
-    code, again = ending_of("train", *DIGITS, f"--output_dir={path}")
-    assert code is None and "99 threads" not in again  # nothing is trained
+    again = said_of("train", *DIGITS, f"--output_dir={path}")
+    assert "99 threads" not in again  # nothing is trained
     assert "earlier version" not in said
 
 
@@ -179,14 +179,12 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     of_before = [line for line in lines if not line.startswith(("# mixmo_tf ", "# threads "))]
     assert len(of_before) == len(lines) - 2
     flags_file.write_text("".join(of_before))
-    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
-    assert code is None and "was begun with" not in said
+    said = said_of("train", *DIGITS, f"--output_dir={path}")
+    assert "was begun with" not in said
     assert f"{path} was begun by an earlier version, which served the images" in said
     assert flags_file.read_text() == f"# mixmo_tf {mixmo_tf.__version__}\n" + "".join(of_before)
-    for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
-        (path / file).unlink()
-    code, said = ending_of("train", *DIGITS, f"--output_dir={path}")
-    assert code is None and "earlier version" not in said
+    undo_last_epoch(path)
+    assert "earlier version" not in said_of("train", *DIGITS, f"--output_dir={path}")
 
 
 def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tmp_path):
@@ -203,32 +201,25 @@ def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tm
     endings, printed = call("train", *([*DIGITS, f"--output_dir={each}"] for each in (path, whole)))
     assert endings == [None, None] and "earlier version" not in printed
     assert (whole / "run.flags").read_bytes() == before  # it is complete
-    for file in ("model.keras", "metrics.json", "checkpoints/step_00000044.keras"):
-        (path / file).unlink()
-    endings, printed = call("train", [*DIGITS, f"--output_dir={path}"])
-    assert endings == [None] and "holds 1 of 2 epochs; going on from there" in printed
+    undo_last_epoch(path)
+    printed = said_of("train", *DIGITS, f"--output_dir={path}")
+    assert "holds 1 of 2 epochs; going on from there" in printed
     assert "earlier version" not in printed
     assert f"# mixmo_tf {mixmo_tf.__version__}" in (path / "run.flags").read_text().splitlines()
 
 
-@pytest.mark.parametrize("system_tells", [True, False])
-def test_threads_are_those_of_tensorflow(system_tells):
+def test_threads_are_those_of_tensorflow(monkeypatch):
     """Not every system tells which cores a process may use: macOS has no such call."""
-    if system_tells and not hasattr(os, "sched_getaffinity"):
-        pytest.skip("this system does not tell which cores a process may use")
-    one_core = "os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])"
-    no_call = "vars(os).pop('sched_getaffinity', None); os.cpu_count = lambda: 1"
-    code = (
-        "import os, tensorflow as tf; from mixmo_tf.experiments import run_flags\n"
-        f"{one_core if system_tells else no_call}; print(run_flags.threads())\n"
-        "os.environ['TF_NUM_INTRAOP_THREADS'] = '3'; print(run_flags.threads())\n"
-        "tf.config.threading.set_intra_op_parallelism_threads(5); print(run_flags.threads())\n"
-    )
-    environment = {n: value for n, value in os.environ.items() if n != "TF_NUM_INTRAOP_THREADS"}
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=environment
-    )
-    assert result.stdout.split() == ["1", "3", "5"], result.stderr
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3}, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert run_flags.threads() == 1
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert run_flags.threads() == 2
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
+    assert run_flags.threads() == 3
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 5)
+    assert run_flags.threads() == 5
 
 
 @pytest.mark.parametrize(
@@ -267,7 +258,9 @@ def test_a_pipe_in_a_files_place_is_not_waited_for(copy, name):
     path = copy("run")
     (path / name).unlink()
     os.mkfifo(path / name)
-    (ending,) = call_apart("train", [*DIGITS, f"--output_dir={path}"], timeout=300)[0]
+    signal.alarm(300)  # which ends a process that waits
+    (ending,) = exit_messages("train", [*DIGITS, f"--output_dir={path}"])
+    signal.alarm(0)
     assert ending == f"train.py: {path / name} is no file"
 
 
