@@ -123,17 +123,32 @@ def quick_weights(monkeypatch):
         monkeypatch.setattr(getattr(keras.initializers, name), "__call__", zeros)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def pixels_and_labels():
     """40 images of 16×16 whose brightness tells their class, so that training can show."""
     random = np.random.default_rng(0)
     labels = random.integers(0, 4, 40)
     images = random.integers(0, 60, (40, 16, 16, 3)) + 60 * labels[:, None, None, None]
-    return images.astype(np.uint8), labels
+    images = images.astype(np.uint8)
+    images.flags.writeable = labels.flags.writeable = False
+    return images, labels
 
 
 def two_replicas():
     return strategies.mirrored(["/device:CPU:0", "/device:CPU:1"])
+
+
+def assert_same(arrays, others):
+    """That there are as many, the same numbers in each, such as weights of models."""
+    for ours, theirs in zip(arrays, others, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def assert_same_on_replicas(model):
+    """That each variable, of the model and of its optimizer, is the same on all replicas."""
+    for variable in [*model.variables, *model.optimizer.variables]:
+        first, *others = model.distribute_strategy.experimental_local_results(variable.value)
+        assert_same([first] * len(others), others)
 
 
 def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
@@ -155,6 +170,14 @@ def tiny_network(num_members=2):
         return keras.layers.GlobalAveragePooling2D()(x)
 
     return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal")
+
+
+def as_if_trained(model, seed=0):
+    """The model, with no weight as it began: so that answers differ, without training."""
+    random = np.random.default_rng(seed)
+    of_network = model.network.get_weights()
+    model.network.set_weights([w + random.normal(0, 0.1, w.shape) for w in of_network])
+    return model
 
 
 def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):

@@ -46,6 +46,25 @@ def said_of(script, *flags):
     return printed
 
 
+def refusal(script, *flags):
+    """What a script's command ends with, in this process: a line that says what is wrong."""
+    ending, _ = ending_of(script, *flags)
+    assert str(ending).startswith(f"{script}.py: ") and "\n" not in ending, (flags, ending)
+    return ending
+
+
+def assert_refused(script, cases):
+    """That a script's command ends with such a line, which the message is part of.
+
+    Args:
+        script: name.
+        cases: list of (flags, message).
+    """
+    for flags, message in cases:
+        ending = refusal(script, *flags)
+        assert message in ending, (flags, ending)
+
+
 def ending_of(script, *flags):
     """What a script's command ends with in this process, and what it prints, errors last."""
     printed, errors = io.StringIO(), io.StringIO()

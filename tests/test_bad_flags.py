@@ -3,7 +3,7 @@
 import typing
 
 import pytest
-from scripts_at_work import ROOT, ending_of
+from scripts_at_work import ROOT, ending_of, refusal
 
 from mixmo_tf.experiments import command_line
 
@@ -46,19 +46,23 @@ def classes(monkeypatch):
 
 
 def wrong_values(field, kind):
-    """Texts that the field's flag cannot have."""
+    """Texts that the field's flag cannot have, and what the message says of each."""
     element = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
     if field.metadata["choices"]:
-        yield "no_such_choice"
+        yield "no_such_choice", field.name
     if element in (int, float):
-        yield from ("ten", "1e", "0x")
+        yield from ((text, field.name) for text in ("ten", "1e", "0x"))
     if element is int:
-        yield "1.5"
+        yield "1.5", field.name
     if kind is bool:
-        yield from ("maybe", "", "2")
+        yield from ((text, field.name) for text in ("maybe", "", "2"))
     low, high = field.metadata["bounds"] or (None, None)
-    yield from () if low is None else (str(low - 1), "-" + "9" * 9)
-    yield from () if high is None else (str(high + 1), "9" * 30)
+    if low is not None:
+        texts = str(low - 1), "-" + "9" * 9, *(["nan"] if element is float else [])
+        yield from ((text, f"{field.name} must be >= {low}, got ") for text in texts)
+    if high is not None:
+        texts = str(high + 1), "9" * 30
+        yield from ((text, f"{field.name} must be <= {high}, got ") for text in texts)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -68,11 +72,11 @@ def test_every_flag_is_named(script, classes):
     (settings_class,) = classes
     count = 0
     for field, kind in command_line._fields(settings_class):
-        for value in wrong_values(field, kind):
+        for value, expected in wrong_values(field, kind):
             flag = f"--{field.name}={value}"
             code, said = ending_of(script, *needed, flag)
             message = said if code == 1 else code
-            assert message and field.name in message and "Traceback" not in message, flag
+            assert message and expected in message and "Traceback" not in message, flag
             assert message.startswith("FATAL Flags parsing error: ") or "\n" not in message, flag
             count += 1
     assert count >= (0 if script == "show_encoders" else 3)
@@ -81,5 +85,4 @@ def test_every_flag_is_named(script, classes):
 @pytest.mark.parametrize("script, flag_line, message", OF_SCRIPTS)
 def test_what_a_script_cannot_take_is_named(script, flag_line, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, _ = ending_of(script, *NEEDED.get(script, []), *flag_line.split())
-    assert code.startswith(f"{script}.py: ") and message in code and "\n" not in code, code
+    assert message in refusal(script, *NEEDED.get(script, []), *flag_line.split())

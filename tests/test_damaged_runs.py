@@ -7,7 +7,7 @@ import signal
 import pytest
 import tensorflow as tf
 from conftest import first_epoch_of, undo_last_epoch
-from scripts_at_work import DIGITS, call, exit_messages, said_of
+from scripts_at_work import DIGITS, assert_refused, call, exit_messages, refusal, said_of
 
 import mixmo_tf
 from mixmo_tf import experiments
@@ -60,9 +60,9 @@ def test_what_is_damaged_is_named(copy):
     ]
     paths = [copy(f"{i}", file, change) for i, (file, change, _) in enumerate(cases)]
     before = [sorted(path.rglob("*.*")) for path in paths]
-    endings = exit_messages("train", *([*DIGITS, f"--output_dir={path}"] for path in paths))
-    for ending, path, (file, _, message) in zip(endings, paths, cases, strict=True):
-        assert ending.startswith("train.py: ") and message in ending and "\n" not in ending, ending
+    for path, (file, _, message) in zip(paths, cases, strict=True):
+        ending = refusal("train", *DIGITS, f"--output_dir={path}")
+        assert message in ending
         assert str(path / file if "damaged" in message else path) in ending
     assert [sorted(path.rglob("*.*")) for path in paths] == before
 
@@ -72,10 +72,9 @@ def test_a_run_whose_flags_are_damaged_is_not_evaluated(copy):
     run = copy("number", "run.flags", bad)
     binary = copy("binary", "run.flags", lambda _: BINARY)
     for script in ("evaluate", "export"):
-        endings = exit_messages(script, [f"--model={run}"], [f"--model={binary}"])
-        assert f"{run / 'run.flags'} is damaged: --validation_examples is 'many'" in endings[0]
-        assert f"{binary / 'run.flags'} is damaged" in endings[1]
-        assert all("\n" not in ending for ending in endings)
+        number = f"{run / 'run.flags'} is damaged: --validation_examples is 'many'"
+        cases = (run, number), (binary, f"{binary / 'run.flags'} is damaged")
+        assert_refused(script, [([f"--model={path}"], message) for path, message in cases])
 
 
 @pytest.mark.parametrize("content", [b"", b"no model\n"])
@@ -88,13 +87,12 @@ def test_what_is_no_keras_file_is_named(copy, content):
         ("show_encoders", [f"--model={run}"]),
         ("train", [*DIGITS, f"--initialize_from={file}", f"--output_dir={run / 'new'}"]),
     ):
-        (ending,) = exit_messages(script, flags)
-        assert f"{file} is no readable .keras file: it is no zip archive, or cut short" in ending
-        assert "\n" not in ending
+        message = f"{file} is no readable .keras file: it is no zip archive, or cut short"
+        assert_refused(script, [(flags, message)])
     for checkpoint in (run / "checkpoints").iterdir():
         checkpoint.write_bytes(content)
-    (ending,) = exit_messages("train", [*DIGITS, f"--output_dir={run}"])
-    assert f"no checkpoint in {run / 'checkpoints'} can be read" in ending and "\n" not in ending
+    message = f"no checkpoint in {run / 'checkpoints'} can be read"
+    assert_refused("train", [([*DIGITS, f"--output_dir={run}"], message)])
 
 
 def test_only_checkpoints_are_taken_for_checkpoints(finished, copy, tmp_path):
@@ -136,15 +134,11 @@ def test_a_flag_that_is_new_has_its_default_in_old_runs(finished, copy):
 
     old = copy("old", "run.flags", without("augmix", "weight_root", "deterministic", "msda"))
     other = copy("other", "run.flags", without("filters"))
-    calls = [
-        [*DIGITS, f"--output_dir={old}"],
-        [*DIGITS, f"--output_dir={old}", "--augmix"],
-        [*DIGITS, f"--output_dir={other}"],
-    ]
-    endings = exit_messages("train", *calls)
-    assert endings[0] is None
-    assert "other flags (--augmix false there, true here)" in endings[1]
-    assert "other flags (--filters 16 there, 4 here)" in endings[2]
+    said_of("train", *DIGITS, f"--output_dir={old}")
+    flags = [*DIGITS, f"--output_dir={old}", "--augmix"]
+    cases = [(flags, "other flags (--augmix false there, true here)")]
+    flags = [*DIGITS, f"--output_dir={other}"]
+    assert_refused("train", [*cases, (flags, "other flags (--filters 16 there, 4 here)")])
 
 
 def test_a_column_more_makes_no_line_wrong(tmp_path):
@@ -311,8 +305,7 @@ def test_whatever_may_stand_in_a_path_stands_in_a_line(tmp_path, monkeypatch):
     (tmp_path / run_flags.NAME).write_bytes(b"--a=1\r\n--b=2\r\n")  # of an editor
     assert run_flags.read(tmp_path) == {"--a": "1", "--b": "2"}
     bad = "--output_dir=a\n--seed=5", "--data_dir=a\r", "--output_dir=a\udcff"
-    for ending in exit_messages("train", *([flag] for flag in bad)):
-        assert "must be one line of UTF-8, got '" in ending and "\n" not in ending
+    assert_refused("train", [([flag], "must be one line of UTF-8, got '") for flag in bad])
     (tmp_path / "a\n--seed=5").mkdir()
     monkeypatch.chdir(tmp_path / "a\n--seed=5")
     with pytest.raises(ValueError, match=r"^dataset must be one line of UTF-8, got [^\n]*$"):

@@ -2,8 +2,6 @@
 
 import io
 import struct
-import subprocess
-import sys
 import zlib
 
 import numpy as np
@@ -269,14 +267,14 @@ def test_several_images_in_a_file_the_first_counts(tmp_path):
 
 def test_an_animated_webp_does_not_crash_tensorflow(tmp_path):
     """TensorFlow 2.21 ends the process where it decodes one, opaque, of any channels."""
-    for i in range(4):
-        noise = np.random.default_rng(i).integers(0, 256, (2, 10, 12, 3), dtype=np.uint8)
-        options = {"save_all": True, "append_images": [Image.fromarray(noise[1])]}
-        path = tmp_path / f"class_{i % 2}" / f"{i}.webp"
+    noise = np.random.default_rng(0).integers(0, 256, (4, 2, 10, 12, 3), dtype=np.uint8)
+    for i, (first, second) in enumerate(noise):
+        options = {"save_all": True, "append_images": [Image.fromarray(second)]}
+        path = tmp_path / f"class_{i // 2}" / f"{i}.webp"
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(encoded(noise[0], "WEBP", lossless=True, **options))
-    code = f"from mixmo_tf import data; data.load_arrays('image_folder:{tmp_path}', 'train')"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+        path.write_bytes(encoded(first, "WEBP", lossless=True, **options))
+    images, _, _ = data.load_arrays(f"image_folder:{tmp_path}", "train")
+    np.testing.assert_array_equal(images, noise[:, 0])
 
 
 def test_an_animated_webp_of_one_image(tmp_path):

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
-from scripts_at_work import exit_messages, run
+from conftest import as_if_trained, tiny_model
+from scripts_at_work import exit_messages, said_of
 
 import mixmo_tf
 
@@ -17,11 +17,7 @@ NAMES = ["ant", "bee", "cat", "dog"]
 def models(**arguments):
     """Three models of different weights: M = 2, M = 2, and a plain network."""
     built = [tiny_model(class_names=NAMES, num_members=m, **arguments) for m in (2, 2, 1)]
-    for i, model in enumerate(built):
-        random = np.random.default_rng(i)
-        model.set_weights([w + random.normal(0, 0.1, w.shape) for w in model.get_weights()])
-        model.step.assign(0)
-    return built
+    return [as_if_trained(model, seed) for seed, model in enumerate(built)]
 
 
 def test_its_members_are_the_models(pixels_and_labels):
@@ -121,20 +117,18 @@ def test_the_scripts_evaluate_keep_and_export_it(finished, tmp_path):
     other = tmp_path / "other"
     shutil.copytree(path, other)
     output = tmp_path / "together"
-    result = run("evaluate.py", f"--model={path},{other}", f"--output_dir={output}")
-    assert result.returncode == 0, result.stderr
+    said = said_of("evaluate", f"--model={path},{other}", f"--output_dir={output}")
     alone = json.loads((path / "metrics.json").read_text())
     figures = json.loads((output / "metrics.json").read_text())
     assert figures["accuracy"] == pytest.approx(alone["accuracy"])  # twice the same run
     assert figures["member_accuracy"] == pytest.approx([alone["accuracy"]] * 2)
     assert figures["models"] == [str(path), str(other)] and figures["ratio_error"] == 0
     accuracy = f"{100 * alone['accuracy']:.2f}"
-    assert f"model 1: {other}" in result.stdout
-    assert re.search(rf"accuracy, % +{accuracy} +{accuracy} +{accuracy}\n", result.stdout)
+    assert f"model 1: {other}" in said
+    assert re.search(rf"accuracy, % +{accuracy} +{accuracy} +{accuracy}\n", said)
 
-    again = run("evaluate.py", f"--model={output}")  # what was kept is a model like any other
-    assert again.returncode == 0, again.stderr
-    assert re.search(rf"accuracy, % +{accuracy} ", again.stdout)
+    again = said_of("evaluate", f"--model={output}")  # what was kept is a model like any other
+    assert re.search(rf"accuracy, % +{accuracy} ", again)
 
     endings = exit_messages(
         "export",

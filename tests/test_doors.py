@@ -60,9 +60,7 @@ def network(build):
 
 def fit(**arguments):
     images, labels = pixels()
-    return tiny_model().fit(
-        **{"x": images, "y": labels, "batch_size": 8, "verbose": 0, **arguments}
-    )
+    return model().fit(**{"x": images, "y": labels, "batch_size": 8, "verbose": 0, **arguments})
 
 
 def on_images(method):

@@ -8,7 +8,8 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from scripts_at_work import ending_of
+from conftest import make_shallow
+from scripts_at_work import ending_of, said_of
 from test_image_folder import grey, save
 from test_strict_json import strictly
 
@@ -136,9 +137,9 @@ def never_wrong(tmp_path_factory):
     flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
     flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
-    ending, printed = ending_of("train", *flags, "--augmentation=none")
-    assert ending is None, printed
-    return path / "run", printed
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        make_shallow(monkeypatch)
+        return path / "run", said_of("train", *flags, "--augmentation=none")
 
 
 def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):

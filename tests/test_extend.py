@@ -3,23 +3,24 @@
 import csv
 import json
 import shutil
-import signal
 
 import pytest
-from scripts_at_work import DIGITS, assert_same_weights, call, ending_of, exit_messages
-from test_survival import first_epoch_of, start, wait_for_checkpoints
+from conftest import first_epoch_of
+from scripts_at_work import DIGITS, assert_refused, assert_same_weights, call, said_of
+from test_loop import Killed, at, kill
 
 from mixmo_tf.experiments import directory, run_flags
-from mixmo_tf.training import checkpoints
+from mixmo_tf.training import checkpoints, logs
+
+pytestmark = pytest.mark.usefixtures("shallow")
 
 LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
 
 
-def test_a_finished_run_goes_on(finished, tmp_path):
+def test_a_finished_run_goes_on(finished, tmp_path, monkeypatch):
     """Killed in the middle, it ends as one left alone, and holds the old model till then."""
     quiet, killed = (shutil.copytree(finished[0], tmp_path / name) for name in ("quiet", "killed"))
-    code, said = ending_of("train", *LONGER, f"--output_dir={quiet}", "--extend")
-    assert code is None
+    said = said_of("train", *LONGER, f"--output_dir={quiet}", "--extend")
     assert "From here on the run has 4 epochs, not 2: p(t) falls to 0 at their end" in said
     assert "holds 2 of 4 epochs; going on from there" in said
     model = checkpoints.load_model(quiet)
@@ -39,13 +40,13 @@ def test_a_finished_run_goes_on(finished, tmp_path):
     assert "--epochs=2" not in lines
 
     flags = [*LONGER, f"--output_dir={killed}", "--checkpoint_steps=3"]
-    process = start(*flags, "--extend")
-    wait_for_checkpoints(killed, 3, process)
-    process.kill()
-    assert process.wait() == -signal.SIGKILL
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(10, kill))
+        said_of("train", *flags, "--extend")
+    assert (killed / "checkpoints/step_00000051.keras").exists()
     assert (killed / "model.keras").read_bytes() == (finished[0] / "model.keras").read_bytes()
     assert not directory.is_finished(killed)
-    assert exit_messages("train", flags) == [None]
+    said_of("train", *flags)
     assert_same_weights(quiet / "model.keras", killed / "model.keras")
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
     assert directory.is_finished(killed) and run_flags.epochs(killed) == ("2", "4")
@@ -100,7 +101,5 @@ def test_never_by_accident(finished, tmp_path):
         ([*LONGER, "--extend", "--alpha=1", here], "other flags (--alpha 2.0 there, 1.0 here, "),
         ([*DIGITS, "--extend", f"--output_dir={tmp_path / 'none'}"], "there is no run in "),
     ]
-    endings = exit_messages("train", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases, strict=True):
-        assert ending.startswith("train.py: ") and message in ending and "\n" not in ending
+    assert_refused("train", cases)
     assert contents() == before and not (tmp_path / "none").exists()

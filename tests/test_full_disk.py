@@ -8,18 +8,25 @@ import shutil
 
 import pytest
 from conftest import tiny_model
-from scripts_at_work import DIGITS, full_disk, on_a_full_disk
+from scripts_at_work import DIGITS, exit_messages, full_disk
 from test_reproduce import CONFIGS, finish
 
+from mixmo_tf import MixMo, networks
 from mixmo_tf.deployment import save_torch_checkpoint
-from mixmo_tf.training import checkpoints, history, logs
+from mixmo_tf.training import history, logs
+
+
+def on_a_full_disk(script, size, *calls):
+    """What calls end with where every file ends at `size` bytes."""
+    with full_disk(size):
+        return exit_messages(script, *calls)
 
 
 def said(script, file):
     return f"{script}.py: cannot write {file}: File too large"
 
 
-def test_training(finished, tmp_path):
+def test_training(finished, tmp_path, shallow):
     """A new run, and finished ones that lack something."""
     runs = {name: shutil.copytree(finished[0], tmp_path / name) for name in ("model", "metrics")}
     for name, file in (("model", "model.keras"), ("metrics", "metrics.json")):
@@ -62,8 +69,10 @@ def test_the_other_scripts(finished, tmp_path):
     model, output = f"--model={path}", tmp_path / "x"
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"accuracy": 0.5}))
-    torch = tmp_path / "x.pt"
-    save_torch_checkpoint(checkpoints.load_model(path), torch)
+    published, torch = tmp_path / "x.keras", tmp_path / "x.pt"
+    of_published_code = MixMo(networks.preact_resnet18(1, 2, 10, (32, 32, 3), filters=4))
+    of_published_code.save(published)
+    save_torch_checkpoint(of_published_code, torch)
     suite = tmp_path / "suite"
     for config in CONFIGS:
         finish(suite, config, 0, {"accuracy": 0.5, "member_accuracy": [0.5], "nll": 1.0})
@@ -84,7 +93,7 @@ def test_the_other_scripts(finished, tmp_path):
         ),
         "convert_checkpoint": (
             20_000,
-            ([f"--input={path}", f"--output={tmp_path / 'y.pt'}"], tmp_path / "y.pt"),
+            ([f"--input={published}", f"--output={tmp_path / 'y.pt'}"], tmp_path / "y.pt"),
             ([f"--input={torch}", f"--output={tmp_path / 'y.keras'}"], tmp_path / "y.keras"),
         ),
         "show_masks": (1000, (["--mixing=cow", f"--output_dir={tmp_path}"], tmp_path / "cow.png")),

@@ -2,19 +2,24 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
+from conftest import assert_same, tiny_model
 
 import mixmo_tf
 from mixmo_tf import evaluation, seeds
 
 
-def weights_of(model):
-    return [w.copy() for w in model.get_weights()]
+def largest_difference(weights, others):
+    return max(np.abs(ours - theirs).max() for ours, theirs in zip(weights, others, strict=True))
 
 
-def largest_difference(model, other):
-    pairs = zip(model.trainable_variables, other.trainable_variables, strict=True)
-    return max(np.abs(np.subtract(a, b)).max() for a, b in pairs)
+def each_fitted(model, *calls):
+    """The weights after each call of `fit`, by its arguments, from the model's state now on."""
+    start, weights = model.state(), []
+    for arguments in calls:
+        model.set_state(start)
+        model.fit(**{"batch_size": 8, "verbose": 0, **arguments})
+        weights.append(model.get_weights())
+    return weights
 
 
 def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
@@ -128,41 +133,33 @@ def test_decay_joins_the_gradients(pixels_and_labels):
 
 def test_sample_and_class_weights_of_zero_hide_images(pixels_and_labels):
     images, labels = pixels_and_labels
-    other = labels.copy()
+    other, weights = labels.copy(), 1.0 * (labels != 2)
     other[labels == 2] = 3
-    trained = []
-    for y in (labels, other):
-        for weights in (
-            {"sample_weight": 1.0 * (labels != 2)},
-            {"class_weight": {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}},
-        ):
-            if y is other and "class_weight" in weights:
-                continue
-            model = tiny_model()
-            model.fit(images, y, batch_size=8, verbose=0, **weights)
-            trained.append(model)
-    assert largest_difference(trained[0], trained[1]) < 1e-6
-    assert largest_difference(trained[0], trained[2]) < 1e-6
+    hidden = {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}
+    first, *others = each_fitted(
+        tiny_model(),
+        {"x": images, "y": labels, "sample_weight": weights},
+        {"x": images, "y": labels, "class_weight": hidden},
+        {"x": images, "y": other, "sample_weight": weights},
+    )
+    for each in others:
+        assert largest_difference(first, each) < 1e-6
 
 
 def test_the_same_seed_gives_the_same_run_bit_for_bit(pixels_and_labels):
-    images, labels = pixels_and_labels
-    runs = []
-    for seed in (0, 0, 1):
-        model = tiny_model(seed=seed)
-        model.fit(images, labels, batch_size=8, epochs=4, verbose=0)
-        runs.append(weights_of(model))
-    assert all(np.array_equal(a, b) for a, b in zip(runs[0], runs[1], strict=True))
-    assert not all(np.array_equal(a, b) for a, b in zip(runs[0], runs[2], strict=True))
+    call = dict(zip("xy", pixels_and_labels, strict=True)) | {"epochs": 4}
+    first, again = each_fitted(tiny_model(seed=0), call, call)
+    (other,) = each_fitted(tiny_model(seed=1), call)
+    assert largest_difference(first, again) == 0
+    assert largest_difference(first, other) > 0
 
 
 def test_xla_gives_the_same_run(pixels_and_labels):
-    images, labels = pixels_and_labels
+    call = dict(zip("xy", pixels_and_labels, strict=True)) | {"epochs": 4}
     models = [tiny_model(jit_compile=jit) for jit in (False, True)]
-    for model in models:
-        model.fit(images, labels, batch_size=8, epochs=4, verbose=0)
-        assert int(model.step.numpy()) == 20
-    assert largest_difference(*models) < 1e-4
+    (ours,), (theirs,) = (each_fitted(model, call) for model in models)
+    assert [int(model.step.numpy()) for model in models] == [20, 20]
+    assert largest_difference(ours, theirs) < 1e-4
 
 
 @pytest.fixture
@@ -220,9 +217,7 @@ def test_an_epoch_goes_on_from_saved_sums(tmp_path, pixels_and_labels):
         images[24:], labels[24:], batch_size=8, shuffle=False, verbose=0, callbacks=[restore]
     ).history
     assert again == history
-    assert all(
-        np.array_equal(a, b) for a, b in zip(weights_of(whole), weights_of(rest), strict=True)
-    )
+    assert_same(whole.get_weights(), rest.get_weights())
 
 
 def test_class_names_stay_with_the_model(tmp_path):
@@ -246,27 +241,20 @@ def test_mimo_and_the_plain_network_train(pixels_and_labels):
         assert history["loss"][-1] < history["loss"][0]
 
 
-def test_sample_weights_may_be_a_column(pixels_and_labels):
+def test_labels_and_weights_may_be_columns(pixels_and_labels):
+    """As Keras' datasets have labels, in uint8."""
     images, labels = pixels_and_labels
-    weights = np.linspace(0, 2, 40)
-    models = [tiny_model() for _ in range(2)]
-    models[0].fit(images, labels, batch_size=8, sample_weight=weights, verbose=0)
-    models[1].fit(images, labels, batch_size=8, sample_weight=weights[:, None], verbose=0)
-    assert largest_difference(*models) == 0
-
-
-def test_labels_as_keras_datasets_have_them(pixels_and_labels):
-    images, labels = pixels_and_labels
-    models = [tiny_model() for _ in range(2)]
-    models[0].fit(images, labels, batch_size=8, verbose=0)
-    models[1].fit(images, labels[:, None].astype(np.uint8), batch_size=8, verbose=0)
-    assert largest_difference(*models) == 0
-    results = [
-        model.evaluate(images, y, verbose=0)
-        for model, y in zip(models, (labels, labels[:, None].astype(np.uint8)), strict=True)
-    ]
-    assert results[0] == results[1]
-    assert models[0].evaluate(images, labels[:, None], verbose=0) == results[0]
+    weights, column = np.linspace(0, 2, 40), labels[:, None].astype(np.uint8)
+    model = tiny_model()
+    first, *others = each_fitted(
+        model,
+        {"x": images, "y": labels, "sample_weight": weights},
+        {"x": images, "y": labels, "sample_weight": weights[:, None]},
+        {"x": images, "y": column, "sample_weight": weights},
+    )
+    assert [largest_difference(first, each) for each in others] == [0, 0]
+    evaluated = [model.evaluate(images, y, verbose=0) for y in (labels, column, labels[:, None])]
+    assert evaluated[0] == evaluated[1] == evaluated[2]
 
 
 def test_a_confident_error_has_its_full_loss(pixels_and_labels):
@@ -296,29 +284,20 @@ def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
     assert int(loaded.step.numpy()) == 5
     for each in (model, loaded):  # the optimizer's state and the step are saved too
         each.fit(images, labels, batch_size=8, verbose=0)
-    assert all(
-        np.array_equal(a, b) for a, b in zip(weights_of(model), weights_of(loaded), strict=True)
-    )
+    assert_same(model.get_weights(), loaded.get_weights())
     assert loaded.evaluate(images, labels, verbose=0, return_dict=True).keys() == {
         "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
     }  # fmt: skip
 
 
-def test_compile_starts_the_steps_over(pixels_and_labels):
-    model = tiny_model()
-    model.fit(*pixels_and_labels, batch_size=8, verbose=0)
-    model.fit(*pixels_and_labels, batch_size=8, verbose=0)
-    assert int(model.step.numpy()) == 10
-    model.compile("sgd")
-    assert int(model.step.numpy()) == 0
-
-
 def test_fit_takes_a_dataset_and_drops_its_incomplete_batch(pixels_and_labels):
     model = tiny_model()
     dataset = tf.data.Dataset.from_tensor_slices(pixels_and_labels).batch(16)  # 16, 16, 8
-    model.fit(dataset, epochs=2, verbose=0, validation_data=dataset)
-    assert int(model.step.numpy()) == 4
-    assert int(model.optimizer.iterations.numpy()) == 4
+    for steps in (4, 8):
+        model.fit(dataset, epochs=2, verbose=0, validation_data=dataset)
+        assert int(model.step.numpy()) == int(model.optimizer.iterations.numpy()) == steps
+    model.compile("sgd")
+    assert int(model.step.numpy()) == 0
 
 
 def test_fit_holds_out_the_last_images_for_validation(pixels_and_labels):
@@ -347,17 +326,6 @@ def test_standard_callbacks_work(tmp_path, pixels_and_labels):
     )  # fmt: skip
     assert keras.saving.load_model(tmp_path / "best.keras").built
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
-
-
-def test_several_steps_per_execution(pixels_and_labels):
-    models = [tiny_model() for _ in range(2)]
-    models[1].compile(
-        keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True), steps_per_execution=5
-    )
-    for model in models:
-        model.fit(*pixels_and_labels, batch_size=8, epochs=2, verbose=0)
-    assert int(models[1].step.numpy()) == 10
-    assert largest_difference(*models) < 1e-6
 
 
 @pytest.mark.parametrize("num_members, channels", [(1, 1), (2, 1), (1, 3), (2, 5)])

@@ -7,9 +7,8 @@ import zipfile
 import h5py
 import hostile_files
 import keras
-import numpy as np
 import pytest
-from conftest import tiny_model
+from conftest import assert_same, tiny_model
 
 from mixmo_tf.training import checkpoints
 
@@ -145,6 +144,5 @@ def test_a_model_that_was_compiled_and_not_trained_is_loaded(tmp_path, optimizer
     model.compile(getattr(keras.optimizers, optimizer)(0.1, use_ema=True), metrics=["accuracy"])
     model.save(tmp_path / "model.keras")
     loaded = checkpoints.load_model(tmp_path)
-    for ours, theirs in zip(loaded.get_weights(), model.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert_same(loaded.get_weights(), model.get_weights())
     assert type(loaded.optimizer).__name__ == optimizer

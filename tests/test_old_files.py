@@ -6,6 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from conftest import assert_same
 from scripts_at_work import DIGITS, ROOT, call
 
 import mixmo_tf
@@ -27,11 +28,6 @@ def state(then, name):
     """What `state` gave, a list of arrays."""
     count = sum(key.startswith(f"{name}/state/") for key in then)
     return [then[f"{name}/state/{i}"] for i in range(count)]
-
-
-def assert_same(arrays, others):
-    for ours, theirs in zip(arrays, others, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def lines_then():

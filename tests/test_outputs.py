@@ -14,11 +14,12 @@ import threading
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
-from scripts_at_work import DIGITS, ROOT, call_apart, command, exit_messages, full_disk, run
+from scripts_at_work import DIGITS, ROOT, command, exit_messages, full_disk, refusal, said_of
 from test_reproduce import CONFIGS, finish
 
-from mixmo_tf import outputs
+from mixmo_tf import MixMo, evaluation, experiments, networks, outputs
 from mixmo_tf.deployment import save_torch_checkpoint
+from mixmo_tf.experiments import EvaluationSettings, directory, evaluation_files
 from mixmo_tf.training import checkpoints
 
 
@@ -155,12 +156,12 @@ def test_what_has_to_do_with_it_names_the_file(tmp_path):
 
 def test_only_what_a_killed_writer_left_is_removed(tmp_path):
     code = (
-        "import os, pathlib, sys; from mixmo_tf import outputs\n"
-        "with outputs.at_once(pathlib.Path(sys.argv[1])) as partial:\n"
-        "    partial.write_text('half'); os.kill(os.getpid(), 9)"
+        "import os, pathlib; from mixmo_tf import outputs\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        "with outputs.at_once(folder / 'run.flags') as one, outputs.at_once(folder / 'notes') as "
+        "other:\n    [file.write_text('half') for file in (one, other)]; os.kill(os.getpid(), 9)"
     )
-    for name in ("run.flags", "notes"):
-        subprocess.run([sys.executable, "-c", code, tmp_path / name], cwd=ROOT)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT)
     left = names(tmp_path)
     assert len(left) == 4
     mine = tmp_path / "partial-run.flags-abcdefgh"
@@ -201,6 +202,7 @@ def contents(folder):
 
 
 @pytest.mark.torch
+@pytest.mark.usefixtures("shallow")
 def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_path):
     path, flags, _ = finished
     work = tmp_path / "work"
@@ -210,8 +212,10 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_p
     put_decoys(work / "new")
     before = contents(tmp_path)
     model = f"--model={path}"
-    torch = tmp_path / "from.pt"
-    save_torch_checkpoint(checkpoints.load_model(path), torch)
+    of_torch, torch = tmp_path / "to.keras", tmp_path / "from.pt"
+    published = MixMo(networks.preact_resnet18(1, 2, 10, (32, 32, 3), filters=4))
+    published.save(of_torch)
+    save_torch_checkpoint(published, torch)
     for config in CONFIGS:
         finish(work, config, 0, {"accuracy": 0.5, "member_accuracy": [0.5], "nll": 1.0})
     calls = {
@@ -222,7 +226,7 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_p
         "export": [[model, "--check_images=0", f"--output_dir={work / 'exported'}"]],
         "convert_checkpoint": [
             [f"--input={torch}", f"--output={work / 'x.keras'}"],
-            [f"--input={path}", f"--output={work / 'x.pt'}"],
+            [f"--input={of_torch}", f"--output={work / 'x.pt'}"],
         ],
         "show_encoders": [[model, f"--output={work / 'encoders.png'}"]],
         "show_masks": [["--mixing=cow", "--rows=1", f"--output_dir={work}"]],
@@ -234,33 +238,25 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_p
     assert all((work / name).exists() for name in OUTPUTS[:10])
 
 
-def test_two_commands_with_one_output(finished, tmp_path):
-    """One wins; the other says so, and nothing of it is in the result."""
-    path, _, _ = finished
-    both = [path, shutil.copytree(path, tmp_path / "twin")]
-    flags = f"--output_dir={tmp_path / 'results'}"
-    processes = [
-        subprocess.Popen(
-            command("evaluate.py", f"--model={model}", flags),
-            cwd=ROOT,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )  # fmt: skip
-        for model in both
-    ]
-    ends = [process.communicate() for process in processes]
-    codes = [process.returncode for process in processes]
-    assert sorted(codes) == [0, 1]
-    winner, loser = codes.index(0), codes.index(1)
-    said = ends[loser][1].splitlines()[-1]
-    assert said.startswith("evaluate.py: ") and "written it meanwhile" in said or "exists" in said
-    results = tmp_path / "results"
+def test_two_commands_with_one_output(finished, tmp_path, monkeypatch):
+    """The one that is done first wins; the other says so, and nothing of it is in the result."""
+    path, results = finished[0], tmp_path / "results"
+    twin = shutil.copytree(path, tmp_path / "twin")
+    keep = evaluation_files._keep_one
+
+    def keep_later(*arguments):
+        monkeypatch.setattr(evaluation_files, "_keep_one", keep)
+        experiments.evaluate(EvaluationSettings(model=twin, output_dir=results))
+        keep(*arguments)
+
+    monkeypatch.setattr(evaluation_files, "_keep_one", keep_later)
+    (said,) = exit_messages("evaluate", [f"--model={path}", f"--output_dir={results}"])
+    assert said == f"evaluate.py: cannot write {results}: another process has written it meanwhile"
     assert {file.name for file in results.iterdir()} == {
         "run.flags", "predictions.npz", "metrics.json", "model.keras",
     }  # fmt: skip
-    assert str(both[winner]) in (results / "metrics.json").read_text()
-    assert (results / "run.flags").read_text().startswith(f"# of {both[winner]}\n")
+    assert evaluation.read_metrics(results)["models"] == [str(twin)]
+    assert (results / "run.flags").read_text().startswith(f"# of {twin}\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["results", "twin"]
 
 
@@ -286,8 +282,8 @@ def test_what_is_no_output_of_ours_is_refused(finished, tmp_path):
         "reproduce": [[f"--output_dir={tmp_path}"]],
     }
     for script, calls in cases.items():
-        for ending in exit_messages(script, *calls):
-            assert ending.startswith(f"{script}.py: ") and "\n" not in ending
+        for flags in calls:
+            ending = refusal(script, *flags)
             assert f"{tmp_path}" in ending and "exists and " in ending
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
@@ -296,13 +292,13 @@ def test_figures_and_pictures_are_made_anew(finished, tmp_path):
     path, _, _ = finished
     flags = [f"--model={path}", f"--json={tmp_path / 'x.json'}"]
     (tmp_path / "x.json").touch()
-    endings, printed = call_apart("evaluate", flags, flags, [*flags[:1], "--json=/dev/stdout"])
-    assert endings == [None] * 3 and '"temperature_fitted_on"' in printed
+    assert exit_messages("evaluate", flags, flags) == [None, None]
     flags = [f"--model={path}", f"--output={tmp_path / 'x.svg'}"]
     assert exit_messages("show_encoders", flags, flags) == [None, None]
     assert names(tmp_path) == ["x.json", "x.svg"]
 
 
+@pytest.mark.usefixtures("shallow")
 def test_a_finished_run_that_is_repeated_stays_as_it_was(finished, tmp_path):
     """To the last byte; what is missing is made again, and what is another model's."""
     path = shutil.copytree(finished[0], tmp_path / "run")
@@ -317,11 +313,11 @@ def test_a_finished_run_that_is_repeated_stays_as_it_was(finished, tmp_path):
         }
 
     before = files()
-    result = run("train.py", *flags)
-    assert result.returncode == 0, result.stderr
+    said = said_of("train", *flags)
     assert files() == before
-    assert "ensemble accuracy  " in result.stdout
-    assert result.stdout.splitlines()[-1].startswith(f"The model is {path / 'model.keras'}")
+    assert "holds 2 of 2 epochs; nothing is left to train" in said
+    assert "ensemble accuracy  " in said
+    assert f"\nThe model is {path / 'model.keras'}, the metrics " in said
     (path / "metrics.json").unlink()
     model = checkpoints.load_model(path)
     assert exit_messages("train", flags) == [None]
@@ -349,7 +345,7 @@ def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
     model = f"--model={finished[0]}"
     refused, made = exit_messages("evaluate", [model, f"--json={mine}"], [model, f"--json={new}"])
     assert f"{mine} exists and holds no metrics" in refused and mine.read_text() == "mine"
-    assert made is None and json.loads(new.read_text())["accuracy"] > 0
+    assert made is None and evaluation.read_metrics(new)["examples"] == 360
 
 
 def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
@@ -362,7 +358,9 @@ def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
     assert result.returncode == 0
     content = file.read_text()
     assert content.startswith("mine\n") and "Temperatures fitted" in content
-    assert json.loads(content[content.index("{") :])["accuracy"] > 0
+    figures = json.loads(content[content.index("{") :])
+    assert figures["temperature_fitted_on"].startswith("the other nine")
+    assert figures["accuracy"] == pytest.approx(directory.read_metrics(finished[0])["accuracy"])
 
 
 def test_a_link_may_lead_to_a_file_of_any_name(tmp_path):
@@ -384,8 +382,7 @@ def test_a_link_that_leads_to_itself_is_one_line(finished, tmp_path):
         ("evaluate", [f"--model={loop}"]),
         ("export", [model, f"--output_dir={loop}"]),
     ):
-        (ending,) = exit_messages(script, flags)
-        assert ending.startswith(f"{script}.py: ") and str(loop) in ending and "\n" not in ending
+        assert str(loop) in refusal(script, *flags)
     with pytest.raises(OSError, match="loop.keras is a link that leads to itself"):
         outputs.write(loop, "text")
     assert names(tmp_path) == ["loop.keras"] and loop.is_symlink()

@@ -1,12 +1,8 @@
 """The scripts that draw: pictures of the right size, and one line for bad input."""
 
-import os
-import subprocess
-import sys
-
 import matplotlib.image
 from conftest import tiny_model
-from scripts_at_work import ROOT, call_apart, exit_messages, on_a_full_disk, run
+from scripts_at_work import call, exit_messages, full_disk, said_of
 
 from mixmo_tf import masks
 
@@ -32,13 +28,13 @@ def test_a_picture_per_block(tmp_path):
     assert len(set(shapes.values())) == 2
 
 
-def test_the_idea(tmp_path):
+def test_the_idea(tmp_path, monkeypatch):
     mine, closed = tmp_path / "mine.png", tmp_path / "mine.png" / "x.png"
     mine.write_text("mine")
     outputs = ["~/new/idea.png", mine, closed, tmp_path / "idea.gif", "~nobody-here/idea.png"]
-    environment = {**os.environ, "HOME": str(tmp_path)}
+    monkeypatch.setenv("HOME", str(tmp_path))
     calls = [[f"--output={output}"] for output in outputs]
-    endings, printed = call_apart("draw_idea", *calls, ["x.png"], env=environment)
+    endings, printed = call("draw_idea", *calls, ["x.png"])
     assert endings[0] is None and f"Wrote {tmp_path / 'new' / 'idea.png'}." in printed
     assert matplotlib.image.imread(tmp_path / "new" / "idea.png").shape[1] == 12 * 150
     assert endings[1].startswith(f"draw_idea.py: {mine} exists and is no picture that a script")
@@ -48,8 +44,10 @@ def test_the_idea(tmp_path):
     assert endings[5] == "draw_idea.py: unknown argument x.png; flags start with --"
     assert all("\n" not in ending for ending in endings[1:])
     assert mine.read_text() == "mine"
-    draw_on = on_a_full_disk("draw_idea", 1000, [f"--output={tmp_path / 'full.png'}"])
-    assert draw_on == [f"draw_idea.py: cannot write {tmp_path / 'full.png'}: File too large"]
+    full = tmp_path / "full.png"
+    with full_disk(1000):
+        (ending,) = exit_messages("draw_idea", [f"--output={full}"])
+    assert ending == f"draw_idea.py: cannot write {full}: File too large"
 
 
 def test_the_encoders_filters(tmp_path):
@@ -57,15 +55,7 @@ def test_the_encoders_filters(tmp_path):
     kernels = [model.network.get_layer(f"encoder_{i}").kernel for i in range(2)]
     kernels[1].assign(kernels[0] * ([0.0] + [1.0] * 7))
     model.save(tmp_path / "x.keras")
-    result = run("show_encoders.py", f"--model={tmp_path / 'x.keras'}")
-    assert result.returncode == 0, result.stderr
-    assert "member 0 has more than 90% of 1 of the 8 filters" in result.stdout
-    assert "member 1 has more than 90% of 0 of the 8 filters" in result.stdout
+    said = said_of("show_encoders", f"--model={tmp_path / 'x.keras'}")
+    assert "member 0 has more than 90% of 1 of the 8 filters" in said
+    assert "member 1 has more than 90% of 0 of the 8 filters" in said
     assert matplotlib.image.imread(tmp_path / "encoders.png").shape[1] > 500
-
-
-def test_only_what_draws_needs_matplotlib():
-    code = "import sys; sys.modules['matplotlib'] = None; import mixmo_tf; "
-    code += "from mixmo_tf.plots import comparison, encoders, files, idea, masks"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr

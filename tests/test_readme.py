@@ -1,9 +1,7 @@
 """What README and BUILD.md tell people to do works, and points at what is there."""
 
-import os
 import pathlib
 import re
-import subprocess
 import sys
 
 import numpy as np
@@ -38,15 +36,19 @@ def test_the_files_that_are_fast_are_there():
     }
 
 
-def test_the_python_example_runs(tmp_path):
+def test_the_python_example_runs(tmp_path, monkeypatch):
+    """For an epoch of two steps."""
     (example,) = blocks("python")
     assert "epochs=5" in example
-    subprocess.run(
-        [sys.executable, "-c", example.replace("epochs=5", "epochs=1")],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=True,
-    )
+    load_arrays = data.load_arrays
+
+    def some(name, split):
+        images, labels, info = load_arrays(name, split)
+        return images[:32], labels[:32], info
+
+    monkeypatch.setattr(data, "load_arrays", some)
+    monkeypatch.chdir(tmp_path)
+    exec(example.replace("epochs=5", "epochs=1"), {})
     assert (tmp_path / "digits.keras").is_file()
 
 

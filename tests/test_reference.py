@@ -47,11 +47,13 @@ def test_inference(case_and_model):
     np.testing.assert_allclose(model(images), ensemble, atol=1e-5)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize(
+    "case_and_model, jit_compile",
+    [*((case, False) for case in CASES), ("wide_resnet_10_1_m2", True)],
+    indirect=["case_and_model"],
+)
 def test_training(case_and_model, jit_compile):
     case, model = case_and_model
-    if jit_compile and model.num_members == 3:
-        pytest.skip("XLA is checked on the two smaller networks")
     network = model.network
 
     @tf.function(jit_compile=jit_compile)

@@ -7,13 +7,15 @@ import shutil
 import signal
 import statistics
 import subprocess
+import threading
 import time
 
 import pytest
-from scripts_at_work import ROOT, command, ending_of
+from scripts_at_work import ROOT, command, ending_of, said_of
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import SuiteSettings, suite, suite_runs, suites
+from mixmo_tf.experiments.command_line import text
 from mixmo_tf.plots import comparison
 
 CONFIGS = (
@@ -53,6 +55,7 @@ def reported(finished, tmp_path_factory):
         for seed, accuracy in enumerate((0.5, 0.8)):
             if (config, seed) != ("digits_cow_mixmo", 1):
                 changes = {"both_wrong": [1 + 2 * seed], "one_wrong": [4 - 2 * seed]}
+                changes |= {"nll": 1.0 + seed, "member_accuracy": [0.4 + 0.1 * seed, 0.6]}
                 finish(output, config, seed, figures, SMALL, accuracy=accuracy, **changes)
     ending, printed = ending_of("reproduce", "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS)
     assert ending is None, printed
@@ -69,16 +72,15 @@ def test_what_is_done_is_skipped_and_the_rest_trained(reported):
 
 
 def test_the_table_has_means_and_deviations(reported):
-    output, figures, printed = reported
+    output, _, printed = reported
     table = (output / "digits.md").read_text(encoding="utf-8")
     assert table in printed
     lines = [[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines()]
     by_method = {cells[0]: cells[1:] for cells in lines}
     spread = 100 * statistics.stdev([0.5, 0.8])
     assert by_method["Cut-MixMo"][:2] == ["2", f"65.00 ± {spread:.2f}"]
-    members = 50 * sum(figures["member_accuracy"])
-    assert by_method["Cut-MixMo"][2] == f"{members:.2f} ± 0.00"
-    assert by_method["Cut-MixMo"][3] == f"{figures['nll']:.4f} ± 0.0000"
+    assert by_method["Cut-MixMo"][2] == "52.50 ± 3.54"  # of 50 and 55, each of two members
+    assert by_method["Cut-MixMo"][3] == "1.5000 ± 0.7071"
     assert by_method["Cut-MixMo"][4] == "1.50"  # (4 + 2) / (1 + 3)
     trained = json.loads((output / "digits_cow_mixmo_seed1/metrics.json").read_text())
     mean = statistics.mean([50, 100 * trained["accuracy"]])
@@ -153,7 +155,8 @@ def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
     """The last of the suite's; a user's own file is as it was, and so is the folder."""
     notes = tmp_path / "digits_cow_mixmo_seed1.log"
     notes.write_text("Cow masks: ask Ann\n")
-    (tmp_path / "digits_plain_seed0.log").write_text("")
+    log = tmp_path / "digits_plain_seed0.log"
+    log.write_text("reproduce.py: before\n")
     settings = SuiteSettings(seeds=(0, 1), output_dir=tmp_path, batch_size=5000)
     with pytest.raises(FileExistsError) as error:
         experiments.reproduce(settings)
@@ -162,13 +165,13 @@ def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
     notes.unlink()
     failed = "train.py: batch_size must be in [1, 1437]"
-    for _ in range(2):
-        with pytest.raises(ValueError) as error:
-            experiments.reproduce(settings)
-        assert str(error.value).startswith(f"digits_plain_seed0: {failed}")
-    first_line, *lines = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
-    assert first_line.startswith("reproduce.py: ") and " --seed=0 " in first_line
-    assert sum(line.startswith(failed) for line in lines) == 2
+    with pytest.raises(ValueError) as error:
+        experiments.reproduce(settings)
+    assert str(error.value).startswith(f"digits_plain_seed0: {failed}")
+    before, command_line, *lines = log.read_text().splitlines()
+    assert before == "reproduce.py: before"
+    assert command_line.startswith("reproduce.py: ") and " --seed=0 " in command_line
+    assert lines[-1].startswith(failed)
 
 
 def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
@@ -187,57 +190,67 @@ def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
         shutil.rmtree(tmp_path / "digits_plain_seed0")
 
 
-def start(*flags):
-    """reproduce.py in the background, once its first run has been started."""
-    process = subprocess.Popen(
-        command("reproduce.py", *flags), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1
-    )
-    while "(log: " not in process.stdout.readline():
-        assert process.poll() is None, process.stderr.read()
-    return process
-
-
 def wait_for_checkpoint(folder):
-    until = time.monotonic() + 120
-    while not list(folder.glob("checkpoints/step_*.keras")) and time.monotonic() < until:
-        time.sleep(0.1)
+    while not list(folder.glob("checkpoints/step_*.keras")):
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def once_started():
+    """Calls a function in a thread as soon as `reproduce` has started a run."""
+    log, actions = logging.getLogger("mixmo_tf"), []
+
+    class Listener(logging.Handler):
+        def emit(self, record):
+            if "(log: " in record.getMessage():
+                threading.Thread(target=actions[0]).start()
+
+    listener = Listener()
+    log.addHandler(listener)
+    yield actions.append
+    log.removeHandler(listener)
+
+
+def send(number):
+    """Sends this process a signal; its main thread answers."""
+    os.kill(os.getpid(), number)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("delay", [0, 0.05, 1])
-def test_a_signal_right_after_a_runs_start(tmp_path, number, delay):
-    process = start(f"--output_dir={tmp_path}", "--filters=2")
-    time.sleep(delay)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 75, errors
-    assert errors.splitlines()[-1] == (
-        f"reproduce.py: ended by {number.name}; the same command goes on from there"
-    )
+def test_a_signal_right_after_a_runs_start(tmp_path, number, delay, once_started):
+    once_started(lambda: (time.sleep(delay), send(number)))
+    code, said = ending_of("reproduce", f"--output_dir={tmp_path}", "--filters=2")
+    assert (code, said.splitlines()[-1]) == (
+        75, f"reproduce.py: ended by {number.name}; the same command goes on from there"
+    )  # fmt: skip
     log = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
     ended, _, hint = log[-1].partition("; ")
     assert ended == f"train.py: ended by {number.name}"
     assert hint in ("give the command again", "the same command goes on from there")  # trains
-    assert "Traceback" not in errors + "".join(log)
+    assert "Traceback" not in "".join(log)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_reaches_the_run(tmp_path, number):
-    process = start(f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1")
-    wait_for_checkpoint(tmp_path / "digits_plain_seed0")
-    process.send_signal(number)
-    assert process.wait(60) == 75
+def test_a_signal_reaches_the_run(tmp_path, once_started):
+    def interrupt():
+        wait_for_checkpoint(tmp_path / "digits_plain_seed0")
+        send(signal.SIGINT)
+
+    once_started(interrupt)
+    flags = f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1"
+    assert ending_of("reproduce", *flags)[0] == 75
     log = (tmp_path / "digits_plain_seed0.log").read_text()
-    assert f"ended by {number.name}; the same command goes on from there" in log
+    assert "ended by SIGINT; the same command goes on from there" in log
 
 
-def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):
+def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said):
     """SIGKILL ends reproduce.py alone; given again, it takes up what its run goes on to do."""
     figures = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS[1:]:
         finish(tmp_path, config, 0, figures, SMALL)
-    flags = "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS
-    process = start(*flags)
+    process = subprocess.Popen(
+        command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS), cwd=ROOT
+    )
     folder = tmp_path / "digits_plain_seed0"
     wait_for_checkpoint(folder)
     holder = (folder / "run.lock").read_text()
@@ -246,15 +259,21 @@ def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path):
     process.kill()
     process.wait()
     assert not (folder / "metrics.json").exists()
-    again = subprocess.Popen(
-        command("reproduce.py", *flags), cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1
-    )
-    assert again.stdout.readline() == f"{folder.name}: waiting for {holder}, which trains it\n"
-    os.kill(trainer, signal.SIGCONT)
-    output, errors = again.communicate(timeout=120)
-    assert again.returncode == 0, errors
-    assert f"{folder.name} …" not in output  # it was not started again
-    assert "  (done by another process)" in output
+    waits = f"{folder.name}: waiting for {holder}, which trains it"
+
+    def go_on():
+        while waits not in said():
+            time.sleep(0.05)
+        os.kill(trainer, signal.SIGCONT)
+
+    going_on = threading.Thread(target=go_on)
+    going_on.start()
+    experiments.reproduce(SuiteSettings(seeds=(0,), output_dir=tmp_path, **SMALL))
+    going_on.join()
+    lines = [line for line in said() if line.startswith(folder.name)]
+    assert lines[0] == waits
+    assert lines[1].endswith("  (done by another process)")
+    assert len(lines) == 2  # it was not started again
     trained = (tmp_path / "digits_plain_seed0.log").read_text()
     assert trained.count("Trained for") == 1
 
@@ -286,8 +305,14 @@ def test_deep_ensembles_are_evaluated_once(finished, tmp_path):
         suite_runs.complete_ensemble("x", folders, together, None)
 
 
-def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said):
+def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said, shallow, monkeypatch):
     """As long as it has fewer epochs than it is to have, it is not done."""
+
+    def run_in_this_process(script, folder, its_flags):
+        said_of("train", *(f"--{name}={text(value)}" for name, value in its_flags.items()))
+        return suite_runs.read(folder, script)
+
+    monkeypatch.setattr(suite_runs, "_run_script", run_in_this_process)
     folder = shutil.copytree(finished[0], tmp_path / "digits_seed0")
     before = json.loads((folder / "metrics.json").read_text())
 

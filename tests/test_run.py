@@ -16,6 +16,8 @@ from mixmo_tf.distribution import strategies
 from mixmo_tf.experiments import process
 from mixmo_tf.training import checkpoints
 
+pytestmark = pytest.mark.usefixtures("shallow")
+
 
 def small(path, **more):
     return experiments.Settings(

@@ -1,6 +1,7 @@
 """The scripts as a user runs them, and what they say about bad flags."""
 
 import csv
+import dataclasses
 import json
 import re
 import shutil
@@ -8,13 +9,16 @@ import zipfile
 
 import keras
 import pytest
-from conftest import tiny_model
-from scripts_at_work import ROOT, call, ending_of, exit_messages, run
+from conftest import shallow_network, tiny_model
+from scripts_at_work import ROOT, assert_refused, call, ending_of, refusal, said_of
+
+from mixmo_tf import networks
+from mixmo_tf.experiments.benchmarks import measure
+from mixmo_tf.experiments.benchmarks.loops import imagenet_records
 
 
 def test_train_says_what_it_trains_and_what_came_out(finished):
-    path, _, result = finished
-    assert result.returncode == 0, result.stderr
+    path, _, said = finished
     for line in (
         "Training preact_resnet18_1 with 2 members on digits",
         "training images 1,437 of 32×32×3, in memory",
@@ -23,12 +27,12 @@ def test_train_says_what_it_trains_and_what_came_out(finished):
         "steps           44: 2 epochs of 22",
         "devices         1 CPU; float32; XLA off",
     ):
-        assert line in result.stdout
+        assert line in said
     metrics = json.loads((path / "metrics.json").read_text())
-    assert f"ensemble accuracy  {metrics['accuracy']:.2%}" in result.stdout
-    assert str(path / "model.keras") in result.stdout.splitlines()[-1]
+    assert f"ensemble accuracy  {metrics['accuracy']:.2%}" in said
+    assert f"\nSaved the model as {path / 'model.keras'}, the metrics " in said
     assert metrics["steps"] == 44 and metrics["examples"] == 360
-    assert 0 < metrics["accuracy"] <= 1 and metrics["libraries"]["keras"] == keras.__version__
+    assert metrics["libraries"]["keras"] == keras.__version__
 
 
 def test_train_writes_history_checkpoints_and_flags(finished):
@@ -47,8 +51,7 @@ def test_train_writes_history_checkpoints_and_flags(finished):
 
 def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     path, _, _ = finished
-    result = run("evaluate.py", f"--model={path}", f"--json={tmp_path / 'figures.json'}")
-    assert result.returncode == 0, result.stderr
+    said = said_of("evaluate", f"--model={path}", f"--json={tmp_path / 'figures.json'}")
     figures = json.loads((tmp_path / "figures.json").read_text())
     metrics = json.loads((path / "metrics.json").read_text())
     for name in ("accuracy", "nll", "member_accuracy", "ratio_error"):
@@ -56,32 +59,22 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     for name in ("schema", "both_wrong", "one_wrong"):
         assert figures[name] == metrics[name]
     assert figures["both_wrong"][0] > 0 and figures["schema"] == 2
-    assert f"{100 * metrics['accuracy']:.2f}" in result.stdout
+    assert f"{100 * metrics['accuracy']:.2f}" in said
 
 
-def test_three_members_a_block_msda_and_augmix_together(tmp_path):
+def test_three_members_a_block_msda_and_augmix_together(tmp_path, shallow):
     flags = "--num_members=3", "--mixing=fmix", "--msda=mixup", "--augmix", "--filters=2"
     flags += "--epochs=1", "--batch_size=64", "--batch_repetitions=1"
-    assert exit_messages("train", [*flags, f"--output_dir={tmp_path / 'run'}"]) == [None]
+    said_of("train", *flags, f"--output_dir={tmp_path / 'run'}")
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert metrics["steps"] == 22
     assert len(metrics["member_accuracy"]) == 3 and "ratio_error" in metrics
 
 
-def test_a_finished_run_stays_as_it_is(finished):
-    path, flags, _ = finished
-    before = {name: (path / name).read_bytes() for name in ("metrics.json", "history.csv")}
-    code, said = ending_of("train", *flags)
-    assert code is None
-    assert "holds 2 of 2 epochs; nothing is left to train" in said
-    assert all((path / name).read_bytes() == content for name, content in before.items())
-
-
 def test_a_directory_with_another_run_is_refused(finished):
     path, flags, _ = finished
-    code, _ = ending_of("train", *flags, "--alpha=1")
-    assert code.startswith("train.py: ") and "\n" not in code
-    assert "holds a run with other flags (--alpha 2.0 there, 1.0 here)" in code
+    message = "holds a run with other flags (--alpha 2.0 there, 1.0 here)"
+    assert_refused("train", [([*flags, "--alpha=1"], message)])
 
 
 def test_a_directory_with_other_files_is_refused(finished, tmp_path):
@@ -119,27 +112,20 @@ def test_flagfiles_that_are_not_there_are_named(script, tmp_path):
     assert code == f"{script}.py: flagfile {file} includes {file}" and not said
 
 
-BAD_FLAGS = [
+BAD_FLAGS = [  # beside what lies out of the bounds of one flag, which test_bad_flags.py tries
     ("--alpha=inf", "alpha must be >= 0, got inf"),
     ("--alpha=-1", "alpha must be >= 0, got -1.0"),
     ("--weight_root=0", "weight_root must be > 0, got 0.0"),
     ("--input_repetition=1.5", "input_repetition must be in [0, 1], got 1.5"),
     ("--mixing_probability=-0.5", "mixing_probability must be in [0, 1], got -0.5"),
-    ("--num_members=0", "num_members must be >= 1, got 0"),
-    ("--batch_repetitions=0", "batch_repetitions must be >= 1, got 0"),
     (
         "--batch_size=2000",
         "batch_size must be in [1, 1437], the number of training images, got 2000",
     ),
     ("--batch_size=0", "batch_size must be in [1, 1437]"),
-    ("--epochs=0", "epochs must be >= 1, got 0"),
     ("--learning_rate=0", "learning_rate must be > 0, got 0.0"),
-    ("--warmup_steps=-1", "warmup_steps must be >= 0, got -1"),
     ("--milestones=ten", "milestones must be epochs, got ten"),
     ("--l2=-1", "l2 must be >= 0, got -1.0"),
-    ("--seed=-1", "seed must be >= 0, got -1"),
-    ("--width=0", "width must be >= 1, got 0"),
-    ("--filters=0", "filters must be >= 1, got 0"),
     (
         "--network=wide_resnet --depth=27",
         "depth of a wide_resnet must be 10, 16, 22, 28, …, got 27",
@@ -153,20 +139,9 @@ BAD_FLAGS = [
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
     ("--image_size=16", "image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"),
-    ("--validation_examples=-1", "validation_examples must be >= 0, got -1"),
     ("--validation_examples=5", "validation_examples must be 0 or in [10, 1427]"),
-    ("--checkpoint_steps=0", "checkpoint_steps must be >= 1, got 0"),
-    ("--memory_gib=-1", "memory_gib must be >= 0, got -1.0"),
-    ("--memory_gib=nan", "memory_gib must be >= 0, got nan"),
     ("--memory_gib=inf", "memory_gib must be >= 0, got inf"),
-    ("--image_size=100000000", "image_size must be <= 10000, got 100000000"),
-    ("--batch_repetitions=1000000000", "batch_repetitions must be <= 10000, got 1000000000"),
-    ("--steps_per_execution=100000000000000000000", "steps_per_execution must be <= 1000000, got"),
-    ("--epochs=1000000000000", "epochs must be <= 1000000, got 1000000000000"),
-    ("--warmup_steps=10000000000", "warmup_steps must be <= 2147483647, got 10000000000"),
     ("--milestones=10000000000", "milestones must be <= 2147483647, got 10000000000"),
-    ("--num_members=100000", "num_members must be <= 100, got 100000"),
-    ("--network=wide_resnet --depth=60004", "depth must be <= 1204, got 60004"),
     ("--network=wide_resnet --width=1000000", "depth=28, width=1000000 would take "),
     ("--filters=100000000", "width=1, filters=100000000 would take "),
     ("--width=100000000", "width=100000000, filters=16 would take "),
@@ -189,9 +164,7 @@ BAD_FLAGS = [
 @pytest.mark.parametrize("flags, message", BAD_FLAGS)
 def test_bad_values_are_named_in_one_line(flags, message, tmp_path, offline):
     output = tmp_path / "run"
-    code, _ = ending_of("train", f"--output_dir={output}", *flags.split())
-    assert code.startswith("train.py: ") and message in code
-    assert "\n" not in code
+    assert message in refusal("train", f"--output_dir={output}", *flags.split())
     assert not output.exists()
 
 
@@ -224,16 +197,20 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     lines = (path / "run.flags").read_text()
     lines = lines.replace("--validation_examples=0", "--validation_examples=50")
     (tmp_path / "run/run.flags").write_text(lines)
-    endings = exit_messages("evaluate", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases, strict=True):
-        assert ending.startswith("evaluate.py: ") and message in ending and "\n" not in ending
-    result = run("evaluate.py")
-    assert result.returncode == 1 and "--model" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert_refused("evaluate", cases)
+    code, said = ending_of("evaluate")
+    assert code == 1 and "--model" in said and "Traceback" not in said
 
 
-def test_benchmarks_run():
-    """`scaling` splits the CPU, where nothing has run on it yet."""
+def test_benchmarks_run(shallow, monkeypatch):
+    """On one block in place of a network's; but for the plain loops, and `inference`."""
+
+    def build(depth, width, **members):
+        return shallow_network(width, filters=16, **members)
+
+    wide_resnet = dataclasses.replace(networks.NETWORKS["wide_resnet"], build=build)
+    monkeypatch.setitem(networks.NETWORKS, "wide_resnet", wide_resnet)
+    monkeypatch.setattr(measure, "imagenet_records", lambda count: imagenet_records(10))
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     names = "scaling", "train", "input", "folder", "masks", "inference"
     small.append("--settings=two_replicas")  # the others' programs take minutes to compile

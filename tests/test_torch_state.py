@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from conftest import assert_same
 
 from mixmo_tf.deployment import load_torch_state, torch_state
 from mixmo_tf.networks import preact_resnet18, resnet18, wide_resnet
@@ -31,8 +32,7 @@ def test_the_published_state_comes_back_bit_for_bit(reference, name, network):
     )
     again = network.get_weights()
     load_torch_state(network, back)
-    for ours, theirs in zip(again, network.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert_same(again, network.get_weights())
 
 
 def test_a_plain_network_has_one_convolution_and_one_head():
@@ -58,7 +58,6 @@ def test_what_does_not_fit_is_listed_and_changes_nothing(reference):
         load_torch_state(network, {**short, "extra.weight": np.zeros(3)})
     with pytest.raises(ValueError, match=r"bn1.weight does not fit .*\(3,\) there, \(64,\) here"):
         load_torch_state(network, {**state, "bn1.weight": np.zeros(3)})
-    for ours, theirs in zip(network.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+    assert_same(network.get_weights(), before)
     with pytest.raises(ValueError, match="the published code has no resnet18"):
         torch_state(resnet18(2, 5, (32, 32, 3)))

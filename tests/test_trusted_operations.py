@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
+from conftest import tiny_model, tiny_network
 from scripts_at_work import call
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
@@ -235,14 +235,15 @@ def test_every_export_is_trusted(tmp_path, quick_weights):
     networks = mixmo_tf.networks
     models = []
     for precision in networks.precision.PRECISIONS:
-        network = networks.wide_resnet(10, 1, 2, 5, (8, 8, 3))
+        network = tiny_network()
         networks.set_precision(network, precision)
         models += [mixmo_tf.MixMo(network), mixmo_tf.MixMo(network, ensemble="probabilities")]
-    plain = mixmo_tf.MixMo(networks.wide_resnet(10, 1, 1, 5, (8, 8, 3)), mixing=None)
+    plain = mixmo_tf.MixMo(tiny_network(1), mixing=None)
     models += [plain, mixmo_tf.DeepEnsemble([models[0], plain], ensemble="probabilities")]
+    wide = mixmo_tf.MixMo(networks.wide_resnet(10, 1, 2, 5, (8, 8, 3)), ensemble="probabilities")
     models.append(mixmo_tf.MixMo(networks.preact_resnet18(1, 2, 5, (16, 16, 3), filters=4)))
     models.append(mixmo_tf.MixMo(networks.resnet18(2, 5, (32, 32, 3))))
-    models += [fold(models[0]), fold(models[1], members=True, fuse_batch_norm=True)]
+    models += [wide, fold(models[0]), fold(wide, members=True, fuse_batch_norm=True)]
     for i, model in enumerate(models):
         model.export(tmp_path / str(i))
         trusted_operations.check(tmp_path / str(i))
