@@ -5,7 +5,7 @@ import typing
 import pytest
 from scripts_at_work import ROOT, ending_of
 
-from mixmo_tf.experiments import command_line
+from mixmo_tf.experiments import command_line, fields
 
 NEEDED = {  # flags that must be given; nothing is there
     "convert_checkpoint": ["--input=nowhere/x.keras", "--output=nowhere.pt"],
@@ -57,6 +57,9 @@ def wrong_values(field, kind):
     if kind is bool:
         yield from ("maybe", "", "2")
     low, high = field.metadata["bounds"] or (None, None)
+    if element is float:
+        yield from ("nan", "inf", "-inf")
+    yield from () if field.metadata["above"] is None else (str(field.metadata["above"]),)
     yield from () if low is None else (str(low - 1), "-" + "9" * 9)
     yield from () if high is None else (str(high + 1), "9" * 30)
 
@@ -67,7 +70,7 @@ def test_every_flag_is_named(script, classes):
     assert ending_of(script, *needed) == (None, "")
     (settings_class,) = classes
     count = 0
-    for field, kind in command_line._fields(settings_class):
+    for field, kind in fields.of(settings_class):
         for value in wrong_values(field, kind):
             flag = f"--{field.name}={value}"
             code, said = ending_of(script, *needed, flag)

@@ -11,7 +11,7 @@ from test_survival import first_epoch_of
 
 import mixmo_tf
 from mixmo_tf import experiments
-from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import directory, run_flags, run_lock
 from mixmo_tf.training import checkpoints, history
 
 
@@ -289,7 +289,7 @@ def test_a_lock_of_something_else_stays(tmp_path):
         make(lock)
         for start in (
             lambda folder: directory.start(folder, ["--alpha=2"], {"--alpha": "2"}),
-            directory.trainer,
+            run_lock.trainer,
         ):
             with pytest.raises(ValueError, match=f"{lock} is no lock of a run"):
                 start(lock.parent)

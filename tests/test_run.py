@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from scripts_at_work import assert_same_weights
 
-from mixmo_tf import experiments
+from mixmo_tf import experiments, random_state
 from mixmo_tf.distribution import strategies
 from mixmo_tf.experiments import process
 from mixmo_tf.training import checkpoints
@@ -72,11 +72,11 @@ def test_random_state_is_put_back():
     expected = drawn()
     keras.utils.set_random_seed(5)
     drawn()
-    with pytest.raises(KeyError), process.seeded(7):
+    with pytest.raises(KeyError), random_state.seeded(7):
         of_seed = drawn()
         raise KeyError
     assert drawn() == expected != of_seed
-    with process.seeded(7):
+    with random_state.seeded(7):
         assert drawn() == of_seed
 
 

@@ -38,9 +38,9 @@ def load_data(settings, as_before=False):
     return examples
 
 
-def check_folder(settings):
+def check_folder(settings, path):
     """Raises ValueError where the run's folder would be taken for a class of its own images."""
-    dataset, path = data.full_name(settings.dataset), settings.path()
+    dataset = data.full_name(settings.dataset)
     if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
         raise ValueError(
             f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
@@ -88,13 +88,13 @@ def build_model(settings, info):
     total_steps = settings.epochs * steps_per_epoch
     model = MixMo(
         build_network(settings, info),
-        mixing=_mixing(settings),
+        mixing=settings.mixing,
         mixing_probability=AnnealedProbability(settings.mixing_probability, total_steps),
         alpha=settings.alpha,
         weight_root=settings.weight_root,
         batch_repetitions=settings.batch_repetitions,
         input_repetition=settings.input_repetition,
-        msda=None if settings.msda == "none" else settings.msda,
+        msda=settings.msda,
         ensemble=settings.ensemble,
         l2=settings.l2,
         augmentation=settings.augmentation,
@@ -142,11 +142,3 @@ def _sizes(settings, info):
         "num_classes": info.num_classes,
         "image_shape": info.image_shape,
     }
-
-
-def _mixing(settings):
-    if settings.mixing is None:
-        return "cutmix" if settings.num_members > 1 else None
-    if settings.mixing == "none" and settings.num_members > 1:
-        raise ValueError(f"mixing=none is for num_members=1, got {settings.num_members} members")
-    return None if settings.mixing == "none" else settings.mixing
