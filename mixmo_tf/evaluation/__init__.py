@@ -19,10 +19,11 @@ from mixmo_tf.evaluation.diversity import (
     ratio_error_published,
 )
 from mixmo_tf.evaluation.inference import predict
-from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
+from mixmo_tf.evaluation.information import entropy_split, mutual_information, pairwise_kl
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
 from mixmo_tf.evaluation.metrics import METRICS, over_runs
 from mixmo_tf.evaluation.metrics_json import read_metrics
+from mixmo_tf.evaluation.out_of_distribution import ood, ood_scores
 from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.evaluation.reporting import report
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
@@ -58,12 +59,15 @@ __all__ = [
     "ece",
     "encoder_norms",
     "ensemble_logits",
+    "entropy_split",
     "error_counts",
     "error_disagreement",
     "fit_temperature",
     "misclassification_auroc",
     "mutual_information",
     "nll",
+    "ood",
+    "ood_scores",
     "over_runs",
     "pairwise_kl",
     "pooled_ratio_error",

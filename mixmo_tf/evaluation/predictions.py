@@ -52,18 +52,29 @@ def check_members(member_logits, labels, name="member_logits"):
     """Returns them as arrays, float (N, M, C) and int (N,).
 
     Raises:
-        ValueError: if a shape or dtype is wrong, a logit is not finite in float32, or a label is
-            out of range.
+        ValueError: as `check_member_logits`, or if a label is out of range, or their number wrong.
     """
-    member_logits = _numbers(member_logits, name)
+    member_logits = check_member_logits(member_logits, name)
+    _, labels = check(member_logits[:, 0], labels, name)
+    return member_logits, labels
+
+
+def check_member_logits(member_logits, name="member_logits"):
+    """Returns them as an array, float (N, M, C).
+
+    Raises:
+        ValueError: if the shape or dtype is wrong, or a logit is not finite in float32.
+    """
+    member_logits = numbers(member_logits, name)
     if member_logits.ndim != 3 or member_logits.shape[1] < 1:
         raise ValueError(f"{name} must be (N, M, C), got {member_logits.shape}")
-    _, labels = check(member_logits[:, 0], labels, name)
+    if not member_logits.size:
+        raise ValueError(f"{name} must be of one example or more, got {member_logits.shape}")
     bad = np.argwhere(~(np.abs(member_logits) <= np.finfo(np.float32).max))
     if len(bad):
         value = member_logits[tuple(bad[0])]
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite in float32: {value}")
-    return member_logits, labels
+    return member_logits
 
 
 def check(scores, labels, name):
@@ -73,7 +84,7 @@ def check(scores, labels, name):
         ValueError: if a shape or dtype is wrong, a score is NaN or +inf, or a label is out of
             range.
     """
-    scores, labels = _numbers(scores, name).astype(np.float64), np.asarray(labels)
+    scores, labels = numbers(scores, name).astype(np.float64), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not scores.size:
         raise ValueError(
             f"{name} and labels must be of the same examples, one or more, "
@@ -103,7 +114,7 @@ def check_finite(scores, name):
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite")
 
 
-def _numbers(array, name):
+def numbers(array, name):
     """An array, of float64 where its dtype is not one of NumPy's floats."""
     try:
         array = np.asarray(array)
