@@ -1,5 +1,6 @@
 """Evaluations as text: one model in full, or several side by side."""
 
+from mixmo_tf.evaluation import conformal
 from mixmo_tf.evaluation.metrics import (
     BETWEEN,
     CALIBRATED,
@@ -63,6 +64,10 @@ def _of_one(evaluation):
         shown = [key for key in BETWEEN if METRICS[key].title]
         lines += aligned([[heading(key), written(key, evaluation.metrics[key])] for key in shown])
     lines += _undefined([evaluation]) + _temperatures([evaluation])
+    if evaluation.held_out:
+        lines.append(
+            f"Sets of {100 * conformal.COVERAGE:g} % calibrated on {evaluation.fitted_on}."
+        )
     lines += map(abstention.in_words, evaluation.abstention)
     return "\n".join(lines)
 
@@ -93,7 +98,14 @@ def _paired(evaluations):
     if not tested:
         return []
     against = tested[0].paired["against"]
-    titles = ["accuracy, %", "only this right", "only that right", "McNemar p", "NLL", "of 95 %"]
+    titles = [
+        "accuracy, %",
+        "only this right",
+        "only that right",
+        "McNemar p",
+        "NLL",
+        "95 % interval",
+    ]
     cells = [["", *titles]]
     for each in tested:
         test = each.paired
