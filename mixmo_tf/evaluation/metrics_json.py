@@ -18,6 +18,7 @@ import os
 import pathlib
 import re
 import sys
+from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
 from mixmo_tf.evaluation import classwise, reporting
@@ -50,7 +51,7 @@ def described(
     examples: int,
     ensemble: str,
     libraries: dict,
-    **more,
+    **more: Any,
 ) -> dict:
     """What metrics.json says of a model.
 

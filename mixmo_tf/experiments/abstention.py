@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from mixmo_tf import evaluation
+from mixmo_tf.experiments import images
 from mixmo_tf.experiments.command_line import OfFlags, setting
 
 
@@ -26,13 +27,13 @@ class OfAbstention(OfFlags):
         bounds=(0, 1),
     )
 
-    def wanted(self):
+    def wanted(self) -> dict[str, float]:
         """What thresholds are wanted for, a dict of "risk" and "coverage"."""
         both = {"risk": self.abstain_risk, "coverage": self.abstain_coverage}
         return {name: value for name, value in both.items() if value is not None}
 
 
-def check(settings, held_out):
+def check(settings: OfAbstention, held_out: images.Images | None) -> None:
     """Raises ValueError if a threshold is wanted, and there are no held-out images to find it on.
 
     Args:
@@ -46,12 +47,17 @@ def check(settings, held_out):
         )
 
 
-def found(settings, of_images):
+def found(
+    settings: OfAbstention,
+    answers: tuple[np.ndarray, np.ndarray],
+    held_out: tuple[np.ndarray, np.ndarray] | None,
+) -> list[dict]:
     """The thresholds, and what they keep.
 
     Args:
         settings: OfAbstention.
-        of_images: Evaluation, with held-out images.
+        answers: the ensemble's logits, float (N, C), and the labels, int (N,).
+        held_out: those of the held-out images; None only where no threshold is wanted.
 
     Returns:
         list of dict: "wanted", "risk" or "coverage", and its "value"; the "threshold" that the
@@ -60,27 +66,23 @@ def found(settings, of_images):
     """
     thresholds = []
     for name, value in settings.wanted().items():
-        member_logits, labels = of_images.held_out
-        logits = evaluation.ensemble_logits(member_logits, of_images.ensemble)
-        held_out = softmax(logits, axis=1), labels
-        threshold = evaluation.abstention_threshold(*held_out, **{name: value})
-        there = evaluation.coverage_and_risk(*held_out, threshold)
-        p = softmax(of_images.logits(), axis=1)
-        here = evaluation.coverage_and_risk(p, of_images.labels, threshold)
+        here, there = ((softmax(logits, axis=1), labels) for logits, labels in (answers, held_out))
+        threshold = evaluation.abstention_threshold(*there, **{name: value})
+        kept = [evaluation.coverage_and_risk(*each, threshold) for each in (there, here)]
         thresholds.append({
             "wanted": name,
             "value": value,
             "threshold": threshold,
-            "held_out_coverage": there[0],
-            "held_out_risk": there[1],
-            "coverage": here[0],
-            "risk": here[1],
-            "held_out_examples": len(labels),
+            "held_out_coverage": kept[0][0],
+            "held_out_risk": kept[0][1],
+            "coverage": kept[1][0],
+            "risk": kept[1][1],
+            "held_out_examples": len(there[1]),
         })  # fmt: skip
     return thresholds
 
 
-def in_words(of_one):
+def in_words(of_one: dict) -> str:
     """A line for one of `found`."""
     wanted = f"{100 * of_one['value']:g} %"
     on = f"{of_one['held_out_examples']:,} validation images"

@@ -53,17 +53,17 @@ class Evaluation(NamedTuple):
     paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
 
     @property
-    def name(self):
+    def name(self) -> str:
         return ",".join(map(str, self.files))
 
     @property
-    def fitted_on(self):
+    def fitted_on(self) -> str:
         """The images that temperatures are fitted on."""
         if self.held_out:
             return "validation images"
         return f"the other nine of ten folds of the {self.images.split} images"
 
-    def described(self):
+    def described(self) -> dict:
         """What metrics.json says."""
         per_class = evaluation.per_class(self.logits(), self.labels)
         return metrics_json.described(
@@ -81,7 +81,7 @@ class Evaluation(NamedTuple):
             **({"paired": self.paired} if self.paired else {}),
         )
 
-    def logits(self):
+    def logits(self) -> np.ndarray:
         """The ensemble's, float64 (N, C)."""
         return evaluation.ensemble_logits(self.member_logits, self.ensemble)
 
@@ -136,7 +136,8 @@ def _evaluate(settings, files, load_images, before):
     member_logits, labels = predict(tested_on)
     held_out = predict(fitted_on) if fitted_on else None
     metrics = evaluation.report(member_logits, labels, ensemble, held_out)
-    found = Evaluation(
+    together = functools.partial(evaluation.ensemble_logits, ensemble=ensemble)
+    return Evaluation(
         files,
         ensemble,
         tested_on,
@@ -147,9 +148,12 @@ def _evaluate(settings, files, load_images, before):
         load_images(tested_on).info.class_names,
         _names(load_images(tested_on)),
         _names(load_images(fitted_on)) if fitted_on else None,
-        abstention=[],
+        abstention.found(
+            settings,
+            (together(member_logits), labels),
+            (together(held_out[0]), held_out[1]) if held_out else None,
+        ),
     )
-    return found._replace(abstention=abstention.found(settings, found))
 
 
 def _names(examples):
