@@ -10,6 +10,8 @@ from absl import flags
 from mixmo_tf.experiments import fields, tables
 from mixmo_tf.experiments.fields import REQUIRED
 
+S = typing.TypeVar("S")
+
 
 def flags_of(settings_class: type, are_required: bool = True) -> flags.FlagValues:
     """The flags of a dataclass of settings, a flags.FlagValues of their own.
@@ -42,8 +44,8 @@ def known_to_absl(*values: flags.FlagValues) -> Iterator[None]:
         yield
 
 
-def settings_of(settings_class: type, values: flags.FlagValues):
-    """The settings that parsed flags say, an object of the class.
+def settings_of(settings_class: type[S], values: flags.FlagValues) -> S:
+    """The settings that parsed flags say.
 
     Raises:
         ValueError: see `OfFlags`.

@@ -3,12 +3,13 @@
 import dataclasses
 import logging
 
+import keras
+
 from mixmo_tf import arguments
 from mixmo_tf.deployment import torch_checkpoint
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments.fields import REQUIRED, setting
 from mixmo_tf.experiments.of_flags import OfFlags, check_is
-from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.outputs import new_file
 from mixmo_tf.training import checkpoints
 
@@ -44,7 +45,7 @@ class ConvertSettings(OfFlags):
         None, "What the .keras model averages; if not set, logits.", choices=ENSEMBLES
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("mean", "std"):
             values = getattr(self, name)
@@ -53,7 +54,7 @@ class ConvertSettings(OfFlags):
                 raise ValueError(f"{name} must be three numbers, got {got}")
 
 
-def convert_checkpoint(settings: ConvertSettings) -> Predictor:
+def convert_checkpoint(settings: ConvertSettings) -> keras.Model:
     """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file.
 
     Args:

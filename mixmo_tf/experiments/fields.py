@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ REQUIRED = dataclasses.MISSING  # as a default: the setting must be given
 
 
 def setting(
-    default,
+    default: Any,
     help: str,
     *,
     choices: Sequence[str] | None = None,
@@ -27,7 +28,7 @@ def setting(
     check: Callable[[str], None] | None = None,
     unit: str | None = None,
     repeated: bool = False,
-):
+) -> Any:
     """A field of a dataclass that inherits `OfFlags`.
 
     A number must always be finite, whatever its bounds.
@@ -55,7 +56,7 @@ def setting(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def of(settings_class: type) -> Iterator[tuple[dataclasses.Field, typing.Any]]:
+def of(settings_class: type) -> Iterator[tuple[dataclasses.Field, Any]]:
     """The fields of the class, each with its type: (field, bool | int | … | tuple[int, ...])."""
     kinds = typing.get_type_hints(settings_class)
     for field in dataclasses.fields(settings_class):
@@ -65,7 +66,7 @@ def of(settings_class: type) -> Iterator[tuple[dataclasses.Field, typing.Any]]:
         yield field, kind
 
 
-def checked(field: dataclasses.Field, kind, value):
+def checked(field: dataclasses.Field, kind: Any, value: Any) -> Any:
     """The value as its type.
 
     Args:
@@ -98,14 +99,14 @@ def checked(field: dataclasses.Field, kind, value):
     return tuple(_one_checked(field, element, each) for each in values)
 
 
-def text(value) -> str:
+def text(value: Any) -> str:
     """A value as a flag has it behind the =."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def texts(settings) -> dict[str, str | None]:
+def texts(settings: Any) -> dict[str, str | None]:
     """What flags have behind the = for these settings: str, or None, by name."""
     named = {field.name: getattr(settings, field.name) for field, _ in of(type(settings))}
     return {name: value if value is None else text(value) for name, value in named.items()}

@@ -2,11 +2,14 @@
 
 import dataclasses
 import os
+from typing import Any, TypeVar
 
 from absl import flags
 
 from mixmo_tf import arguments
 from mixmo_tf.experiments import absl_flags, fields, flagfiles
+
+S = TypeVar("S")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +37,7 @@ class OfFlags:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     @classmethod
-    def from_flagfile(cls, path: str | os.PathLike, **overrides):
+    def from_flagfile(cls: type[S], path: str | os.PathLike, **overrides: Any) -> S:
         """The settings that a flagfile says, a run's run.flags for one, but for `overrides`.
 
         Raises:
@@ -59,7 +62,7 @@ class OfFlags:
         return cls(**in_file, **overrides)
 
 
-def check_is(settings, settings_class: type) -> None:
+def check_is(settings: Any, settings_class: type) -> None:
     """Raises ValueError unless `settings` are of the class, as a call wants them."""
     if not isinstance(settings, settings_class):
         name, came = settings_class.__name__, arguments.brief(settings)
