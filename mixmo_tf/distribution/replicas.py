@@ -246,7 +246,7 @@ def flat(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
-def unflat(vector: tf.Tensor, shapes: Sequence[Sequence[int]]) -> list[tf.Tensor]:
+def unflat(vector: tf.Tensor, shapes: Sequence[tf.TensorShape]) -> list[tf.Tensor]:
     """The tensors of these shapes that `flat` made a vector of."""
     sizes = [math.prod(shape) for shape in shapes]
     return [

@@ -20,8 +20,7 @@ class FoldedModel(Predictor):
         network: keras.Model, {"image_0": normalised images (n, H, W, channels)} -> logits
             (n, M, C), with M = 1 unless the heads were kept.
         ensemble: "logits" or "probabilities", what is averaged over the heads.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
+        mean, std: per channel, of pixels scaled to [0, 1].
         class_names: C strings by label, or None.
     """
 

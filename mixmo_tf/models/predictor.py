@@ -92,7 +92,7 @@ class Predictor(keras.Model):
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
-    def ensemble_logits(self, member_logits: tf.Tensor) -> tf.Tensor:
+    def ensemble_logits(self, member_logits: arguments.Array) -> tf.Tensor:
         """The ensemble's logits (n, C), from its members' (n, M, C).
 
         They are the mean of the members' logits, or the logarithm of the mean of the members'
