@@ -8,11 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data.checks import (
-    check_label_array,
-    check_pixels,
-    check_weights,
-)
+from mixmo_tf.data.checks import check_label_array, check_pixels, check_weights
 
 
 def are_arrays(values: Iterable) -> bool:

@@ -159,11 +159,7 @@ def check_not_empty(images: tf.Tensor) -> None:
         ValueError: if n is known to be 0.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 0.
     """
-    message = "a batch to train on must have images, got none"
-    if images.shape[0] == 0:
-        raise ValueError(message)
-    if images.shape[0] is None:
-        tf.debugging.Assert(tf.shape(images)[0] > 0, [message])
+    _check_number(images, 0, "a batch to train on must have images, got none")
 
 
 def check_has_partners(images: tf.Tensor) -> None:
@@ -173,10 +169,7 @@ def check_has_partners(images: tf.Tensor) -> None:
         ValueError: if n is known to be 1.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 1.
     """
-    message = "msda needs two images or more in a step of a replica, got 1"
-    if images.shape[0] == 1:
-        raise ValueError(message)
-    tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
+    _check_number(images, 1, "msda needs two images or more in a step of a replica, got 1")
 
 
 def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
@@ -213,6 +206,14 @@ def _as_array(name, values):
 def _is_finite(array):
     """Whether all are finite in float32, in which a model computes."""
     return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
+
+
+def _check_number(images, too_few, message):
+    """Raises where the number of images is `too_few`, now or when the graph runs."""
+    if images.shape[0] == too_few:
+        raise ValueError(message)
+    if images.shape[0] is None:
+        tf.debugging.Assert(tf.shape(images)[0] != too_few, [message])
 
 
 def _check_shape(images, image_shape):

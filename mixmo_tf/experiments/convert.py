@@ -20,8 +20,7 @@ class ConvertSettings(OfFlags):
     """What is converted; the flags of convert_checkpoint.py."""
 
     input: str = setting(
-        REQUIRED,
-        "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file.",
+        REQUIRED, "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file."
     )
     output: str = setting(REQUIRED, "New file: .keras, or else a PyTorch checkpoint.")
     image_size: int | None = setting(

@@ -37,12 +37,7 @@ class FoldedModel(Predictor):
         parts.check_has_members(network)
         _, num_members, num_classes = network.output.shape
         super().__init__(
-            num_members,
-            num_classes,
-            parts.image_shape(network),
-            ensemble,
-            class_names,
-            **kwargs,
+            num_members, num_classes, parts.image_shape(network), ensemble, class_names, **kwargs
         )
         self.network = network
         self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
