@@ -178,6 +178,22 @@ def is_folder(name: str) -> bool:
     return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless the name is that of a dataset; its images may be missing."""
+    if _source(name) is None:
+        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
+        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
+        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+
+
+def check_image_size(name: str, image_size: int) -> None:
+    """Raises ValueError unless the images of a dataset can be brought to this height and width."""
+    arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
+    if not takes_image_size(name):
+        known = " or ".join(each for each in NAMES if takes_image_size(each))
+        raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+
+
 def takes_image_size(name: str) -> bool:
     """Whether a dataset's images have no size of their own."""
     source = _source(name)
@@ -193,16 +209,10 @@ def _source(name):
 
 def _check(name, data_dir, validation_examples, image_size, as_before):
     """Raises ValueError where an argument of `load_examples` is out of range."""
-    if _source(name) is None:
-        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
-        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
-        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+    check_name(name)
     arguments.count("validation_examples", validation_examples, 0)
     if image_size is not None:
-        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
-        if not takes_image_size(name):
-            known = " or ".join(each for each in NAMES if takes_image_size(each))
-            raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+        check_image_size(name, image_size)
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
     if validation_examples and has_validation_split(name, as_before):

@@ -8,9 +8,10 @@ import pathlib
 from mixmo_tf import deployment
 from mixmo_tf.experiments import export_check
 from mixmo_tf.experiments import images as images_of
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.formats import litert
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.outputs import new_folder

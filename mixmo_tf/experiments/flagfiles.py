@@ -58,7 +58,7 @@ def _found(file, including):
 def _lines(file):
     """Its flags; comments are whole lines that start with # or //, as for absl."""
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:  # some editors begin with a mark
             return [
                 line.strip()
                 for line in lines
@@ -66,3 +66,5 @@ def _lines(file):
             ]
     except UnicodeDecodeError:
         raise ValueError(f"flagfile {file} is no text in UTF-8") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"flagfile {file} is a folder") from None

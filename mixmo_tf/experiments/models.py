@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from mixmo_tf.deployment import loading
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf.experiments.fields import REQUIRED, setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.models.predictor import Predictor

@@ -1,5 +1,7 @@
 """What settings describe: the images, the network, the compiled model."""
 
+import pathlib
+
 import keras
 import tensorflow as tf
 
@@ -41,9 +43,9 @@ def load_data(
     return examples
 
 
-def check_folder(settings: Settings) -> None:
+def check_folder(settings: Settings, path: pathlib.Path) -> None:
     """Raises ValueError where the run's folder would be taken for a class of its own images."""
-    dataset, path = data.full_name(settings.dataset), settings.path()
+    dataset = data.full_name(settings.dataset)
     if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
         raise ValueError(
             f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
@@ -91,13 +93,13 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
     total_steps = settings.epochs * steps_per_epoch
     model = MixMo(
         build_network(settings, info),
-        mixing=_mixing(settings),
+        mixing=settings.mixing,
         mixing_probability=AnnealedProbability(settings.mixing_probability, total_steps),
         alpha=settings.alpha,
         weight_root=settings.weight_root,
         batch_repetitions=settings.batch_repetitions,
         input_repetition=settings.input_repetition,
-        msda=None if settings.msda == "none" else settings.msda,
+        msda=settings.msda,
         ensemble=settings.ensemble,
         l2=settings.l2,
         augmentation=settings.augmentation,
@@ -145,11 +147,3 @@ def _sizes(settings, info):
         "num_classes": info.num_classes,
         "image_shape": info.image_shape,
     }
-
-
-def _mixing(settings):
-    if settings.mixing is None:
-        return "cutmix" if settings.num_members > 1 else None
-    if settings.mixing == "none" and settings.num_members > 1:
-        raise ValueError(f"mixing=none is for num_members=1, got {settings.num_members} members")
-    return None if settings.mixing == "none" else settings.mixing

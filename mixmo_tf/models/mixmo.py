@@ -36,7 +36,7 @@ class MixMo(Trainer):
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
         mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
-            for nothing to mix.
+            for nothing to mix, which "none" says too.
         mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
             than `linear`; or a schedule over the step, such as `AnnealedProbability`, which
             train.py makes of its flag.
@@ -45,8 +45,8 @@ class MixMo(Trainer):
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
         input_repetition: float ρ in [0, 1], share of rows in which all members see the same
             image.
-        msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
-            image, of half of the images.
+        msda: "mixup", "cutmix", or None or "none": mixed-sample data augmentation inside each
+            member's image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
             another default, 1e-4).
@@ -85,6 +85,8 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
+        if isinstance(mixing, str) and mixing == "none" and num_members == 1:
+            mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
@@ -93,7 +95,7 @@ class MixMo(Trainer):
             "batch_repetitions", batch_repetitions, 1, MOST_REPETITIONS
         )
         self.input_repetition = input_repetition
-        self.msda = msda
+        self.msda = None if isinstance(msda, str) and msda == "none" else msda
         self.l2 = l2
         self.augmentation = augmentation
         channels = self.image_shape[2]
