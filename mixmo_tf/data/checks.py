@@ -1,6 +1,7 @@
 """Checks of the images and labels that a model is given: one clear line on what is wrong."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,18 @@ from mixmo_tf import arguments
 
 _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
+
+
+def check_data(name: str, data: Any) -> None:
+    """Raises ValueError where `data` cannot be images, or batches of them."""
+    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
+    if no_batches or not getattr(data, "ndim", 1):
+        came = "None" if data is None else f"a {type(data).__name__}"
+        raise ValueError(
+            f"{name} must be an array of images (n, height, width, channels), or a "
+            f"tf.data.Dataset or another iterable of batches, got {came}"
+        )
 
 
 def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tensor:

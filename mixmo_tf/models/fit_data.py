@@ -39,7 +39,7 @@ def prepare(
         class_weight = {c: class_weight.get(c, 1.0) for c in range(model.num_classes)}
     if isinstance(x, tf.data.Dataset):
         x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
-        if class_weight is None:  # which Keras joins to the dataset
+        if class_weight is None and strategy.num_replicas_in_sync > 1:  # Keras joins weights to it
             x = replicas.split(strategy, x)
     elif arrays.are_arrays([x]):
         size = arguments.whole("batch_size", 32 if batch_size is None else batch_size)

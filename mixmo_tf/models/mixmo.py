@@ -24,27 +24,24 @@ _OBJECTS = "network", "mixing_probability"  # of a saved model's config
 class MixMo(Trainer):
     """Trains a network's M members on mixed images; predicts with their ensemble.
 
-    Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,).
-    `fit` takes ordinary data, each image once per epoch: repetition, augmentation,
-    normalisation and mixing happen inside the step. Its `loss` is the weighted loss without
-    the decay, its `member_i_accuracy` how often member i is right about the image it was
-    given (under `msda`, about the image that has the larger part), its `binary_share` the
-    share of batches on the binary block. `evaluate` gives the ensemble's mean negative
-    log-likelihood as `loss`, the ensemble's compiled metrics, each member's accuracy, and
-    `ratio_error`, the members' diversity.
+    Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,). `fit`
+    takes ordinary data, each image once per epoch: repetition, augmentation, normalisation and
+    mixing happen inside the step. Its `loss` is the weighted loss without the decay, its
+    `member_i_accuracy` how often member i is right about the image it was given (under `msda`,
+    about the image that has the larger part), its `binary_share` the share of batches on the binary
+    block. `evaluate` gives the ensemble's mean negative log-likelihood as `loss`, the ensemble's
+    compiled metrics, each member's accuracy, and `ratio_error`, the members' diversity.
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
         mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
             for nothing to mix, which "none" says too.
-        mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
-            than `linear`; or a schedule over the step, such as `AnnealedProbability`, which
-            train.py makes of its flag.
+        mixing_probability: p in [0, 1], the chance that a batch uses `mixing` rather than `linear`;
+            or a schedule over the step, as the `AnnealedProbability` that train.py takes.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
-        input_repetition: float ρ in [0, 1], share of rows in which all members see the same
-            image.
+        input_repetition: ρ in [0, 1], share of rows in which all members see the same image.
         msda: "mixup", "cutmix", or None or "none": mixed-sample data augmentation inside each
             member's image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
@@ -85,6 +82,7 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
+        self._input_names = parts.input_names(num_members)
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
@@ -156,8 +154,8 @@ class MixMo(Trainer):
         self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
-        inputs = parts.inputs(members, masks if self.num_members > 1 else None)
-        return self.network(inputs, training=training)
+        given = [*members, masks] if self.num_members > 1 else members
+        return self.network(dict(zip(self._input_names, given, strict=True)), training=training)
 
     def weighted_loss(
         self,

@@ -212,7 +212,7 @@ class Predictor(keras.Model):
         Args:
             stop_request: training.signals.StopRequest that all workers are to hear of, or None.
         """
-        fit_arguments.check_data("x", x)
+        checks.check_data("x", x)
         batch_size, options["steps"] = fit_arguments.check_counts(
             batch_size=batch_size, steps=options.get("steps")
         )
@@ -248,7 +248,7 @@ class Predictor(keras.Model):
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> np.ndarray:
         """`keras.Model.predict`; of no images the empty answer (0, C)."""
-        fit_arguments.check_data("x", x)
+        checks.check_data("x", x)
         batch_size, options["steps"] = fit_arguments.check_counts(
             batch_size=batch_size, steps=options.get("steps")
         )

@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
+from mixmo_tf.data import checks
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models import executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
@@ -242,7 +243,7 @@ class Trainer(Predictor):
         Raises:
             ValueError: if no batch is left.
         """
-        fit_arguments.check_data("x", x)
+        checks.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
         epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
         (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
