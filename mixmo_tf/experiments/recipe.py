@@ -1,6 +1,5 @@
 """What settings describe: the images, the network, the compiled model."""
 
-import dataclasses
 import inspect
 import pathlib
 
@@ -111,9 +110,8 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
 
 def _of_method(settings):
     """The settings that are arguments of MixMo: a name means the same in both."""
-    arguments = inspect.signature(MixMo).parameters
-    names = [field.name for field in dataclasses.fields(settings) if field.name in arguments]
-    return {name: getattr(settings, name) for name in names}
+    names = inspect.getfullargspec(MixMo.__init__).kwonlyargs
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
 def _check_memory(settings, info):
