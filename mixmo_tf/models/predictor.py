@@ -22,7 +22,7 @@ from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.formats import FORMATS, write_one
-from mixmo_tf.models import executions, fit_arguments, metric_checks
+from mixmo_tf.models import empty_batch, executions, fit_arguments, metric_checks
 from mixmo_tf.models.absent import Absent
 
 
@@ -33,8 +33,7 @@ class Predictor(keras.Model):
     (n, M, C); and `networks`, the list of keras.Model that it computes them with.
 
     Args:
-        num_members: int M.
-        num_classes: int C.
+        num_members, num_classes: M and C.
         image_shape: (H, W, channels).
         ensemble: "logits" or "probabilities", what is averaged over the members.
         class_names: C strings by label, or None.
@@ -66,9 +65,8 @@ class Predictor(keras.Model):
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
         ]
-        self.ratio_error = (
-            PairwiseDiversity("ratio_error", num_members) if num_members > 1 else None
-        )
+        several = num_members > 1
+        self.ratio_error = PairwiseDiversity("ratio_error", num_members) if several else None
         self.expects_data = False  # until the first batch is there
         self.stop_request = None  # of the `fit` or `evaluate` that runs
         self.has_warned = False
@@ -86,7 +84,7 @@ class Predictor(keras.Model):
             float32 (n, M, C).
         """
         images = checks.check_images(images, self.image_shape)
-        return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
+        return self.logits_of_some(empty_batch.filled(images))[: tf.shape(images)[0]]
 
     def call(self, images: arguments.Array) -> tf.Tensor:
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
@@ -95,8 +93,7 @@ class Predictor(keras.Model):
     def ensemble_logits(self, member_logits: arguments.Array) -> tf.Tensor:
         """The ensemble's logits (n, C), from its members' (n, M, C).
 
-        They are the mean of the members' logits, or the logarithm of the mean of the members'
-        probabilities.
+        The mean of the members' logits, or the logarithm of the mean of their probabilities.
         """
         if self.ensemble == "logits":
             return tf.reduce_mean(member_logits, axis=1)
@@ -157,12 +154,11 @@ class Predictor(keras.Model):
         Args:
             optimizer: not used; it stands where Keras has it.
             loss: None; it stands where Keras has it, so that what is put there can be answered.
-            metrics: list of Keras metrics or names; they evaluate the ensemble, by
-                integer labels (n,) and probabilities (n, C).
+            metrics: Keras metrics or names; they evaluate the ensemble, by integer labels (n,) and
+                probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
-            run_eagerly: bool, for debugging.
-            steps_per_execution: int >= 1, steps that run before callbacks and progress hear
-                of them.
+            run_eagerly: for debugging.
+            steps_per_execution: steps that run before callbacks and progress hear of them.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, or a metric does not
@@ -212,11 +208,7 @@ class Predictor(keras.Model):
         Args:
             stop_request: training.signals.StopRequest that all workers are to hear of, or None.
         """
-        checks.check_data("x", x)
-        batch_size, options["steps"] = fit_arguments.check_counts(
-            batch_size=batch_size, steps=options.get("steps")
-        )
-        fit_arguments.check_callbacks(options.get("callbacks"))
+        batch_size, options = fit_arguments.check_call(x, batch_size, options)
         if arrays.are_arrays([x]):
             x = self.evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
@@ -248,11 +240,7 @@ class Predictor(keras.Model):
         self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
     ) -> np.ndarray:
         """`keras.Model.predict`; of no images the empty answer (0, C)."""
-        checks.check_data("x", x)
-        batch_size, options["steps"] = fit_arguments.check_counts(
-            batch_size=batch_size, steps=options.get("steps")
-        )
-        fit_arguments.check_callbacks(options.get("callbacks"))
+        batch_size, options = fit_arguments.check_call(x, batch_size, options)
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
             if not len(x):
@@ -311,16 +299,3 @@ class Predictor(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""
-
-
-def _at_least_one(images):
-    """Appends a black image to an empty batch.
-
-    No convolution may get one: oneDNN's, on processors with AVX-512, give it the channels of
-    their input.
-    """
-    num_images = images.shape[0]
-    if num_images:
-        return images
-    missing = tf.maximum(1 - tf.shape(images)[0], 0)
-    return tf.concat([images, tf.zeros([missing, *images.shape[1:]], images.dtype)], axis=0)
