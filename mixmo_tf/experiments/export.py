@@ -11,7 +11,7 @@ from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments.command_line import check_is, setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
-from mixmo_tf.formats import litert
+from mixmo_tf.formats import litert, name_of
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.outputs import new_folder
 
@@ -23,7 +23,8 @@ class ExportSettings(OfModels, OfImages):
     """What is exported, how, and on what it is checked; the flags of export.py."""
 
     format: tuple[str, ...] = setting(
-        ("saved_model",), "Formats, with commas: saved_model, onnx (extra onnx), litert."
+        ("saved_model",),
+        "Formats, with commas: saved_model, onnx (extra onnx), litert (or tflite).",
     )
     litert: tuple[str, ...] = setting(
         litert.DTYPES, "Weights of the LiteRT files: float32, float16, int8."
@@ -66,7 +67,7 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     if not settings.fold and (settings.members or settings.fuse_batch_norm):
         raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
     model = settings.load_as_one(files)
-    calibrates = "litert" in settings.format and "int8" in settings.litert
+    calibrates = "litert" in map(name_of, settings.format) and "int8" in settings.litert
     images = calibration = None
     load = functools.cache(images_of.load)
     if settings.check_images or calibrates:

@@ -6,6 +6,8 @@ from mixmo_tf import extras
 from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
+REQUESTS = "any n; images of another shape or dtype are an error of ONNX Runtime"
+
 
 def check(model, **_):
     """Raises ImportError or ValueError unless `write` can do its work."""
@@ -14,7 +16,7 @@ def check(model, **_):
 
 
 def write(model, file):
-    """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
+    """Writes a model as an ONNX file, which takes and gives what `Served` does.
 
     Args:
         model: Predictor whose networks compute in float32.

@@ -18,8 +18,8 @@ from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.formats import FORMATS, write_one
-from mixmo_tf.models import executions, fit_arguments, metric_checks
+from mixmo_tf.formats import FORMATS, name_of, write_one
+from mixmo_tf.models import array_predictions, executions, fit_arguments, metric_checks
 from mixmo_tf.models.absent import Absent
 
 
@@ -113,8 +113,8 @@ class Predictor(keras.Model):
 
         Args:
             filepath: where; an existing folder is refused.
-            format: one of `formats.FORMATS`, in Keras' words: "tf_saved_model", "onnx", "litert".
-                `deployment.export` writes several at once, and LiteRT in more types.
+            format: one of `formats.FORMATS`, in Keras' words: "tf_saved_model", "onnx", "litert"
+                (or "tflite"). `deployment.export` writes several at once, and LiteRT in more types.
 
         Raises:
             FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
@@ -122,6 +122,7 @@ class Predictor(keras.Model):
         del verbose  # Keras' argument; there is nothing to tell
         names = {"tf_saved_model" if name == "saved_model" else name: name for name in FORMATS}
         arguments.path("filepath", filepath)
+        format = name_of(format)
         arguments.one_of("format", format, names)
         write_one(self, filepath, names[format])
 
@@ -222,29 +223,25 @@ class Predictor(keras.Model):
             lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),
         )
 
-    def predict(self, x, batch_size=None, verbose="auto", **options):
-        """`keras.Model.predict`; of no images the empty answer (0, C)."""
+    def predict(self, x, batch_size=None, verbose="auto", steps=None, callbacks=None):
+        """`keras.Model.predict`, by any number of threads; of no images the empty answer (0, C)."""
         fit_arguments.check_data("x", x)
-        batch_size, options["steps"] = fit_arguments.check_counts(
-            batch_size=batch_size, steps=options.get("steps")
-        )
-        fit_arguments.check_callbacks(options.get("callbacks"))
+        batch_size, steps = fit_arguments.check_counts(batch_size=batch_size, steps=steps)
+        fit_arguments.check_callbacks(callbacks)
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
-            if not len(x):
-                return np.zeros((0, self.num_classes), np.float32)
-            x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
+            size, batch_size = batch_size or 32, None
+            if array_predictions.can_be(self, steps):
+                return array_predictions.of(self, x, size, verbose, callbacks)
+            x = stream.evaluation_batches((x,), size)
         if isinstance(x, tf.data.Dataset):
             x = replicas.for_every_worker(self.distribute_strategy, x)
-        outer, self.expects_data = self.expects_data, True
         try:
-            return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
-        except UnboundLocalError:  # Keras', where no batch came
-            if not self.expects_data:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        except UnboundLocalError as error:  # Keras', of the answers of a batch that never came
+            if "batch_outputs" not in str(error):
                 raise
             return np.zeros((0, self.num_classes), np.float32)
-        finally:
-            self.expects_data = outer
 
     def make_test_function(self, force=False):
         if self.test_function is None or force:

@@ -59,7 +59,9 @@ def load_model(file, compile=True):
     if file.suffix != ".keras":
         raise ValueError(f"{file} is no readable .keras file: its name must end in .keras")
     if not zipfile.is_zipfile(file):
-        raise ValueError(f"{file} is no readable .keras file: it is no zip archive, or cut short")
+        raise ValueError(
+            f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
+        )
     try:
         with model_archive.within_its_size(file):
             model = keras.saving.load_model(file, compile=compile)
