@@ -231,7 +231,7 @@ class Predictor(keras.Model):
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
             size, batch_size = batch_size or 32, None
-            if array_predictions.can_be(self, steps):
+            if not len(x) or array_predictions.can_be(self, steps):
                 return array_predictions.of(self, x, size, verbose, callbacks)
             x = stream.evaluation_batches((x,), size)
         if isinstance(x, tf.data.Dataset):
