@@ -10,6 +10,7 @@ from mixmo_tf import arguments
 
 _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
+_OVERSHOOT = 128  # beyond 0 and 255, more than any kernel that scales images
 
 
 def check_data(name: str, data: Any) -> None:
@@ -36,7 +37,7 @@ def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tens
     elif not tf.is_tensor(images):
         raise ValueError(f"images must be an array of numbers, got {arguments.brief(images)}")
     images = tf.convert_to_tensor(images)
-    _check_shape(images, image_shape)
+    check_shape(images, image_shape)
     return images
 
 
@@ -50,20 +51,46 @@ def check_pixels(images: arguments.Array, image_shape: Sequence[int]) -> argumen
     Raises:
         ValueError: unless they are numbers of that shape, finite in float32; or if they are floats
             that look divided by 255 (not all equal, within [0, 1]) or normalised (some below 0,
-            none above 10).
+            none above 10), or beyond 0 to 255 (floats by more than 128).
     """
     array = _as_array("images", images)
-    _check_shape(array, image_shape)
+    check_shape(array, image_shape)
     dtype = tf.as_dtype(array.dtype)
-    if dtype.is_integer or not array.size:
+    if dtype == tf.uint8 or not array.size:
         return images
     low, high = array.min(), array.max()  # NaN if one is, and without a copy of the array
     if not _is_finite(np.array([low, high])):
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
-    if _are_scaled(low, high):
+    if not dtype.is_integer and _are_scaled(low, high):
         raise ValueError(f"{said_of_scaled('images')}; got {low} to {high}")
+    beyond = 0 if dtype.is_integer else _OVERSHOOT
+    if low < -beyond or high > 255 + beyond:
+        raise ValueError(f"images must be pixels 0 to 255, got {low} to {high}")
     return images
+
+
+def check_shape(images: arguments.Array, image_shape: Sequence[int]) -> None:
+    """Checks what can be told without the values.
+
+    Args:
+        images: array or tensor, of a graph too.
+        image_shape: (H, W, channels).
+
+    Raises:
+        ValueError: unless they are an array (n, H, W, channels), if their rank is known.
+    """
+    shape = getattr(images, "shape", None)
+    if shape is None:
+        raise ValueError(f"images must be an array of numbers, got {arguments.brief(images)}")
+    if getattr(shape, "rank", 4) is None:  # of a graph, where it is not known
+        return
+    if len(shape) != 4 or tuple(shape[1:]) != tuple(image_shape):
+        is_one = tuple(shape) == tuple(image_shape)
+        raise ValueError(
+            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
+            f"of the network, got {tuple(shape)}{', a single image' if is_one else ''}"
+        )
 
 
 def said_of_scaled(images: str) -> str:
@@ -227,17 +254,6 @@ def _check_number(images, too_few, message):
         raise ValueError(message)
     if images.shape[0] is None:
         tf.debugging.Assert(tf.shape(images)[0] != too_few, [message])
-
-
-def _check_shape(images, image_shape):
-    if getattr(images.shape, "rank", 4) is None:  # of a graph, where it is not known
-        return
-    if len(images.shape) != 4 or tuple(images.shape[1:]) != tuple(image_shape):
-        is_one = tuple(images.shape) == tuple(image_shape)
-        raise ValueError(
-            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
-            f"of the network, got {tuple(images.shape)}{', a single image' if is_one else ''}"
-        )
 
 
 def _check_kind(dtype, shape):

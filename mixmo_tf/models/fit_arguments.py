@@ -48,19 +48,15 @@ def check_counts(**counts: Any) -> list[int | None]:
     ]
 
 
-def check_call(x: Any, batch_size: Any, options: dict) -> tuple[int | None, dict]:
-    """Checks what `evaluate` and `predict` get: data, its batch size, and Keras' other options.
-
-    Returns:
-        batch size and options, counts in them as int.
+def check_call(x: Any, batch_size: Any, steps: Any, callbacks: Any) -> list[int | None]:
+    """Checks what `evaluate` and `predict` get; returns batch size and steps, int or None.
 
     Raises:
         ValueError: if one of them is wrong.
     """
     checks.check_data("x", x)
-    check_callbacks(options.get("callbacks"))
-    batch_size, steps = check_counts(batch_size=batch_size, steps=options.get("steps"))
-    return batch_size, {**options, "steps": steps}
+    check_callbacks(callbacks)
+    return check_counts(batch_size=batch_size, steps=steps)
 
 
 def check_callbacks(callbacks: Any) -> None:

@@ -21,8 +21,14 @@ from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.formats import FORMATS, write_one
-from mixmo_tf.models import empty_batch, executions, fit_arguments, metric_checks
+from mixmo_tf.formats import write_one
+from mixmo_tf.models import (
+    array_predictions,
+    empty_batch,
+    executions,
+    fit_arguments,
+    metric_checks,
+)
 from mixmo_tf.models.absent import Absent
 
 
@@ -41,9 +47,7 @@ class Predictor(keras.Model):
 
     fit = train_on_batch = Absent("is not trained: train the MixMo that it is from")
     training_only: tuple[str, ...] = ()  # names of the metrics that `evaluate` leaves out
-    compiled_with: tuple[str, ...] = (
-        "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
-    )  # fmt: skip
+    compiled_with = "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"
 
     def __init__(
         self,
@@ -125,17 +129,14 @@ class Predictor(keras.Model):
 
         Args:
             filepath: where; an existing folder is refused.
-            format: one of `formats.FORMATS`, in Keras' words: "tf_saved_model", "onnx", "litert".
-                `deployment.export` writes several at once, and LiteRT in more types.
+            format: one of `formats.FORMATS`, in Keras' words: "tf_saved_model", "onnx", "litert"
+                (or "tflite"). `deployment.export` writes several at once, and LiteRT in more types.
 
         Raises:
             FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
         """
         del verbose  # Keras' argument; there is nothing to tell
-        names = {"tf_saved_model" if name == "saved_model" else name: name for name in FORMATS}
-        arguments.path("filepath", filepath)
-        arguments.one_of("format", format, names)
-        write_one(self, filepath, names[format])
+        write_one(self, filepath, format)
 
     # What Keras calls ----------------------------------------------------------------------
 
@@ -205,10 +206,10 @@ class Predictor(keras.Model):
     ) -> float | list | dict:
         """`keras.Model.evaluate`; labels that come as an array are checked before anything runs.
 
-        Args:
-            stop_request: training.signals.StopRequest that all workers are to hear of, or None.
+        All workers are to hear of `stop_request`, a training.signals.StopRequest, if there is one.
         """
-        batch_size, options = fit_arguments.check_call(x, batch_size, options)
+        steps, callbacks = options.get("steps"), options.get("callbacks")
+        batch_size, options["steps"] = fit_arguments.check_call(x, batch_size, steps, callbacks)
         if arrays.are_arrays([x]):
             x = self.evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
@@ -237,26 +238,29 @@ class Predictor(keras.Model):
         )
 
     def predict(
-        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: list | None = None,
     ) -> np.ndarray:
-        """`keras.Model.predict`; of no images the empty answer (0, C)."""
-        batch_size, options = fit_arguments.check_call(x, batch_size, options)
+        """`keras.Model.predict`, by any number of threads; of no images the empty answer (0, C)."""
+        batch_size, steps = fit_arguments.check_call(x, batch_size, steps, callbacks)
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
-            if not len(x):
-                return np.zeros((0, self.num_classes), np.float32)
-            x, batch_size = stream.evaluation_batches((x,), batch_size or 32), None
+            size, batch_size = batch_size or 32, None
+            if not len(x) or array_predictions.can_be(self, steps):
+                return array_predictions.of(self, x, size, verbose, callbacks)
+            x = stream.evaluation_batches((x,), size)
         if isinstance(x, tf.data.Dataset):
             x = replicas.for_every_worker(self.distribute_strategy, x)
-        outer, self.expects_data = self.expects_data, True
         try:
-            return super().predict(x, batch_size=batch_size, verbose=verbose, **options)
-        except UnboundLocalError:  # Keras', where no batch came
-            if not self.expects_data:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        except UnboundLocalError as error:  # Keras', of the answers of a batch that never came
+            if "batch_outputs" not in str(error):
                 raise
             return np.zeros((0, self.num_classes), np.float32)
-        finally:
-            self.expects_data = outer
 
     def make_test_function(self, force: bool = False) -> None:
         if self.test_function is None or force:
@@ -278,13 +282,8 @@ class Predictor(keras.Model):
 
     def _check_metrics(self):
         """Builds the compiled metrics, and tries them out."""
-        metrics = self._compile_metrics
-        if metrics is None:
-            return
         try:
-            example = keras.KerasTensor((1,), "int32"), keras.KerasTensor((1, self.num_classes))
-            metrics.build(*example)
-            metric_checks.check(metrics.metrics, self.num_classes)
+            metric_checks.build(self._compile_metrics, self.num_classes)
         except ValueError:
             self._compile_metrics = None  # Keras would keep them for the next `compile`
             raise
