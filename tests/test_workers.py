@@ -108,7 +108,9 @@ def test_ctrl_c_ends_a_worker_that_waits_for_others():
         text=True,
         stdout=subprocess.PIPE,
     ) as worker:
-        assert worker.stdout.readline() == "Training waits until all workers of TF_CONFIG are there.\n"
+        assert (
+            worker.stdout.readline() == "Training waits until all workers of TF_CONFIG are there.\n"
+        )
         time.sleep(2)
         worker.send_signal(signal.SIGINT)
         assert worker.wait(timeout=10) == -signal.SIGINT

@@ -102,9 +102,6 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
         strategy: tf.distribute.Strategy.
         arrays: list of arrays of numbers; those of the other workers are there for their
             shapes and dtypes only.
-
-    Returns:
-        list of arrays.
     """
     if num_workers(strategy) == 1:
         return arrays

@@ -56,9 +56,6 @@ class ConvertSettings(OfFlags):
 def convert_checkpoint(settings: ConvertSettings) -> keras.Model:
     """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file.
 
-    Args:
-        settings: ConvertSettings.
-
     Returns:
         The model, a MixMo or FoldedModel.
 

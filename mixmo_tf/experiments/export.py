@@ -48,9 +48,6 @@ class ExportSettings(OfModels, OfImages):
 def export(settings: ExportSettings) -> list[pathlib.Path]:
     """Loads, folds, writes and checks; what came out is logged.
 
-    Args:
-        settings: ExportSettings.
-
     Returns:
         list of pathlib.Path, each of what `mixmo_tf.load` takes.
 
