@@ -35,7 +35,7 @@ class ModelFile:
 
     kind = "model file"
 
-    def __init__(self, file):
+    def __init__(self, file: str | os.PathLike):
         file = expanded(file)
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
@@ -60,7 +60,9 @@ class ModelFile:
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
 
-    def predict(self, images, batch_size=None, verbose=0):
+    def predict(
+        self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
+    ) -> np.ndarray:
         """The ensemble's probabilities.
 
         Args:

@@ -1,7 +1,10 @@
 """LiteRT files (once TensorFlow Lite), for phones and small devices."""
 
+import os
 import tempfile
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -17,7 +20,7 @@ REQUESTS = (
 )
 
 
-def files(litert_dtypes, calibration_images):
+def files(litert_dtypes: Sequence[str], calibration_images: np.ndarray | None) -> dict[str, dict]:
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
     return {
         f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
@@ -25,7 +28,9 @@ def files(litert_dtypes, calibration_images):
     }
 
 
-def check(model, litert_dtypes, calibration_images):
+def check(
+    model: keras.Model, litert_dtypes: Sequence[str], calibration_images: np.ndarray | None
+) -> None:
     """Raises ValueError unless `write` can do its work, for each of the dtypes."""
     for dtype in litert_dtypes or [None]:
         arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
@@ -40,7 +45,12 @@ def check(model, litert_dtypes, calibration_images):
         raise ValueError(f"calibration images must be uint8 (n, {sizes}), got {dtype} {shape}")
 
 
-def write(model, file, dtype="float32", calibration_images=None):
+def write(
+    model: keras.Model,
+    file: str | os.PathLike,
+    dtype: str = "float32",
+    calibration_images: np.ndarray | None = None,
+) -> None:
     """Writes a model as a LiteRT file, which takes and gives what `Served` does, for n >= 1.
 
     Args:
@@ -83,6 +93,6 @@ class _Guarded(Served):
     or the rank differs, so images are put behind a black one, which is taken away again.
     """
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         black = tf.zeros((1, *self.model.image_shape), images.dtype)
         return super().call(tf.concat([black, images], axis=0)[1:])

@@ -1,6 +1,10 @@
 """ONNX files, for ONNX Runtime; written by Keras and tf2onnx."""
 
+import os
 import warnings
+from typing import Any
+
+import keras
 
 from mixmo_tf import extras
 from mixmo_tf.formats.signature import Served, check_precision
@@ -9,13 +13,13 @@ from mixmo_tf.outputs import at_once, new_file
 REQUESTS = "any n; images of another shape or dtype are an error of ONNX Runtime"
 
 
-def check(model, **_):
+def check(model: keras.Model, **_: Any) -> None:
     """Raises ImportError or ValueError unless `write` can do its work."""
     extras.check("onnx", ["tf2onnx", "onnxruntime"])
     check_precision("an ONNX file", model)
 
 
-def write(model, file):
+def write(model: keras.Model, file: str | os.PathLike) -> None:
     """Writes a model as an ONNX file, which takes and gives what `Served` does.
 
     Args:

@@ -1,5 +1,9 @@
 """SavedModel: for TensorFlow alone, and for TensorFlow Serving."""
 
+import os
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from mixmo_tf.formats import signature
@@ -8,11 +12,11 @@ from mixmo_tf.paths import expanded
 REQUESTS = "any n; images of another shape or dtype are an error, and the process goes on"
 
 
-def check(model, **_):
+def check(model: keras.Model, **_: Any) -> None:
     """Every model can be a SavedModel."""
 
 
-def write(model, folder):
+def write(model: keras.Model, folder: str | os.PathLike) -> None:
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
@@ -22,7 +26,7 @@ def write(model, folder):
     write_served(signature.Served(model), folder)
 
 
-def write_served(served, folder):
+def write_served(served: signature.Served, folder: str | os.PathLike) -> None:
     """The same of a `signature.Served`."""
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
     module.weights = [v.value for network in served.model.networks for v in network.variables]
@@ -30,7 +34,7 @@ def write_served(served, folder):
     tf.saved_model.save(module, folder, signatures=function)
 
 
-def is_saved_model(path):
+def is_saved_model(path: str | os.PathLike) -> bool:
     """Whether `path` is a SavedModel's folder; one with a model.keras is a run's."""
     path = expanded(path)
     return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()

@@ -4,12 +4,16 @@ Keras makes a tf.data pipeline of every array that it is given: for a single ima
 many times as long as the network.
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
 
-def can_be(model, steps):
+
+def can_be(model: keras.Model, steps: int | None) -> bool:
     """Whether `of` may take the place of `keras.Model.predict`: on one replica, of all batches.
 
     Args:
@@ -20,7 +24,13 @@ def can_be(model, steps):
     return model.distribute_strategy.num_replicas_in_sync == 1 and not limited
 
 
-def of(model, images, batch_size, verbose="auto", callbacks=None):
+def of(
+    model: keras.Model,
+    images: arguments.Array,
+    batch_size: int,
+    verbose: str | int = "auto",
+    callbacks: Any = None,
+) -> np.ndarray:
     """What `keras.Model.predict` gives, with the same calls of callbacks.
 
     Args:

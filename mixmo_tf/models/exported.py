@@ -56,7 +56,7 @@ class ExportedModel(Predictor):
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
         self._module, self._function = module, function
 
-    def logits_of_some(self, images):
+    def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C).
 
         The logits of an image that is not finite are NaN, which uint8 cannot be.
