@@ -93,6 +93,6 @@ class _Guarded(Served):
     or the rank differs, so images are put behind a black one, which is taken away again.
     """
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         black = tf.zeros((1, *self.model.image_shape), images.dtype)
         return super().call(tf.concat([black, images], axis=0)[1:])
