@@ -87,7 +87,10 @@ def test_what_is_no_keras_file_is_named(copy, content):
         ("train", [*DIGITS, f"--initialize_from={file}", f"--output_dir={run / 'new'}"]),
     ):
         (ending,) = exit_messages(script, flags)
-        assert f"{file} is no readable .keras file: it is no zip archive, or cut short" in ending
+        assert (
+            f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
+            in ending
+        )
         assert "\n" not in ending
     for checkpoint in (run / "checkpoints").iterdir():
         checkpoint.write_bytes(content)

@@ -62,7 +62,7 @@ NAMES = tuple(name + source.argument for name, source in SOURCES.items())
 def load_examples(
     name: str,
     split: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -104,7 +104,7 @@ def load_examples(
 
 def load_splits(
     name: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -124,7 +124,7 @@ def load_splits(
 
 
 def load_arrays(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, Info]:
     """`load_examples`, whole in memory.
 
@@ -138,7 +138,7 @@ def load_arrays(
 
 
 def load(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[tf.data.Dataset, Info]:
     """`load_examples` as a tf.data.Dataset of (uint8 image, int64 label), and its Info.
 

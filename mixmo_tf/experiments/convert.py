@@ -22,8 +22,7 @@ class ConvertSettings(OfFlags):
     """What is converted; the flags of convert_checkpoint.py."""
 
     input: str = setting(
-        REQUIRED,
-        "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file.",
+        REQUIRED, "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file."
     )
     output: str = setting(REQUIRED, "New file: .keras, or else a PyTorch checkpoint.")
     image_size: int | None = setting(
@@ -56,9 +55,6 @@ class ConvertSettings(OfFlags):
 
 def convert_checkpoint(settings: ConvertSettings) -> keras.Model:
     """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file.
-
-    Args:
-        settings: ConvertSettings.
 
     Returns:
         The model, a MixMo or FoldedModel.

@@ -8,7 +8,7 @@ import dataclasses
 import os
 import types
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,11 @@ def setting(
         "repeated": repeated,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def listed(table: Mapping[str, Any]) -> str:
+    """The names in a table such as NETWORKS, each with `what` it is, for a help."""
+    return "; ".join(f"{name}, {each.what}" for name, each in table.items())
 
 
 def of(settings_class: type) -> Iterator[tuple[dataclasses.Field, Any]]:

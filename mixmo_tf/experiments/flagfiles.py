@@ -18,9 +18,6 @@ def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ())
         including: pathlib.Paths, the flagfile that they are the lines of, last, after those that
             include it.
 
-    Returns:
-        list of str.
-
     Raises:
         OSError: if a flagfile is not there, or cannot be read.
         ValueError: if it is no text, or includes itself.

@@ -27,9 +27,7 @@ class OfModels(OfFlags):
         repeated=True,
     )
     ensemble: str | None = setting(
-        None,
-        "What is averaged; if not set, what the model was trained with.",
-        choices=ENSEMBLES,
+        None, "What is averaged; if not set, what the model was trained with.", choices=ENSEMBLES
     )
     precision: str | None = setting(
         None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS

@@ -78,9 +78,6 @@ class EncoderSettings(OfFlags):
 def draw_idea(settings: IdeaSettings) -> pathlib.Path:
     """Draws the method, from real digits and real masks.
 
-    Args:
-        settings: IdeaSettings.
-
     Returns:
         The picture's path.
 
@@ -99,9 +96,6 @@ def draw_idea(settings: IdeaSettings) -> pathlib.Path:
 
 def draw_masks(settings: MaskSettings) -> list[pathlib.Path]:
     """Draws what the mixing blocks do to real images, a picture for each block.
-
-    Args:
-        settings: MaskSettings.
 
     Returns:
         The pictures' paths.
@@ -128,9 +122,6 @@ def draw_masks(settings: MaskSettings) -> list[pathlib.Path]:
 
 def draw_encoders(settings: EncoderSettings) -> np.ndarray:
     """Draws how a network's members split its encoder filters.
-
-    Args:
-        settings: EncoderSettings.
 
     Returns:
         float32 (M, filters), the L1 norm of each member's kernel for each filter.

@@ -53,12 +53,6 @@ def train(settings: Settings) -> Run:
     terminal and in a notebook, Keras draws its bar on stdout in place of these lines, unless
     `keras.utils.disable_interactive_logging()` was called.
 
-    Args:
-        settings: Settings.
-
-    Returns:
-        Run.
-
     Raises:
         ValueError, OSError: if a setting does not fit the images, the devices or the run that is
             there, or a file cannot be read or written; the message is a line.

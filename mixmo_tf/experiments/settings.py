@@ -8,7 +8,7 @@ from mixmo_tf import arguments, augmentation, data, masks, msda
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import fields
-from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.mixmo import MOST_REPETITIONS
 from mixmo_tf.networks import NETWORKS
@@ -16,10 +16,6 @@ from mixmo_tf.networks.members import MOST_MEMBERS
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
-
-
-def _listed(table):
-    return "; ".join(f"{name}, {each.what}" for name, each in table.items())
 
 
 def _networks_with(size):
@@ -79,7 +75,7 @@ class Settings(OfFlags):
 
     # Network
     network: str = setting(
-        "preact_resnet18", f"The network: {_listed(NETWORKS)}.", choices=tuple(NETWORKS)
+        "preact_resnet18", f"The network: {listed(NETWORKS)}.", choices=tuple(NETWORKS)
     )
     depth: int = setting(
         28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)
@@ -109,7 +105,7 @@ class Settings(OfFlags):
     mixing: str | None = setting(
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
-        f"none with one member. One member's patch: {_listed(masks.BLOCKS)}.",
+        f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
         choices=("none", *masks.NAMES),
     )
     mixing_probability: float = setting(

@@ -74,9 +74,6 @@ def reproduce(settings: SuiteSettings) -> dict[str, list[dict]]:
     folder CONFIG_seedSEED with its log beside it, and of the suite a table, SUITE.md, and a plot,
     SUITE.png.
 
-    Args:
-        settings: SuiteSettings.
-
     Returns:
         What metrics.json says of each run, lists of dicts by the title of the method.
 

@@ -9,22 +9,27 @@ import tensorflow as tf
 from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
+REQUESTS = "any n; images of another shape or dtype are an error, and the process goes on"
+
 
 def check(model: keras.Model, **_: Any) -> None:
     """Every model can be a SavedModel."""
 
 
-def write(model: keras.Model, folder: str | os.PathLike, takes_none: bool = True) -> None:
+def write(model: keras.Model, folder: str | os.PathLike) -> None:
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
         model: Predictor.
         folder: pathlib.Path; created if need be.
-        takes_none: bool, see `signature.Served`.
     """
-    served = signature.Served(model, takes_none)
+    write_served(signature.Served(model), folder)
+
+
+def write_served(served: signature.Served, folder: str | os.PathLike) -> None:
+    """The same of a `signature.Served`."""
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
-    module.weights = [v.value for network in model.networks for v in network.variables]
+    module.weights = [v.value for network in served.model.networks for v in network.variables]
     function = tf.function(served.call, input_signature=served.input_signature)
     tf.saved_model.save(module, folder, signatures=function)
 
