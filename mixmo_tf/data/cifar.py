@@ -1,5 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), as tensorflow-datasets keeps them."""
 
+import functools
+
 from mixmo_tf.data import prepared
 from mixmo_tf.data.examples import Examples
 
@@ -13,3 +15,11 @@ def read(name: str, split: str, data_dir: str | None) -> Examples:
     builder = prepared.prepare(tfds.builder(name, data_dir=data_dir))
     names = tuple(builder.info.features["label"].names)
     return prepared.encoded(builder, split, names, "id", mean=MEAN, std=STD)
+
+
+@functools.cache
+def class_names(name: str) -> tuple[str, ...]:
+    """The classes of "cifar10" or "cifar100" by label; nothing is downloaded."""
+    import tensorflow_datasets as tfds  # imported here: it takes seconds
+
+    return tuple(tfds.builder(name).info.features["label"].names)

@@ -93,6 +93,11 @@ class Examples:
             names=None if self.names is None else self.names[indices],
         )
 
+    def changed(self, decode, image_shape):
+        """The same examples, decoded by another function, to images of a shape, which is known."""
+        info = dataclasses.replace(self.info, image_shape=tuple(image_shape))
+        return dataclasses.replace(self, decode=decode, info=info)
+
     def fingerprint(self):
         """A hash, str, of the labels, and of the names, or else of the pixels."""
         content = self.images if self.names is None else "\n".join(self.names).encode(*_NAMES_AS)

@@ -112,8 +112,9 @@ def would_be_class(name, path):
     return False
 
 
-def splits(name: str, as_before: bool = False) -> list[str]:
+def splits(name: str, as_before: bool = False, data_dir: None | str = None) -> list[str]:
     """The splits that have a folder; none where folders cannot be told, which `read` says."""
+    del data_dir  # of tensorflow-datasets
     try:
         found = _found(name, as_before)
         return [split for split in ("train", "validation", "test") if found.of(split) is not None]
