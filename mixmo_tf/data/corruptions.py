@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mixmo_tf import arguments
-from mixmo_tf.data import cifar, image_folder, tfds_images
+from mixmo_tf.data import cifar, image_folder
 from mixmo_tf.data.examples import Info
 from mixmo_tf.paths import expanded
 

@@ -64,32 +64,27 @@ def read(name, split, image_size=None, as_before=False):
         names = _named([other.name for other in found.others])
         say_once(f"{root}: left out {names}, which are no splits with a folder per class")
     paths, labels = _list_images(folder, classes, needed=split == "train")
-    headers_of = headers.read_all(paths)
-    elements = np.empty(len(paths), object)
-    elements[:] = [
-        decoding.element(path, header or headers.Header("opaque"))
-        for path, header in zip(paths, headers_of, strict=True)
-    ]
-    decode = decoding.decoder(elements, image_size)
-    location, names = _below(folder, paths)
+    return _examples(name, folder, paths, labels, tuple(classes), image_size)
 
-    def examples(image_shape):
-        return Examples(
-            images=elements,
-            labels=labels,
-            info=Info(name, len(paths), image_shape, tuple(classes)),
-            decode=decode,
-            names=names,
-            location=location,
-        )
 
-    if None in headers_of:
-        examples(None).find_damaged()  # these, and whatever else is wrong
-    try:
-        return examples(tuple(decode(tf.constant(elements[0])).shape))
-    except (tf.errors.OpError, ValueError):
-        examples(None).find_damaged()
-        raise
+def read_unlabelled(name: str) -> Examples:
+    """All images of a folder, whatever folders are in it; they count as one class.
+
+    Args:
+        name: "image_folder:PATH".
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it has no images.
+        DamagedImageError: as for `read`.
+    """
+    folder = pathlib.Path(name.removeprefix(PREFIX))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    paths = list(filter(_is_image, folders.files(folder)))
+    if not paths:
+        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+    return _examples(name, folder, paths, np.zeros(len(paths), np.int64), ("image",))
 
 
 def would_be_class(name, path):
@@ -161,6 +156,32 @@ def _fingerprint(train, folder):
     paths, labels = _list_images(folder, folders.classes(train), needed=False)
     _, names = _below(folder, paths)
     return Examples(paths, labels, info=None, names=names).fingerprint()
+
+
+def _examples(name, folder, paths, labels, class_names, image_size=None):
+    """Examples of files below a folder; their shape is that of the first image.
+
+    Raises:
+        DamagedImageError: if files are no images, or the first image cannot be read; it names all
+            that cannot.
+    """
+    headers_of = headers.read_all(paths)
+    elements = np.empty(len(paths), object)
+    elements[:] = [
+        decoding.element(path, header or headers.Header("opaque"))
+        for path, header in zip(paths, headers_of, strict=True)
+    ]
+    decode = decoding.decoder(elements, image_size)
+    location, names = _below(folder, paths)
+    info = Info(name, len(paths), None, class_names)
+    examples = Examples(elements, labels, info, decode, names, location)
+    if None in headers_of:
+        examples.find_damaged()  # these, and whatever else is wrong
+    try:
+        return examples.changed(decode, decode(tf.constant(elements[0])).shape)
+    except (tf.errors.OpError, ValueError):
+        examples.find_damaged()
+        raise
 
 
 def _below(folder, paths):

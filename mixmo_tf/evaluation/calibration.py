@@ -42,9 +42,7 @@ def ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def ece_gaps(
-    probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
-) -> np.ndarray:
+def ece_gaps(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> np.ndarray:
     """What `ece` sums up: of each bin Σ (right − confidence), float64 (num_bins,).
 
     These add up over batches, and over sets of images.

@@ -1,4 +1,4 @@
-"""What models answer, as one: the members' logits of one model, or of a deep ensemble of several."""
+"""What models answer, as one: the members' logits of one model, or of several as an ensemble."""
 
 from collections.abc import Callable, Iterable, Iterator
 

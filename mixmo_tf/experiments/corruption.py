@@ -23,7 +23,7 @@ _NOT_COMPARABLE = (
     "made here, with the constants of ImageNet-C: not to be compared with figures on CIFAR-10-C, "
     "CIFAR-100-C or Tiny ImageNet-C"
 )
-_OTHER_IMAGES = "its images are not the test images of Tiny ImageNet: no drop from these can be told"
+_OTHER_IMAGES = "not made of the test images of Tiny ImageNet: no drop from these can be told"
 _WITH_MCE = "imagenet_c"
 _WORDNET_ID = re.compile(r"n\d{8}")
 _log = logging.getLogger(__name__)

@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images
+from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images, shift
 from mixmo_tf.experiments.command_line import check_is, setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.shift import OfShift
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(OfModels, OfImages):
+class EvaluationSettings(OfModels, OfImages, OfShift):
     """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
 
     batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
@@ -41,6 +42,7 @@ class Evaluation(NamedTuple):
     labels: np.ndarray  # int64 (N,)
     metrics: dict  # of `evaluation.report`
     held_out: tuple | None  # (member_logits, labels) that temperatures are fitted on
+    shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
 
     @property
     def name(self):
@@ -63,6 +65,7 @@ class Evaluation(NamedTuple):
             ensemble=self.ensemble,
             libraries=directory.versions(),
             models=list(map(str, self.files)),
+            **(self.shift or {}),
             temperature_fitted_on=self.fitted_on,
         )
 
@@ -106,12 +109,14 @@ def _evaluate(settings, files, load_images, before):
     deep_ensemble.check_alike(models, settings.ensemble)
     for first in before:
         _check_same_images(first, tested_on, files, load_images)
+    shifted = shift.find(settings, tested_on, models, load_images)
     ensemble = settings.ensemble or models[0].ensemble
     predict = functools.partial(_predict, models, load_images, settings.batch_size)
     member_logits, labels = predict(tested_on)
     held_out = predict(fitted_on) if fitted_on else None
     metrics = evaluation.report(member_logits, labels, ensemble, held_out)
-    return Evaluation(files, ensemble, tested_on, member_logits, labels, metrics, held_out)
+    more = shift.evaluate(settings, shifted, files, models, member_logits, ensemble)
+    return Evaluation(files, ensemble, tested_on, member_logits, labels, metrics, held_out, more)
 
 
 def _check_same_images(first, tested_on, files, load_images):

@@ -29,9 +29,9 @@ def load_data(settings, as_before=False):
         as_before,
     )
     if len(examples) == 1:
-        what = "val or test folder" if data.is_folder(settings.dataset) else "validation or test images"
+        what = "folder" if data.is_folder(settings.dataset) else "images"
         raise ValueError(
-            f"{data.full_name(settings.dataset)} has no {what}: set "
+            f"{data.full_name(settings.dataset)} has no val or test {what}: set "
             "--validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:

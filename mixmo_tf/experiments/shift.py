@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mixmo_tf.data import corruptions
+from mixmo_tf.data.corruptions import NAMES, SEVERITIES
 from mixmo_tf.experiments import corruption, images, ood
 from mixmo_tf.experiments.command_line import OfFlags, setting
 
@@ -17,14 +17,14 @@ class OfShift(OfFlags):
 
     corruptions: str | None = setting(
         None,
-        f"Corrupted images to evaluate on too: {', '.join(corruption.NAMES)}, each with :PATH where "
-        "its folder is not in --data_dir; made: made of the test images, once (extra corruptions).",
+        f"Corrupted images to evaluate on too: {', '.join(corruption.NAMES)}; with :PATH where the "
+        "folder is not in --data_dir. made: made of the test images, once (extra corruptions).",
     )
     corruption_names: tuple[str, ...] = setting(
-        (), "Which corruptions; all that are there if not set.", choices=corruptions.NAMES
+        (), "Which corruptions; all that are there if not set.", choices=NAMES
     )
     severities: tuple[int, ...] = setting(
-        corruptions.SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="severities"
+        SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="severities"
     )
     ood: tuple[str, ...] = setting(
         (),
