@@ -205,11 +205,12 @@ def _corrupter():
 
         cv2.setNumThreads(1)
         made = np.empty_like(images)
-        state = np.random.get_state()  # noqa: NPY002; with one process, it is the user's
+        # what the library draws from; where there is one process only, it is the user's
+        state = np.random.get_state()  # noqa: NPY002
         try:
             for i, (image, seed) in enumerate(zip(images, seeds, strict=True)):
-                np.random.seed(seed)  # noqa: NPY002; what the library draws from
-                # but for these two, which follow no global seed
+                np.random.seed(seed)  # noqa: NPY002
+                # these two follow a seed of their own alone
                 drawn = {"seed": int(seed)} if name in ("impulse_noise", "glass_blur") else {}
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
