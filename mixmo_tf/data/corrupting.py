@@ -8,7 +8,6 @@ Every image has a seed of its own, a function of (seed, corruption, severity, in
 result depends neither on the number of processes nor on what was made before.
 """
 
-import contextlib
 import functools
 import importlib.metadata
 import json
@@ -76,7 +75,7 @@ def make(
         _check_room(folder, examples, len(missing))
         folder.mkdir(parents=True, exist_ok=True)
         outputs.remove_partial(folder, _PARTIAL)
-        with contextlib.suppress(FileExistsError):  # it is the same
+        if not (folder / NOTE).exists():
             outputs.write(folder / NOTE, strict_json.dumps(note))
         _make(examples, folder, missing, seed, processes)
     return corruptions.of_arrays(folder, examples.info.class_names)

@@ -190,7 +190,7 @@ def _of_tfds(published, data_dir):
         of_set = builder(name, severity)
         (split,) = of_set.info.splits
         rows = of_set.as_dataset(split=split, as_supervised=True)
-        classes = _CLASSES.get(published.tfds, lambda: of_set.info.features["label"].names)()
+        classes = _CLASSES.get(published.tfds) or tuple(of_set.info.features["label"].names)
         shape = of_set.info.features["image"].shape
         info = Info(of_set.info.full_name, of_set.info.splits[split].num_examples, shape, classes)
         return Opened(info, lambda batch_size: rows.batch(batch_size).prefetch(1))
@@ -237,10 +237,10 @@ def _array(file):
 
 def _cifar(name):
     """The reader of CIFAR's folders; the classes are those of the dataset of this name."""
-    return lambda folder: of_arrays(folder, cifar.class_names(name))
+    return lambda folder: of_arrays(folder, cifar.CLASS_NAMES[name])
 
 
-_CLASSES = {"cifar10_corrupted": lambda: cifar.class_names("cifar10")}
+_CLASSES = {"cifar10_corrupted": cifar.CLASS_NAMES["cifar10"]}  # which does not name them
 PUBLISHED = {
     "cifar10_c": Published(
         "CIFAR-10-C",
