@@ -96,7 +96,7 @@ def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
     return {**sizes, **common}
 
 
-def tiny_network(num_members=2):
+def tiny_network(num_members=2, image_shape=(16, 16, 3)):
     """Fewer layers than any real network, so that XLA compiles it in seconds."""
 
     def encoder(member, image):
@@ -106,13 +106,15 @@ def tiny_network(num_members=2):
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal")
+    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 
 
-def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
+def tiny_model(
+    jit_compile=False, num_members=2, learning_rate=0.05, image_shape=(16, 16, 3), **arguments
+):
     """A compiled MixMo on `tiny_network`, the same weights at every call."""
     keras.utils.set_random_seed(0)
-    model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
+    model = mixmo_tf.MixMo(tiny_network(num_members, image_shape), **arguments)
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)
     return model

@@ -9,7 +9,9 @@ from mixmo_tf import data
 from mixmo_tf.data import fitting, tfds_images
 
 
-def store(data_dir, name, images, splits, num_classes=3, shape=(None, None, None), **features):
+def store(
+    data_dir, name, images, splits, num_classes=3, shape=(8, 8, 1), version="1.0.0", **features
+):
     """Writes a dataset as tensorflow-datasets keeps it; `splits` are rows of `images` by name.
 
     Labels count the classes over and over.
@@ -30,7 +32,7 @@ def store(data_dir, name, images, splits, num_classes=3, shape=(None, None, None
     }
     tfds.dataset_builders.store_as_tfds_dataset(
         name=name,
-        version="1.0.0",
+        version=version,
         features=tfds.features.FeaturesDict(description),
         split_datasets={
             split: tf.data.Dataset.from_generator(
@@ -52,7 +54,7 @@ def mine(tmp_path):
     """A dataset of grey images of one size with all three splits."""
     splits = {"train": range(6), "validation": range(6, 8), "test": [8, 9, 10]}
     images = greys(*range(0, 110, 10))
-    store(tmp_path, "mine", images, splits, shape=(8, 8, 1), number=np.int64)
+    store(tmp_path, "mine", images, splits, number=np.int64)
     return tmp_path
 
 
@@ -72,8 +74,8 @@ def test_size_channels_and_classes_are_its_own(mine):
 
 
 def test_splits_that_are_not_there(tmp_path):
-    store(tmp_path, "two", greys(1, 2, 3), {"train": [0, 1], "validation": [2]}, shape=(8, 8, 1))
-    store(tmp_path, "one", greys(1, 2, 3), {"train": [0, 1, 2]}, shape=(8, 8, 1))
+    store(tmp_path, "two", greys(1, 2, 3), {"train": [0, 1], "validation": [2]})
+    store(tmp_path, "one", greys(1, 2, 3), {"train": [0, 1, 2]})
     assert data.load_arrays("tfds:two", "test", tmp_path)[0][0, 0, 0, 0] == 3
     assert data.has_test_split("tfds:two", data_dir=tmp_path)
     assert not data.has_validation_split("tfds:two", data_dir=tmp_path)
@@ -101,7 +103,7 @@ def test_what_has_a_name_of_its_own_is_called_by_it():
 
 def test_what_is_no_dataset_of_images_is_one_line(tmp_path):
     store(
-        tmp_path, "boxes", greys(1), {"train": [0]}, shape=(8, 8, 1),
+        tmp_path, "boxes", greys(1), {"train": [0]},
         other=tfds.features.ClassLabel(num_classes=2),
     )  # fmt: skip
     cases = {

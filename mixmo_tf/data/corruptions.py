@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mixmo_tf import arguments
-from mixmo_tf.data import cifar, image_folder
+from mixmo_tf.data import cifar, image_folder, tfds_images
 from mixmo_tf.data.examples import Info
 from mixmo_tf.paths import expanded
 
@@ -95,7 +95,7 @@ def find(name: str, folder: str | None, data_dir: str | None) -> Found:
     """
     arguments.one_of("corruptions", name, PUBLISHED)
     published = PUBLISHED[name]
-    root = data_folder(data_dir)
+    root = tfds_images.data_folder(data_dir)
     manual = root / "downloads" / "manual"
     places = [root / published.folder, manual / published.folder, root]
     for place in [expanded(folder)] if folder else places:
@@ -117,12 +117,6 @@ def find(name: str, folder: str | None, data_dir: str | None) -> Found:
         f"there is no {published.what} {looked}; it is at {published.source}, and "
         f"--corruptions={name}:PATH says where it lies"
     )
-
-
-def data_folder(data_dir: str | None) -> pathlib.Path:
-    """The folder of tensorflow-datasets."""
-    of_environment = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
-    return expanded(data_dir or of_environment)
 
 
 def of_arrays(folder: pathlib.Path, class_names: tuple[str, ...]) -> Found:

@@ -4,11 +4,15 @@ Size, channels and classes are those that the dataset says of itself. A name may
 configuration and a version, as tensorflow-datasets writes them: "tfds:name/config:1.0.0".
 """
 
+import os
+import pathlib
+
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf.data import crops, prepared
 from mixmo_tf.data.examples import Examples, Info
+from mixmo_tf.paths import expanded
 
 PREFIX = "tfds:"
 _READ_BATCH = 1000
@@ -97,7 +101,14 @@ def knows(name: str) -> bool:
 
 def is_prepared(name: str, data_dir: str | None) -> bool:
     """Whether "tfds:NAME" is on this machine, ready to be read."""
-    return _unprepared(name, data_dir).is_prepared()
+    folder = data_folder(data_dir) / name.removeprefix(PREFIX).partition("/")[0].partition(":")[0]
+    return folder.is_dir() and _unprepared(name, data_dir).is_prepared()
+
+
+def data_folder(data_dir: str | None) -> pathlib.Path:
+    """The folder of tensorflow-datasets: `data_dir`, or its default where that is None."""
+    of_environment = os.environ.get("TFDS_DATA_DIR", "~/tensorflow_datasets")
+    return expanded(data_dir or of_environment)
 
 
 def _builder(name, data_dir):

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mixmo_tf import data
-from mixmo_tf.data import corrupting, corruptions
+from mixmo_tf.data import corrupting, corruptions, tfds_images
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import answers, images, kept_sets
 from mixmo_tf.paths import expanded
@@ -147,4 +147,4 @@ def _folder_for(tested_on, load_images):
     name = name.replace("/", "_").replace(":", "_")
     height, width, _ = load_images(tested_on).info.image_shape
     folder = f"{name}-{tested_on.split}-{height}x{width}"
-    return pathlib.Path(corruptions.data_folder(tested_on.data_dir), "made_corruptions", folder)
+    return pathlib.Path(tfds_images.data_folder(tested_on.data_dir), "made_corruptions", folder)

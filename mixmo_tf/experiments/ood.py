@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mixmo_tf import data, evaluation
-from mixmo_tf.data import corruptions, fitting, image_folder, tfds_images
+from mixmo_tf.data import fitting, image_folder, tfds_images
 from mixmo_tf.experiments import answers, images
 
 GROUPS = ("near", "far")
@@ -151,18 +151,19 @@ def _of_protocol(tested_on):
     missing = tuple(name for group, name in wanted if f"{group}:{name}" not in there)
     if not there:
         raise FileNotFoundError(
-            f"none of OpenOOD's sets is in {corruptions.data_folder(tested_on.data_dir)}: "
+            f"none of OpenOOD's sets is in {tfds_images.data_folder(tested_on.data_dir)}: "
             f"{', '.join(missing)}; one that is named, such as near:cifar100, is downloaded"
         )
     return there, missing
 
 
 def _is_there(name, data_dir):
-    if name == "tiny_imagenet":
+    if name == "tiny_imagenet":  # whose builder is ours
         from mixmo_tf.data import tiny_imagenet  # imported here: it takes seconds
 
-        archive = corruptions.data_folder(data_dir) / "downloads/manual" / tiny_imagenet.ARCHIVE
-        return archive.exists() or tiny_imagenet.TinyImagenet(data_dir=data_dir).is_prepared()
+        folder = tfds_images.data_folder(data_dir)
+        archive = folder / "downloads" / "manual" / tiny_imagenet.ARCHIVE
+        return archive.exists() or (folder / name).is_dir()
     in_tfds = name.startswith(tfds_images.PREFIX) or name in data.SOURCES
     return in_tfds and tfds_images.is_prepared(name, data_dir)
 

@@ -24,7 +24,7 @@ class OfShift(OfFlags):
         (), "Which corruptions; all that are there if not set.", choices=NAMES
     )
     severities: tuple[int, ...] = setting(
-        SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="severities"
+        SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="whole numbers"
     )
     ood: tuple[str, ...] = setting(
         (),
