@@ -11,6 +11,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -23,7 +24,7 @@ _SAYS_SO = "cannot write "
 _LONGEST = 32  # characters of a name that stand in its temporary one
 
 
-def new_file(path):
+def new_file(path: str | os.PathLike) -> pathlib.Path:
     """The path of a file to write.
 
     Raises:
@@ -39,7 +40,7 @@ def new_file(path):
     return path
 
 
-def new_folder(path):
+def new_folder(path: str | os.PathLike) -> pathlib.Path:
     """The path of a folder to write, which must not exist, or be empty.
 
     Raises:
@@ -53,7 +54,7 @@ def new_folder(path):
 
 
 @contextlib.contextmanager
-def at_once(path, replace=False):
+def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
     """Gives a path to write a file or folder at; when all is done it appears at `path`.
 
     Args:
@@ -84,14 +85,14 @@ def at_once(path, replace=False):
             _appear(partial, target)
 
 
-def write(path, content, replace=False):
+def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:
     """Writes str or bytes to the file `path` at once; the rest is as for `at_once`."""
     with at_once(path, replace) as partial:
         partial.write_bytes(content if isinstance(content, bytes) else content.encode())
 
 
 @contextlib.contextmanager
-def naming(path, start=None):
+def naming(path: pathlib.Path, start: str | os.PathLike | None = None) -> Iterator[None]:
     """Makes an OSError that names `path` of whatever a library raises where it cannot write.
 
     Args:
@@ -108,7 +109,7 @@ def naming(path, start=None):
         raise OSError(f"{_SAYS_SO}{path}: {reason}") from error
 
 
-def remove_partial(folder, names):
+def remove_partial(folder: pathlib.Path, names: str) -> None:
     """Removes what a process that was killed while it wrote left; nothing that may be a user's.
 
     Args:

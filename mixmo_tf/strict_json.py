@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ _NUMBER = r"(?:-?\d[\d.e+-]*|null)"
 _NUMBERS = re.compile(rf"\[\n *({_NUMBER}(?:,\n *{_NUMBER})*)\n *\]")  # no text has line breaks
 
 
-def dumps(content):
+def dumps(content: Any) -> str:
     """The text of a JSON file; all files of this package are written with it.
 
     Args:
@@ -29,7 +30,7 @@ def dumps(content):
     return _NUMBERS.sub(lambda found: "[" + re.sub(r"\n *", " ", found[1]) + "]", text)
 
 
-def finite(content):
+def finite(content: Any) -> Any:
     """The same content, with None for each number that is not finite.
 
     Each dict gets a key more, "undefined", for such numbers in it: by the key, "not a number" or

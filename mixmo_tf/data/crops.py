@@ -10,7 +10,7 @@ ASPECT_RATIO = 3 / 4, 4 / 3  # width / height
 CENTRAL_FRACTION = 0.875  # of the shorter side: 224 pixels of 256
 
 
-def random_box(shape, seed):
+def random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A box of random area and shape (Szegedy et al. 2015, arXiv 1409.4842), TensorFlow's draw.
 
     Args:
@@ -30,13 +30,13 @@ def random_box(shape, seed):
     return tf.concat([begin[:2], size[:2]], axis=0)
 
 
-def central_box(shape, fraction=1.0):
+def central_box(shape: tf.Tensor, fraction: float = 1.0) -> tf.Tensor:
     """The square in the middle, `fraction` of the shorter side; `shape` as in `random_box`."""
     side = tf.cast(tf.round(fraction * tf.cast(tf.reduce_min(shape[:2]), tf.float32)), tf.int32)
     return tf.concat([(shape[:2] - side) // 2, [side, side]], axis=0)
 
 
-def decode_jpeg(content, box, size):
+def decode_jpeg(content: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes a box of a JPEG, and nothing else of it, and scales it.
 
     Args:
@@ -50,7 +50,7 @@ def decode_jpeg(content, box, size):
     return scaled(tf.io.decode_and_crop_jpeg(content, box, channels=3), size)
 
 
-def scaled(image, size):
+def scaled(image: tf.Tensor, size: int) -> tf.Tensor:
     """Brings an image (h, w, channels) to uint8 (size, size, channels)."""
     image = tf.image.resize(image, (size, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)

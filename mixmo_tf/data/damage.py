@@ -8,7 +8,12 @@ class DamagedImageError(ValueError):
     """An image cannot be decoded; the message names its file."""
 
 
-def check(problems, num_images, location="", advice="put a good file in its place"):
+def check(
+    problems: list[tuple[str, str]],
+    num_images: int,
+    location: str = "",
+    advice: str = "put a good file in its place",
+) -> None:
     """Raises DamagedImageError if there are problems.
 
     Args:

@@ -1,5 +1,6 @@
 """An exported model that is one file, opened for predictions."""
 
+import os
 import pathlib
 import warnings
 
@@ -33,7 +34,7 @@ class ModelFile:
 
     kind = "model file"
 
-    def __init__(self, file):
+    def __init__(self, file: str | os.PathLike):
         file = expanded(file)
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
@@ -58,7 +59,9 @@ class ModelFile:
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
 
-    def predict(self, images, batch_size=None, verbose=0):
+    def predict(
+        self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
+    ) -> np.ndarray:
         """The ensemble's probabilities.
 
         Args:

@@ -6,14 +6,19 @@ them: the ⌈(n + 1) · coverage⌉-th smallest. A set holds the classes that sc
 promise is kept on average over images like the held-out ones, whatever the model is worth.
 
 - APS (Romano et al. 2020, arXiv 2006.02544): the score of a class is the sum of the
-  probabilities that are as large as its own, its own among them.
+  probabilities that are larger than its own. So the set is the smallest one of the most probable
+  classes whose probabilities exceed the threshold together.
 - RAPS (Angelopoulos et al. 2021, arXiv 2009.14193): with 0.01 more for each rank beyond the
   fifth, which keeps sets of many classes small; 0.01 and 5 are of their published example.
 
-Both without randomisation, so that an image gets the same set every time; and the most probable
-class is always in it, which can only add to the coverage. Classes of the same probability are in
-it together.
+Both without randomisation, so that an image gets the same set every time. Others add a class' own
+probability to its score: then the surest images have empty sets, unless more is promised than
+wanted. Here the most probable class scores 0 and is always in the set; where the model is right
+more often than wanted, sets are of this class alone, and the coverage is the accuracy. Classes of
+the same probability are in a set together.
 """
+
+import math
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -47,13 +52,13 @@ def threshold(
     """
     arguments.within("coverage", coverage, 0, 1)
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
-    of_labels = np.concatenate([
-        of_some[np.arange(len(of_some)), labels[some]]
-        for some, of_some in _scores(probabilities, method)
-    ])  # fmt: skip
-    count = len(labels)
-    rank = np.ceil((count + 1) * coverage - 1e-9)  # 100 · 0.07 is more than 7
-    return float("inf") if rank > count else float(np.sort(of_labels)[max(int(rank) - 1, 0)])
+    of_labels = np.empty(len(labels))
+    for some, _, scores in _falling(probabilities, method):
+        p, rows = probabilities[some], np.arange(len(scores))
+        ranks = np.sum(p > p[rows, labels[some], None], axis=1)
+        of_labels[some] = scores[rows, ranks]
+    rank = math.ceil((len(labels) + 1) * coverage - 1e-9)  # 100 · 0.07 is more than 7
+    return float(np.sort(of_labels)[max(rank - 1, 0)]) if rank <= len(labels) else math.inf
 
 
 def sets(probabilities: ArrayLike, threshold: float, method: str = "aps") -> np.ndarray:
@@ -65,7 +70,7 @@ def sets(probabilities: ArrayLike, threshold: float, method: str = "aps") -> np.
         method: one of `METHODS`.
 
     Returns:
-        bool (N, C); in each row the most probable class at least.
+        bool (N, C), in each row one class or more.
 
     Raises:
         ValueError: if an argument is wrong.
@@ -73,11 +78,12 @@ def sets(probabilities: ArrayLike, threshold: float, method: str = "aps") -> np.
     if np.ndim(threshold) or not threshold >= 0:
         raise ValueError(f"threshold must be >= 0, got {arguments.brief(threshold)}")
     probabilities = predictions.check_scores(probabilities, "probabilities")
-    return np.concatenate([
-        (scores <= threshold + predictions.ROUNDING)
-        | (probabilities[some] == probabilities[some].max(axis=1, keepdims=True))
-        for some, scores in _scores(probabilities, method)
-    ])  # fmt: skip
+    in_sets = np.empty(probabilities.shape, bool)
+    for some, falling, scores in _falling(probabilities, method):
+        sizes = np.sum(scores <= threshold + predictions.ROUNDING, axis=1)
+        smallest = falling[np.arange(len(sizes)), sizes - 1]
+        in_sets[some] = probabilities[some] >= smallest[:, None]
+    return in_sets
 
 
 def coverage_and_size(
@@ -104,29 +110,20 @@ def coverage_and_size(
     return float(covered.mean()), float(in_set.sum() / len(labels))
 
 
-def _scores(probabilities, method):
-    """Some rows at a time: slice of rows, and the scores of their classes, (rows, C)."""
+def _falling(probabilities, method):
+    """Some rows at a time: slice of rows, their probabilities, falling, and their scores.
+
+    Of equal probabilities, the first one's score is that of all.
+    """
     arguments.one_of("method", method, METHODS)
-    rows = max(_AT_ONCE // probabilities.shape[1], 1)
+    num_classes = probabilities.shape[1]
+    penalty = np.zeros(num_classes)
+    if method == "raps":
+        penalty = PENALTY * np.maximum(np.arange(1, num_classes + 1) - FREE_RANKS, 0)
+    rows = max(_AT_ONCE // num_classes, 1)
     for start in range(0, len(probabilities), rows):
         some = slice(start, start + rows)
-        mass, ranks = _mass_and_ranks(probabilities[some])
-        if method == "raps":
-            mass = mass + PENALTY * np.maximum(ranks - FREE_RANKS, 0)
-        yield some, mass
-
-
-def _mass_and_ranks(p):
-    """Of each class, the sum of the probabilities as large as its own, and their number."""
-    order = np.argsort(-p, axis=1)
-    falling = np.take_along_axis(p, order, axis=1)
-    place = np.arange(1, p.shape[1] + 1)
-    differs = falling[:, :-1] != falling[:, 1:]
-    ends_tie = np.pad(differs, ((0, 0), (0, 1)), constant_values=True)
-    ends = np.where(ends_tie, place, p.shape[1])
-    ends = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
-    mass, ranks = np.empty_like(p), np.empty(p.shape, int)
-    of_ends = np.take_along_axis(falling.cumsum(axis=1), ends - 1, axis=1)
-    np.put_along_axis(mass, order, of_ends, axis=1)
-    np.put_along_axis(ranks, order, ends, axis=1)
-    return mass, ranks
+        falling = -np.sort(-probabilities[some], axis=1)
+        scores = np.zeros_like(falling)
+        np.cumsum(falling[:, :-1], axis=1, out=scores[:, 1:])
+        yield some, falling, scores + penalty

@@ -32,7 +32,7 @@ def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.nd
     return logsumexp(log_probabilities, axis=1) - np.log(member_logits.shape[1])
 
 
-def ranks(confidence):
+def ranks(confidence: np.ndarray) -> np.ndarray:
     """Ranks from 0, by rising confidence; what differs by rounding alone is a tie, of one rank.
 
     Args:
@@ -48,7 +48,7 @@ def ranks(confidence):
     return result
 
 
-def ties(confidence, wrong):
+def ties(confidence: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """After each group of equal confidence, from the largest on: answers, and errors.
 
     Args:
@@ -60,7 +60,9 @@ def ties(confidence, wrong):
     return np.cumsum(answers[::-1]), np.cumsum(errors[::-1])
 
 
-def confidence_and_wrong(probabilities, labels):
+def confidence_and_wrong(
+    probabilities: ArrayLike, labels: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
     """The largest probabilities, float64 (N,), and whether they are of a wrong class, bool (N,).
 
     Raises:
@@ -70,7 +72,9 @@ def confidence_and_wrong(probabilities, labels):
     return probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
 
 
-def check_members(member_logits, labels, name="member_logits"):
+def check_members(
+    member_logits: ArrayLike, labels: ArrayLike, name: str = "member_logits"
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns them as arrays, float (N, M, C) and int (N,).
 
     Raises:
@@ -81,7 +85,7 @@ def check_members(member_logits, labels, name="member_logits"):
     return member_logits, labels
 
 
-def check_member_logits(member_logits, name="member_logits"):
+def check_member_logits(member_logits: ArrayLike, name: str = "member_logits") -> np.ndarray:
     """Returns them as an array, float (N, M, C).
 
     Raises:
@@ -99,7 +103,7 @@ def check_member_logits(member_logits, name="member_logits"):
     return member_logits
 
 
-def check(scores, labels, name):
+def check(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns scores, float64 (N, C), and labels, int (N,), such as logits or probabilities.
 
     Raises:
@@ -119,7 +123,7 @@ def check(scores, labels, name):
     return check_scores(scores, name), labels
 
 
-def check_scores(scores, name):
+def check_scores(scores: ArrayLike, name: str) -> np.ndarray:
     """Returns them, such as logits or probabilities, as float64 (N, C).
 
     Raises:
@@ -137,7 +141,7 @@ def check_scores(scores, name):
     return scores
 
 
-def check_finite(scores, name):
+def check_finite(scores: np.ndarray, name: str) -> None:
     """Raises ValueError if one is NaN or +inf, or all of an example (…, C) are -inf.
 
     The logit of probability 0 may be -inf.
@@ -148,7 +152,7 @@ def check_finite(scores, name):
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite")
 
 
-def numbers(array, name):
+def numbers(array: ArrayLike, name: str) -> np.ndarray:
     """An array, of float64 where its dtype is not one of NumPy's floats."""
     try:
         array = np.asarray(array)

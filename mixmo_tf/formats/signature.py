@@ -1,6 +1,7 @@
 """What every exported model takes and gives, whatever its format, and the files beside it."""
 
 import json
+import pathlib
 
 import keras
 import tensorflow as tf
@@ -25,13 +26,13 @@ class Served(keras.Model):
         takes_none: bool, whether n may be 0; LiteRT and ONNX cannot express what that needs.
     """
 
-    def __init__(self, model, takes_none=True):
+    def __init__(self, model: keras.Model, takes_none: bool = True):
         super().__init__()
         self.model = model
         self.member_logits = model.member_logits if takes_none else model.logits_of_some
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         member_logits = self.member_logits(images)
         return {
             "probabilities": tf.nn.softmax(self.model.ensemble_logits(member_logits)),
@@ -40,12 +41,12 @@ class Served(keras.Model):
         }
 
     @property
-    def input_signature(self):
+    def input_signature(self) -> list[tf.TensorSpec]:
         """The arguments of `call`, a list of tf.TensorSpec."""
         return [tf.TensorSpec((None, *self.model.image_shape), tf.uint8, name="images")]
 
 
-def check_precision(kind, model):
+def check_precision(kind: str, model: keras.Model) -> None:
     """Raises ValueError unless the model's networks compute in float32."""
     if not all(map(computes_in_float32, model.networks)):
         raise ValueError(
@@ -53,7 +54,7 @@ def check_precision(kind, model):
         )
 
 
-def write_description(model, folder):
+def write_description(model: keras.Model, folder: pathlib.Path) -> None:
     """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
 
     Args:
@@ -66,7 +67,7 @@ def write_description(model, folder):
         (folder / CLASS_NAMES).write_text(lines, encoding="utf-8")
 
 
-def read_description(folder):
+def read_description(folder: pathlib.Path) -> tuple[dict, tuple[str, ...] | None]:
     """What `write_description` wrote.
 
     Returns:
