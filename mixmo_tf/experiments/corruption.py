@@ -12,13 +12,15 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from mixmo_tf import data
-from mixmo_tf.data import corrupting, corruptions, tfds_images
+from mixmo_tf.data import corrupting, tfds_images
+from mixmo_tf.data import corruptions as corruptions_of
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import answers, images, kept_sets
+from mixmo_tf.experiments.command_line import OfFlags, setting
 from mixmo_tf.paths import expanded
 
 MADE = "made"
-NAMES = (*corruptions.PUBLISHED, MADE)
+NAMES = (*corruptions_of.PUBLISHED, MADE)
 _NOT_COMPARABLE = (
     "made here, with the constants of ImageNet-C: not to be compared with figures on CIFAR-10-C, "
     "CIFAR-100-C or Tiny ImageNet-C"
@@ -29,20 +31,39 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 _log = logging.getLogger(__name__)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfCorruptions(OfFlags):
+    """Which corrupted images models are evaluated on too."""
+
+    corruptions: str | None = setting(
+        None,
+        f"Corrupted images to evaluate on too: {', '.join(NAMES)}; with :PATH where the folder is "
+        "not in --data_dir. made: made of the test images, once (extra corruptions).",
+    )
+    corruption_names: tuple[str, ...] = setting(
+        (),
+        "Which corruptions; all that are there if not set.",
+        choices=corruptions_of.NAMES,
+    )
+    severities: tuple[int, ...] = setting(
+        corruptions_of.SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="whole numbers"
+    )
+
+
 class Wanted(NamedTuple):
     """The corrupted images that models are evaluated on."""
 
     images: images.Images  # with the name, one of `NAMES`, for messages
-    found: corruptions.Found
+    found: corruptions_of.Found
     sets: tuple  # of (corruption, severity), those that are there and wanted
     missing: tuple  # those that are wanted and not there
 
 
-def find(settings, tested_on: images.Images, load_images: Callable) -> Wanted | None:
+def find(settings: OfCorruptions, tested_on: images.Images, load_images: Callable) -> Wanted | None:
     """The images that settings name; "made" makes what is missing.
 
     Args:
-        settings: shift.OfShift.
+        settings: OfCorruptions.
         tested_on: the clean images, which "made" corrupts.
         load_images: `images.load`.
 
@@ -58,14 +79,14 @@ def find(settings, tested_on: images.Images, load_images: Callable) -> Wanted | 
             f"corruptions must be one of {', '.join(NAMES)}, or one with :PATH, where its folder "
             f"is, got {settings.corruptions!r}"
         )
-    names = settings.corruption_names or corruptions.NAMES
+    names = settings.corruption_names or corruptions_of.NAMES
     if name == MADE:
         path = expanded(folder) if folder else _folder_for(tested_on, load_images)
         examples = load_images(tested_on)
         _log.info("Corrupted images of %s, %s are in %s.", tested_on.dataset, tested_on.split, path)
         found = corrupting.make(examples, path, tested_on.split, names)
     else:
-        found = corruptions.find(name, folder or None, tested_on.data_dir)
+        found = corruptions_of.find(name, folder or None, tested_on.data_dir)
     severities = sorted(set(settings.severities))
     asked = [(each, severity) for each in names for severity in severities]
     sets = tuple(each for each in asked if each in found.sets)
@@ -77,15 +98,23 @@ def find(settings, tested_on: images.Images, load_images: Callable) -> Wanted | 
     return Wanted(tested_on._replace(dataset=name), found, sets, missing)
 
 
-def evaluate(settings, wanted: Wanted, files: list, models: list, ensemble: str) -> dict:
+def evaluate(
+    wanted: Wanted,
+    files: list[pathlib.Path],
+    models: list,
+    ensemble: str,
+    precision: str | None,
+    batch_size: int,
+) -> dict:
     """What metrics.json says of corrupted images.
 
     Args:
-        settings: evaluate.EvaluationSettings.
         wanted: what `find` gives.
-        files: pathlib.Path of the models.
+        files: of the models.
         models: what they hold.
         ensemble: "logits" or "probabilities", what is averaged.
+        precision: what the networks compute in; None for what they were trained in.
+        batch_size: int, images at a time.
 
     Raises:
         ValueError: if the images are damaged or do not fit the models.
@@ -93,7 +122,7 @@ def evaluate(settings, wanted: Wanted, files: list, models: list, ensemble: str)
     of_images, found, sets, missing = wanted
     name = of_images.dataset
     model = kept_sets.model_state(files)
-    file = kept_sets.file_of(files, name, found.path, ensemble, settings.precision)
+    file = kept_sets.file_of(files, name, found.path, ensemble, precision)
     kept = kept_sets.read(file, model)
     is_kept = True
     answer, of_sets, count = answers.answerer(models), {}, 0
@@ -105,7 +134,7 @@ def evaluate(settings, wanted: Wanted, files: list, models: list, ensemble: str)
             if state != now:
                 opened = found.open(*corrupted)
                 images.check(of_images, _with_words(opened.info, models[0]), models[0])
-                batches = answers.answered(answer, opened.batches(settings.batch_size))
+                batches = answers.answered(answer, opened.batches(batch_size))
                 sums = sum(corruption.sums(*batch, ensemble) for batch in batches)
                 kept[corrupted] = now, sums
                 is_kept = is_kept and kept_sets.write(file, model, kept)

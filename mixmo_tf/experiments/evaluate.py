@@ -163,7 +163,15 @@ def _evaluate(settings, files, load_images, before):
             (together(member_logits), labels),
             (together(held_out[0]), held_out[1]) if held_out else None,
         ),
-        shift=shift.evaluate(settings, shifted, files, models, member_logits, ensemble),
+        shift=shift.evaluate(
+            shifted,
+            files,
+            models,
+            member_logits,
+            ensemble=ensemble,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        ),
     )
 
 

@@ -19,7 +19,7 @@ FOLDER = "corruptions"
 _log = logging.getLogger(__name__)
 
 
-def file_of(files: list[pathlib.Path], name: str, *how) -> pathlib.Path:
+def file_of(files: list[pathlib.Path], name: str, *how: str | None) -> pathlib.Path:
     """Where the results of models are kept.
 
     Args:

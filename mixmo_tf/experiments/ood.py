@@ -1,5 +1,6 @@
 """How well models tell images of something else: OpenOOD 1.5's protocol, or any sets."""
 
+import dataclasses
 import logging
 import re
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from mixmo_tf import data, evaluation
 from mixmo_tf.data import fitting, image_folder, tfds_images
 from mixmo_tf.experiments import answers, images
+from mixmo_tf.experiments.command_line import OfFlags, setting
 
 GROUPS = ("near", "far")
 PROTOCOL = "openood"
@@ -23,6 +25,18 @@ OPENOOD = {  # Zhang et al. 2023 (arXiv 2306.09301): by the dataset that a model
 }
 _UNFILTERED = "OpenOOD's sets, unfiltered"
 _log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfOod(OfFlags):
+    """Which images of something else models are evaluated on too."""
+
+    ood: tuple[str, ...] = setting(
+        (),
+        "Images of something else, out of distribution: near:DATASET and far:DATASET, with commas "
+        "between them, a --dataset or a name of tensorflow-datasets; or openood, the sets of its "
+        "protocol that are there.",
+    )
 
 
 class OodSet(NamedTuple):
@@ -43,11 +57,11 @@ class Wanted(NamedTuple):
     missing: tuple  # names of the protocol's sets that are not there
 
 
-def find(settings, tested_on: images.Images, image_shape: tuple) -> Wanted | None:
+def find(settings: OfOod, tested_on: images.Images, image_shape: tuple) -> Wanted | None:
     """The sets that settings name.
 
     Args:
-        settings: shift.OfShift.
+        settings: OfOod.
         tested_on: the images in distribution.
         image_shape: (height, width, channels) that the models take.
 

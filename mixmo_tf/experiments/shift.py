@@ -1,37 +1,18 @@
 """Models where the images are not those of the training: corrupted ones, and of something else."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from mixmo_tf.data.corruptions import NAMES, SEVERITIES
 from mixmo_tf.experiments import corruption, images, ood
-from mixmo_tf.experiments.command_line import OfFlags, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class OfShift(OfFlags):
+class OfShift(corruption.OfCorruptions, ood.OfOod):
     """Which other images models are evaluated on too."""
-
-    corruptions: str | None = setting(
-        None,
-        f"Corrupted images to evaluate on too: {', '.join(corruption.NAMES)}; with :PATH where the "
-        "folder is not in --data_dir. made: made of the test images, once (extra corruptions).",
-    )
-    corruption_names: tuple[str, ...] = setting(
-        (), "Which corruptions; all that are there if not set.", choices=NAMES
-    )
-    severities: tuple[int, ...] = setting(
-        SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="whole numbers"
-    )
-    ood: tuple[str, ...] = setting(
-        (),
-        "Images of something else, out of distribution: near:DATASET and far:DATASET, with commas "
-        "between them, a --dataset or a name of tensorflow-datasets; or openood, the sets of its "
-        "protocol that are there.",
-    )
 
 
 class Wanted(NamedTuple):
@@ -41,7 +22,9 @@ class Wanted(NamedTuple):
     ood: ood.Wanted | None
 
 
-def find(settings, tested_on: images.Images, models: list, load_images: Callable) -> Wanted:
+def find(
+    settings: OfShift, tested_on: images.Images, models: list, load_images: Callable
+) -> Wanted:
     """The images that settings name, so that what is wrong is said before anything is predicted."""
     return Wanted(
         corruption.find(settings, tested_on, load_images),
@@ -50,15 +33,31 @@ def find(settings, tested_on: images.Images, models: list, load_images: Callable
 
 
 def evaluate(
-    settings, wanted: Wanted, files: list, models: list, member_logits: np.ndarray, ensemble: str
+    wanted: Wanted,
+    files: list[pathlib.Path],
+    models: list,
+    member_logits: np.ndarray,
+    *,
+    ensemble: str,
+    precision: str | None,
+    batch_size: int,
 ) -> dict:
-    """What metrics.json says more: "corruptions" and "ood", where they are wanted."""
+    """What metrics.json says more: "corruptions" and "ood", where they are wanted.
+
+    Args:
+        wanted: what `find` gives.
+        files: of the models.
+        models: what they hold.
+        member_logits: float (N, M, C), of the images in distribution.
+        ensemble: "logits" or "probabilities", what is averaged.
+        precision: what the networks compute in; None for what they were trained in.
+        batch_size: int, images at a time.
+    """
     found = {}
     if wanted.corruptions:
         found["corruptions"] = corruption.evaluate(
-            settings, wanted.corruptions, files, models, ensemble
+            wanted.corruptions, files, models, ensemble, precision, batch_size
         )
     if wanted.ood:
-        batch_size = settings.batch_size
         found["ood"] = ood.evaluate(wanted.ood, models, member_logits, ensemble, batch_size)
     return found
