@@ -5,7 +5,16 @@ _MENDED = ("damaged", "gone")  # what a good file in its place would mend
 
 
 class DamagedImageError(ValueError):
-    """An image cannot be decoded; the message names its file."""
+    """An image cannot be decoded; the message names its file.
+
+    Attributes:
+        problems: dict, what each file is that cannot be read, such as "damaged", by its name; all
+            of them, while the message names the first.
+    """
+
+    def __init__(self, message, problems=()):
+        super().__init__(message)
+        self.problems = dict(problems)
 
 
 def check(problems, num_images, location="", advice="put a good file in its place"):
@@ -22,10 +31,12 @@ def check(problems, num_images, location="", advice="put a good file in its plac
     if len(problems) == 1:
         ((name, what),) = problems
         advice = f"; {advice}" if what in _MENDED else ""
-        raise DamagedImageError(f"cannot read {location}{name}: it is {what}{advice}")
+        message = f"cannot read {location}{name}: it is {what}{advice}"
+        raise DamagedImageError(message, [(f"{location}{name}", what)])
     named = [f"{location}{name} is {what}" for name, what in problems[:_MOST_NAMED]]
     if len(problems) > _MOST_NAMED:
         named.append(f"and {len(problems) - _MOST_NAMED} more")
     raise DamagedImageError(
-        f"cannot read {len(problems)} of {num_images} images: {', '.join(named)}"
+        f"cannot read {len(problems)} of {num_images} images: {', '.join(named)}",
+        [(f"{location}{name}", what) for name, what in problems],
     )

@@ -92,6 +92,29 @@ def read(name, split, image_size=None, as_before=False):
         raise
 
 
+def images_in(folder):
+    """The images in a folder and those inside it, in the order of their paths.
+
+    Args:
+        folder: str or pathlib.Path.
+
+    Returns:
+        list of str. What is left out is logged.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    files = folders.files(folder)
+    images = [file for file in files if _is_image(file)]
+    left_out = sorted(set(files) - set(images))
+    if not images:
+        others = f", but {_endings(files)}" if files else ""
+        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}){others}")
+    if left_out:
+        say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
+    return images
+
+
 def would_be_class(name, path):
     """Whether a new folder at `path` would make a folder of these images a class more.
 

@@ -13,7 +13,7 @@ from mixmo_tf.outputs import at_once, new_file
 DTYPES = ("float32", "float16", "int8")
 
 
-def files(litert_dtypes, calibration_images):
+def files(litert_dtypes, calibration_images, **_):
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
     return {
         f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
@@ -21,7 +21,7 @@ def files(litert_dtypes, calibration_images):
     }
 
 
-def check(model, litert_dtypes, calibration_images):
+def check(model, litert_dtypes, calibration_images, **_):
     """Raises ValueError unless `write` can do its work, for each of the dtypes."""
     for dtype in litert_dtypes or [None]:
         arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
