@@ -2,6 +2,7 @@
 
 from mixmo_tf.experiments.evaluate import Evaluation, EvaluationSettings, evaluate
 from mixmo_tf.experiments.export import ExportSettings, export
+from mixmo_tf.experiments.predict import Prediction, PredictSettings, predict
 from mixmo_tf.experiments.run import Run, train
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.experiments.suite import SuiteSettings, reproduce
@@ -10,11 +11,14 @@ __all__ = [
     "Evaluation",
     "EvaluationSettings",
     "ExportSettings",
+    "PredictSettings",
+    "Prediction",
     "Run",
     "Settings",
     "SuiteSettings",
     "evaluate",
     "export",
+    "predict",
     "reproduce",
     "train",
 ]

@@ -23,9 +23,7 @@ def check(model, input, central_fraction, **_):
     crops.check_fraction(central_fraction)
     channels = model.image_shape[2]
     if input == "jpeg" and channels != 3:
-        raise ValueError(
-            f"input=jpeg is for models of 3 channels, and this takes {channels}"
-        )
+        raise ValueError(f"input=jpeg is for models of 3 channels, and this takes {channels}")
 
 
 def write(model, folder, takes_none=True, input="pixels", central_fraction=1.0):
