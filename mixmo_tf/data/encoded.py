@@ -147,8 +147,9 @@ def _orientation(exif, xmp):
     entry = entries[tf.argmax(tf.cast(is_it, tf.int32))]  # the first
     kind, number = _number(entry[2:4], is_little), _number(entry[4:8], is_little)
     short, long = _number(entry[8:10], is_little), _number(entry[8:12], is_little)
-    of_exif = tf.where(_is_in(kind, _SHORTS), short, tf.where(_is_in(kind, _LONGS), long, 1))
-    of_exif = tf.where(number == 1, of_exif, 1)
+    is_short = _is_in(kind, _SHORTS) & _is_in(number, (1, 2))  # of two, the first
+    is_long = _is_in(kind, _LONGS) & (number == 1)
+    of_exif = tf.where(is_short, short, tf.where(is_long, long, 1))
     digit = tf.strings.regex_replace(xmp, _OF_XMP, r"\1")
     of_xmp = tf.where(tf.strings.length(digit) == 1, _bytes(digit, 0, 1)[0] - ord("0"), 1)
     counts_xmp = ~tf.reduce_any(is_it) & (is_tiff | (exif == b""))

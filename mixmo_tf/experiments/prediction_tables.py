@@ -12,17 +12,17 @@ def table(predictions):
     top, num_members = _sizes(predictions)
     titles = ["", "class", "probability"]
     titles += [f"{title} {i}" for i in range(2, top + 1) for title in titles[1:3]]
-    cells = [titles + [f"member {i}" for i in range(num_members)]]
+    titles += [f"member {i}" for i in range(num_members)]
+    titles += ["problem"] if any(each.problem for each in predictions) else []
+    cells = [titles]
     for each in predictions:
+        line = [each.file]
+        for answer in each.classes:
+            line += [answer.name, _rounded(answer)]
+        line += [f"{answer.name} {_rounded(answer)}" for answer in each.members]
         if each.problem:
-            first = [each.file, f"cannot be read: {each.problem}"]
-        else:
-            first = [each.file]
-            for answer in each.classes:
-                first += [answer.name, _rounded(answer)]
-        of_members = [f"{answer.name} {_rounded(answer)}" for answer in each.members]
-        empty = len(cells[0]) - len(first) - len(of_members)
-        cells.append([*first, *[""] * empty, *of_members])
+            line += [""] * (len(titles) - 2) + [each.problem]
+        cells.append(line + [""] * (len(titles) - len(line)))
     return "\n".join(line.rstrip() for line in aligned(cells))
 
 
