@@ -132,8 +132,7 @@ def _load(settings):
     """The model, and how much of the shorter side of an image it is given."""
     files = settings.only_group()
     if len(files) > 1 or not is_exported(files[0]):
-        dataset = images.flags_of_run(files[0]).get("--dataset")
-        return settings.load_as_one(files), data.central_fraction(dataset) if dataset else 1.0
+        return settings.load_as_one(files), images.central_fraction(files)
     (file,) = files
     for name in ("ensemble", "precision"):
         if getattr(settings, name):
