@@ -3,14 +3,18 @@
 import math
 import numbers
 import os
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
+Array: TypeAlias = np.ndarray | tf.Tensor
 MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
 LARGEST_SIDE = 10_000  # pixels of an image
 
 
-def one_of(name, value, choices):
+def one_of(name: str, value: Any, choices: Iterable) -> None:
     """Raises ValueError unless `value` is one of `choices`."""
     # `in` would take 1 for True, and stumble over an array
     if not any(isinstance(value, type(choice)) and value == choice for choice in choices):
@@ -18,21 +22,21 @@ def one_of(name, value, choices):
         raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {shown}")
 
 
-def at_least(name, value, low):
+def at_least(name: str, value: Any, low: float) -> None:
     """Raises ValueError unless `value` is finite and >= `low`."""
     _number(name, value)
     if not low <= value < math.inf:
         raise ValueError(f"{name} must be >= {low}, got {value}")
 
 
-def above(name, value, low):
+def above(name: str, value: Any, low: float) -> None:
     """Raises ValueError unless `value` is finite and > `low`."""
     _number(name, value)
     if not low < value < math.inf:
         raise ValueError(f"{name} must be > {low}, got {value}")
 
 
-def whole(name, value):
+def whole(name: str, value: Any) -> int:
     """Returns `value` as an int; raises ValueError unless it is a whole number, such as 4.0."""
     _number(name, value)
     if not math.isfinite(value) or value != int(value):
@@ -40,14 +44,14 @@ def whole(name, value):
     return int(value)
 
 
-def finite(name, value):
+def finite(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a finite number."""
     _number(name, value)
     if not math.isfinite(value):
         raise ValueError(f"{name} must be finite, got {value}")
 
 
-def count(name, value, low, high=MOST):
+def count(name: str, value: Any, low: float, high: float = MOST) -> int:
     """Returns `value` as an int.
 
     Raises:
@@ -59,26 +63,26 @@ def count(name, value, low, high=MOST):
     return whole(name, value)
 
 
-def within(name, value, low, high):
+def within(name: str, value: Any, low: float, high: float) -> None:
     """Raises ValueError unless `low` <= `value` <= `high`."""
     _number(name, value)
     if not low <= value <= high:
         raise ValueError(f"{name} must be in [{low}, {high}], got {value}")
 
 
-def text(name, value):
+def text(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a str."""
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text, got {brief(value)}")
 
 
-def path(name, value):
+def path(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a str or an os.PathLike."""
     if not isinstance(value, (str, os.PathLike)):
         raise ValueError(f"{name} must be a path, got {brief(value)}")
 
 
-def values(name, value, length=None):
+def values(name: str, value: Any, length: int | None = None) -> tuple[float, ...]:
     """Returns `value`, a sequence of finite numbers, as a tuple.
 
     Raises:
@@ -97,13 +101,13 @@ def values(name, value, length=None):
     return found
 
 
-def size(name, value):
+def size(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is (height, width), whole numbers >= 1."""
     for side in values(name, value, 2):
         count(name, side, 1)
 
 
-def number_of_rows(name, value):
+def number_of_rows(name: str, value: Any) -> None:
     """Raises ValueError unless `value` is a whole number >= 0, or an integer tensor ()."""
     if tf.is_tensor(value):
         tensor(name, value, "int ()", ())
@@ -111,7 +115,7 @@ def number_of_rows(name, value):
         count(name, value, 0)
 
 
-def tensor(name, value, what, shape):
+def tensor(name: str, value: Any, what: str, shape: Sequence[int | None]) -> tf.Tensor:
     """Returns `value` as a tensor of numbers.
 
     Args:
@@ -134,7 +138,7 @@ def tensor(name, value, what, shape):
     return tensor
 
 
-def brief(value):
+def brief(value: Any) -> str:
     """What came, in one line for a message: an array's dtype and shape, the start of all else."""
     shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
     if shape is not None and dtype is not None:

@@ -4,11 +4,13 @@ Each (row, member) image is augmented on its own, so the repeats of an image dif
 changes are drawn by `draw` and applied by `apply`, which is deterministic.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
+from mixmo_tf.seeds import Seed
 
 PADDING = 4  # pixels added on every side before the crop, zeros
 NAMES = ("none", "flip", "crop", "crop_flip")
@@ -22,7 +24,7 @@ class Views(NamedTuple):
     flips: tf.Tensor  # bool (B, M)
 
 
-def draw(name, shape, seed):
+def draw(name: str, shape: Sequence[int | tf.Tensor], seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws how each image is changed.
 
     Args:
@@ -50,7 +52,9 @@ def draw(name, shape, seed):
     return offsets, flips
 
 
-def apply(images, rows, offsets, flips):
+def apply(
+    images: arguments.Array, rows: tf.Tensor, offsets: tf.Tensor, flips: tf.Tensor
+) -> tf.Tensor:
     """Picks each member's image, pads it by 4 zeros, crops it back and flips it.
 
     Args:
@@ -73,7 +77,7 @@ def apply(images, rows, offsets, flips):
     return tf.gather(tf.reshape(padded, [-1, images.shape[3]]), pixels)
 
 
-def normalise(images, mean, std):
+def normalise(images: arguments.Array, mean: Sequence[float], std: Sequence[float]) -> tf.Tensor:
     """Pixels 0–255 of any dtype (..., channels) to float32 (pixel/255 - mean) / std."""
     scale = tf.constant([1 / (255 * s) for s in std], tf.float32)
     shift = tf.constant([-m / s for m, s in zip(mean, std, strict=True)], tf.float32)

@@ -1,11 +1,14 @@
 """Names of classes: what they may be, so that a file can hold one per line."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 
 from mixmo_tf import arguments
 
 
-def check(class_names, num_classes):
+def check(class_names: Any, num_classes: int) -> tuple[str, ...] | None:
     """Returns the names as a tuple; None for None.
 
     Raises:
@@ -26,7 +29,7 @@ def check(class_names, num_classes):
     return tuple(map(str, names))
 
 
-def mended(class_names):
+def mended(class_names: Iterable | None) -> list[str] | None:
     """The names of a model that was saved when any were taken: made to pass `check`."""
     if not class_names:
         return None

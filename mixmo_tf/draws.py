@@ -1,10 +1,12 @@
 """All that is random in a training step, drawn from its seed."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
 from mixmo_tf import augmentation, masks, msda, pairing, ratios, seeds
+from mixmo_tf.seeds import Seed
 
 
 class Draws(NamedTuple):
@@ -17,20 +19,20 @@ class Draws(NamedTuple):
 
 
 def draw(
-    num_images,
-    seed,
+    num_images: int | tf.Tensor,
+    seed: Seed,
     *,
-    num_members,
-    image_size,
-    mask_size,
-    mixing,
-    mixing_probability,
-    alpha,
-    batch_repetitions,
-    input_repetition,
-    msda_name,
-    augmentation_name,
-):
+    num_members: int,
+    image_size: Sequence[int],
+    mask_size: Sequence[int],
+    mixing: str | None,
+    mixing_probability: float | tf.Tensor,
+    alpha: float,
+    batch_repetitions: int,
+    input_repetition: float,
+    msda_name: str | None,
+    augmentation_name: str,
+) -> Draws:
     """Draws a step on `num_images` images.
 
     Args:
@@ -70,6 +72,6 @@ def draw(
     return Draws(views, partners, binary, tf.where(binary, block, linear))
 
 
-def even_masks(num_rows, num_members, mask_size):
+def even_masks(num_rows: int | tf.Tensor, num_members: int, mask_size: Sequence[int]) -> tf.Tensor:
     """1/M everywhere, (B, h, w, M): the masks of inference, and of a plain network."""
     return tf.fill([num_rows, *mask_size, num_members], 1.0 / num_members)

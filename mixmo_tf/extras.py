@@ -1,9 +1,10 @@
 """Packages that only some users need."""
 
 import importlib.util
+from collections.abc import Sequence
 
 
-def check(extra, packages):
+def check(extra: str, packages: Sequence[str]) -> None:
     """Raises ImportError, with the command that helps, unless the packages are installed.
 
     Args:

@@ -1,6 +1,9 @@
 """The mixing layer: mixed = M · Σ_i 𝓜_i ⊙ c_i(x_i)."""
 
+from collections.abc import Sequence
+
 import keras
+import tensorflow as tf
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -18,9 +21,9 @@ class MixingLayer(keras.layers.Layer):
         (B, h, w, filters).
     """
 
-    def call(self, features, masks):
+    def call(self, features: Sequence[tf.Tensor], masks: tf.Tensor) -> tf.Tensor:
         mixed = sum(features[i] * masks[..., i : i + 1] for i in range(len(features)))
         return len(features) * mixed
 
-    def compute_output_shape(self, features_shape, masks_shape):
+    def compute_output_shape(self, features_shape: Sequence[tuple], masks_shape: tuple) -> tuple:
         return features_shape[0]

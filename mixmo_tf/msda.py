@@ -5,17 +5,20 @@ An image is mixed with a partner, another image of the step, by an MSDA mask m: 
 its label is corrected: λ' = mean(m·𝓜_i) / mean(𝓜_i).
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, seeds
 from mixmo_tf.masks import BLOCKS
+from mixmo_tf.seeds import Seed
 
 PROBABILITY = 0.5  # chance that an image is mixed at all
 # The mixing block that draws the masks m: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
 METHODS = {"mixup": "linear", "cutmix": "cutmix"}
 NAMES = tuple(METHODS)
+Weighted: TypeAlias = tuple[tf.Tensor, tf.Tensor | None]  # labels, and their sample weights
 
 
 class Partners(NamedTuple):
@@ -25,7 +28,14 @@ class Partners(NamedTuple):
     masks: tf.Tensor  # float32 (B, M, H, W), m; 1 where an image stays as it is
 
 
-def draw(name, rows, num_images, image_size, augmentation_name, seed):
+def draw(
+    name: str,
+    rows: arguments.Array,
+    num_images: int | tf.Tensor,
+    image_size: Sequence[int],
+    augmentation_name: str,
+    seed: Seed,
+) -> Partners:
     """Draws a partner and an MSDA mask for every image, λ ~ Beta(1, 1).
 
     Args:
@@ -59,7 +69,7 @@ def draw(name, rows, num_images, image_size, augmentation_name, seed):
     return Partners(views, tf.where(is_mixed[..., None, None], masks, 1.0))
 
 
-def under_mixing(msda_masks, masks):
+def under_mixing(msda_masks: tf.Tensor, masks: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The MSDA masks and label ratios, corrected for what the mixing lets through.
 
     Where the partner would have the larger part, the two swap places, so that a member's
@@ -90,13 +100,15 @@ def under_mixing(msda_masks, masks):
     )
 
 
-def mix(images, partners, msda_masks):
+def mix(images: tf.Tensor, partners: tf.Tensor, msda_masks: tf.Tensor) -> tf.Tensor:
     """m·image + (1 − m)·partner: (B, M, H, W, channels) twice, (B, M, H, W) -> the first."""
     own = msda_masks[..., None]
     return own * images + (1 - own) * partners
 
 
-def mix_labels(of_images, of_partners, label_ratio, num_classes):
+def mix_labels(
+    of_images: Weighted, of_partners: Weighted, label_ratio: tf.Tensor, num_classes: int
+) -> tf.Tensor:
     """λ' of the image's class and 1 − λ' of the partner's, each times its sample weight.
 
     Args:

@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+from collections.abc import Iterator
 
 import tensorflow as tf
 
@@ -24,7 +25,7 @@ _SAYS_SO = "cannot write "
 _LONGEST = 32  # characters of a name that stand in its temporary one
 
 
-def new_file(path):
+def new_file(path: str | os.PathLike) -> pathlib.Path:
     """The path of a file to write.
 
     Raises:
@@ -40,7 +41,7 @@ def new_file(path):
     return path
 
 
-def new_folder(path):
+def new_folder(path: str | os.PathLike) -> pathlib.Path:
     """The path of a folder to write, which must not exist, or be empty.
 
     Raises:
@@ -54,7 +55,7 @@ def new_folder(path):
 
 
 @contextlib.contextmanager
-def at_once(path, replace=False):
+def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
     """Gives a path to write a file or folder at; when all is done it appears at `path`.
 
     Args:
@@ -85,7 +86,7 @@ def at_once(path, replace=False):
             _appear(partial, target)
 
 
-def write(path, content, replace=False):
+def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:
     """Writes str or bytes to the file `path` at once; the rest is as for `at_once`.
 
     Where `path` is a pipe or a device, such as /dev/stdout, it gets them as they are.
@@ -103,13 +104,13 @@ def write(path, content, replace=False):
             partial.write_bytes(content)
 
 
-def is_stream(path):
+def is_stream(path: pathlib.Path) -> bool:
     """Whether it is a pipe or a device, or leads to what the process has open already."""
     return _descriptor(path) is not None or (path.exists() and not path.is_file())
 
 
 @contextlib.contextmanager
-def naming(path, start=None):
+def naming(path: pathlib.Path, start: str | os.PathLike | None = None) -> Iterator[None]:
     """Makes an OSError that names `path` of whatever a library raises where it cannot write.
 
     Args:
@@ -126,7 +127,7 @@ def naming(path, start=None):
         raise OSError(f"{_SAYS_SO}{path}: {reason}") from error
 
 
-def remove_partial(folder, names):
+def remove_partial(folder: pathlib.Path, names: str) -> None:
     """Removes what a process that was killed while it wrote left; nothing that may be a user's.
 
     Args:

@@ -7,9 +7,16 @@ the rows in an order of its own, so every member sees every image exactly b time
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
+from mixmo_tf.seeds import Seed
 
 
-def draw(num_images, num_members, batch_repetitions, input_repetition, seed):
+def draw(
+    num_images: int | tf.Tensor,
+    num_members: int,
+    batch_repetitions: int,
+    input_repetition: float,
+    seed: Seed,
+) -> tf.Tensor:
     """Draws the image that every member sees in every row.
 
     Args:

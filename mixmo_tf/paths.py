@@ -1,12 +1,14 @@
 """Paths as people write them, and as TensorFlow reads them."""
 
 import contextlib
+import os
 import pathlib
 import re
 import tempfile
+from collections.abc import Iterator
 
 
-def expanded(path):
+def expanded(path: str | os.PathLike) -> pathlib.Path:
     """A pathlib.Path, in which ~ is the home folder and ~name that of another user.
 
     Raises:
@@ -19,7 +21,7 @@ def expanded(path):
         raise FileNotFoundError(f"there is no home folder {path.parts[0]}, for {path}") from None
 
 
-def resolved(path):
+def resolved(path: pathlib.Path) -> pathlib.Path:
     """The pathlib.Path without links that a path leads to, whether it is there or not.
 
     Raises:
@@ -31,7 +33,7 @@ def resolved(path):
         raise OSError(f"{path} is a link that leads to itself") from None
 
 
-def content(file):
+def content(file: pathlib.Path) -> bytes:
     """The bytes in a file.
 
     Raises:
@@ -44,7 +46,7 @@ def content(file):
 
 
 @contextlib.contextmanager
-def without_pattern(path):
+def without_pattern(path: pathlib.Path) -> Iterator[pathlib.Path]:
     r"""Gives a path to `path` in which no [ * ? or \ stands: TensorFlow takes these for patterns.
 
     It is a link that is gone afterwards, or `path` itself where it has none of them.

@@ -23,15 +23,15 @@ class AnnealedProbability(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, probability, total_steps):
+    def __init__(self, probability: float, total_steps: int):
         arguments.within("mixing_probability", probability, 0, 1)
         arguments.count("total_steps", total_steps, 1, math.inf)
         self.probability = float(probability)
         self.total_steps = int(total_steps)
 
-    def __call__(self, step):
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         remaining = 1 - tf.cast(step, tf.float32) / self.total_steps
         return self.probability * tf.clip_by_value(12 * remaining, 0.0, 1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"probability": self.probability, "total_steps": self.total_steps}

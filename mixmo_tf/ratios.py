@@ -7,12 +7,13 @@ member i.
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
+from mixmo_tf.seeds import Seed
 
 _SMALLEST, _LARGEST = 1e-30, 1e15  # beyond, κ is one-hot or even in float32, and overflows
 _PROPOSALS = 8  # each is accepted with probability > 0.95, so all fail once in 10^10 draws
 
 
-def draw(batch_size, num_members, alpha, seed):
+def draw(batch_size: int | tf.Tensor, num_members: int, alpha: float, seed: Seed) -> tf.Tensor:
     """Draws κ ~ Dirichlet(α, …, α), a row of ratios per row of the batch.
 
     Args:
@@ -36,7 +37,7 @@ def draw(batch_size, num_members, alpha, seed):
     return tf.nn.softmax(_log_gamma(batch_size, num_members, alpha, seed))
 
 
-def loss_weights(ratios, root):
+def loss_weights(ratios: arguments.Array, root: float) -> tf.Tensor:
     """Weights of the members' losses: w_i = M·κ_i^(1/r) / Σ_j κ_j^(1/r).
 
     Args:

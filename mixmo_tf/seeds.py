@@ -8,15 +8,22 @@ are made here from its integers, because TensorFlow and XLA make them from diffe
 """
 
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
 
+Seed: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # int32 (2,)
+Shape: TypeAlias = tf.Tensor | Sequence[int | tf.Tensor]
 _ALGORITHM = "philox"
 
 
-def step_seed(run_seed, step, replica=0):
+def step_seed(
+    run_seed: int | tf.Tensor, step: int | tf.Tensor, replica: int | tf.Tensor = 0
+) -> tf.Tensor:
     """The seed of one training step on one replica.
 
     Args:
@@ -32,7 +39,7 @@ def step_seed(run_seed, step, replica=0):
     return fold_in(fold_in(run_seed, step), replica)
 
 
-def fold_in(seed, number):
+def fold_in(seed: Seed, number: int | tf.Tensor) -> tf.Tensor:
     """Derives a new seed from `seed` (2,) and an integer scalar; returns int32 (2,).
 
     All 64 bits are hashed: `tf.random.fold_in` keeps 32, with which a long run would meet
@@ -43,34 +50,34 @@ def fold_in(seed, number):
     return split(seed, 1)[0]
 
 
-def split(seed, count):
+def split(seed: Seed, count: int) -> list[tf.Tensor]:
     """Splits a seed (2,) into a list of `count` independent ones."""
     return tf.unstack(split_rows(seed, count))
 
 
-def split_rows(seed, count):
+def split_rows(seed: Seed, count: int) -> tf.Tensor:
     """Splits a seed (2,) into independent ones, a tensor (count, 2)."""
     return tf.random.split(_seed(seed), count, alg=_ALGORITHM)
 
 
-def uniform(shape, seed):
+def uniform(shape: Shape, seed: Seed) -> tf.Tensor:
     """float32 draws, uniform in the open interval (0, 1): (k + 1/2) / 2^23."""
     bits = tf.random.stateless_uniform(shape, _seed(seed), None, None, tf.uint32, alg=_ALGORITHM)
     bits = tf.bitwise.right_shift(bits, tf.constant(9, tf.uint32))
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-23
 
 
-def integers(shape, seed, high):
+def integers(shape: Shape, seed: Seed, high: int | tf.Tensor) -> tf.Tensor:
     """int32 draws, uniform in 0 … high - 1."""
     return tf.random.stateless_uniform(shape, _seed(seed), 0, high, tf.int32, alg=_ALGORITHM)
 
 
-def bits(shape, seed):
+def bits(shape: Shape, seed: Seed) -> tf.Tensor:
     """int64 draws, all 64 bits at random."""
     return tf.random.stateless_uniform(shape, _seed(seed), None, None, tf.int64, alg=_ALGORITHM)
 
 
-def normal(shape, seed):
+def normal(shape: Shape, seed: Seed) -> tf.Tensor:
     """float32 draws from N(0, 1), by the inverse of its distribution function."""
     return math.sqrt(2) * tf.math.erfinv(2 * uniform(shape, seed) - 1)
 

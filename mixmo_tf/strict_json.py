@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,7 @@ UNDEFINED = "undefined"
 NOT_A_NUMBER = "not a number"
 
 
-def dumps(content):
+def dumps(content: Any) -> str:
     """The text of a JSON file; all files of this package are written with it.
 
     Args:
@@ -25,7 +26,7 @@ def dumps(content):
     return json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
 
 
-def finite(content):
+def finite(content: Any) -> Any:
     """The same content, with None for each number that is not finite.
 
     Each dict gets a key more, "undefined", for such numbers in it: by the key, "not a number" or

@@ -1,10 +1,13 @@
 """Arrays as `fit` takes them: weighted, and split for validation."""
 
 import numbers
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.data.checks import (
     check_class_weight,
     check_label_array,
@@ -13,12 +16,19 @@ from mixmo_tf.data.checks import (
 )
 
 
-def are_arrays(values):
+def are_arrays(values: Iterable) -> bool:
     """Whether all are arrays or tensors."""
     return all(isinstance(value, (np.ndarray, tf.Tensor)) for value in values)
 
 
-def weighted(images, labels, image_shape, num_classes, sample_weight=None, class_weight=None):
+def weighted(
+    images: arguments.Array,
+    labels: arguments.Array,
+    image_shape: Sequence[int],
+    num_classes: int,
+    sample_weight: arguments.Array | None = None,
+    class_weight: dict[int, float] | None = None,
+) -> list[Any]:
     """Checks images, labels and weights, and joins them.
 
     Args:
@@ -53,7 +63,7 @@ def weighted(images, labels, image_shape, num_classes, sample_weight=None, class
     return [images, labels] if sample_weight is None else [images, labels, sample_weight]
 
 
-def split(arrays, validation_split):
+def split(arrays: Sequence, validation_split: float) -> tuple[list, tuple]:
     """Arrays without their last examples, and those; `validation_split` is their share.
 
     Raises:

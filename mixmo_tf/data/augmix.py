@@ -18,7 +18,7 @@ VARIANTS = 8  # tracing one takes half a second
 FACTOR = 0.1  # shear and shift of the paper's severity 3
 
 
-def augmix(batches):
+def augmix(batches: tf.data.Dataset) -> tf.data.Dataset:
     """Applies AugMix to the images of training batches.
 
     Args:

@@ -1,5 +1,7 @@
 """Checks of the images and labels that a model is given: one clear line on what is wrong."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,7 +11,7 @@ _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
 
 
-def check_images(images, image_shape):
+def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tensor:
     """Returns `images` as a tensor (n, H, W, channels).
 
     Raises:
@@ -25,7 +27,7 @@ def check_images(images, image_shape):
     return images
 
 
-def check_pixels(images, image_shape):
+def check_pixels(images: arguments.Array, image_shape: Sequence[int]) -> arguments.Array:
     """Checks whole images before anything runs; returns them.
 
     Args:
@@ -51,7 +53,7 @@ def check_pixels(images, image_shape):
     return images
 
 
-def said_of_scaled(images):
+def said_of_scaled(images: str) -> str:
     """What is wrong with pixels that look scaled, and the way out."""
     return (
         f"{images} must be pixels 0 to 255, not divided by 255 or normalised (if they really are "
@@ -59,7 +61,7 @@ def said_of_scaled(images):
     )
 
 
-def look_scaled(images):
+def look_scaled(images: arguments.Array) -> tf.Tensor:
     """Whether a batch of tensors would fail `check_pixels` for its range, float32 ().
 
     Integers cost nothing.
@@ -74,7 +76,9 @@ def _are_scaled(low, high):
     return (low < high) & ((high <= 1) | ((low < 0) & (high <= _MOST_OF_NORMALISED)))
 
 
-def check_mean_and_std(mean, std, channels):
+def check_mean_and_std(
+    mean: Sequence[float], std: Sequence[float], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Returns both as tuples.
 
     Raises:
@@ -96,7 +100,7 @@ def check_mean_and_std(mean, std, channels):
     return tuple(mean), tuple(std)
 
 
-def check_weights(weights, num_examples):
+def check_weights(weights: arguments.Array, num_examples: int) -> np.ndarray:
     """Checks weights of examples; returns them as float32 (n,).
 
     Raises:
@@ -112,7 +116,7 @@ def check_weights(weights, num_examples):
     return weights.reshape(-1).astype(np.float32)
 
 
-def check_class_weight(class_weight, num_classes):
+def check_class_weight(class_weight: dict[int, float], num_classes: int) -> None:
     """Checks weights of classes.
 
     Raises:
@@ -131,7 +135,7 @@ def check_class_weight(class_weight, num_classes):
             )
 
 
-def check_labels(labels, num_classes):
+def check_labels(labels: arguments.Array, num_classes: int) -> tf.Tensor:
     """Returns `labels`, integers (n,) or (n, 1), as an int32 tensor (n,).
 
     Raises:
@@ -148,7 +152,7 @@ def check_labels(labels, num_classes):
     return tf.cast(labels, tf.int32)
 
 
-def check_not_empty(images):
+def check_not_empty(images: tf.Tensor) -> None:
     """Checks that a step has an image (n, …): training on none has no mean.
 
     Raises:
@@ -162,7 +166,7 @@ def check_not_empty(images):
         tf.debugging.Assert(tf.shape(images)[0] > 0, [message])
 
 
-def check_has_partners(images):
+def check_has_partners(images: tf.Tensor) -> None:
     """Checks that a step's images (n, …) can be mixed with each other.
 
     Raises:
@@ -175,7 +179,7 @@ def check_has_partners(images):
     tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
 
 
-def check_label_array(labels, num_classes):
+def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
     """Checks a whole array of labels before anything runs; returns it as (n,).
 
     Raises:

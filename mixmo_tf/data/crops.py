@@ -12,13 +12,13 @@ ASPECT_RATIO = 3 / 4, 4 / 3  # width / height
 CENTRAL_FRACTION = 0.875  # of the shorter side: 224 pixels of 256
 
 
-def check_fraction(fraction):
+def check_fraction(fraction: float) -> None:
     """Raises ValueError unless `fraction` is how much of a side a central square may take."""
     arguments.above("central_fraction", fraction, 0)
     arguments.within("central_fraction", fraction, 0, 1)
 
 
-def random_box(shape, seed):
+def random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A box of random area and shape (Szegedy et al. 2015, arXiv 1409.4842), TensorFlow's draw.
 
     Args:
@@ -38,13 +38,13 @@ def random_box(shape, seed):
     return tf.concat([begin[:2], size[:2]], axis=0)
 
 
-def central_box(shape, fraction=1.0):
+def central_box(shape: tf.Tensor, fraction: float = 1.0) -> tf.Tensor:
     """The square in the middle, `fraction` of the shorter side; `shape` as in `random_box`."""
     side = tf.cast(tf.round(fraction * tf.cast(tf.reduce_min(shape[:2]), tf.float32)), tf.int32)
     return tf.concat([(shape[:2] - side) // 2, [side, side]], axis=0)
 
 
-def decode_jpeg(content, box, size):
+def decode_jpeg(content: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
     """Decodes a box of a JPEG, and nothing else of it, and scales it.
 
     Args:
@@ -58,13 +58,13 @@ def decode_jpeg(content, box, size):
     return scaled(tf.io.decode_and_crop_jpeg(content, box, channels=3), size)
 
 
-def central_square(image, size, fraction=1.0):
+def central_square(image: tf.Tensor, size: int, fraction: float = 1.0) -> tf.Tensor:
     """The `central_box` of an image (h, w, channels), scaled to uint8 (size, size, channels)."""
     top, left, height, width = tf.unstack(central_box(tf.shape(image), fraction))
     return scaled(image[top : top + height, left : left + width], size)
 
 
-def scaled(image, size):
+def scaled(image: tf.Tensor, size: int) -> tf.Tensor:
     """Brings an image (h, w, channels) to uint8 (size, size, channels)."""
     image = tf.image.resize(image, (size, size), antialias=True)
     return tf.cast(tf.round(tf.clip_by_value(image, 0, 255)), tf.uint8)

@@ -1,5 +1,7 @@
 """One line on all images of a dataset that cannot be read."""
 
+from collections.abc import Iterable
+
 _MOST_NAMED = 5
 _MENDED = ("damaged", "gone")  # what a good file in its place would mend
 
@@ -12,12 +14,17 @@ class DamagedImageError(ValueError):
             of them, while the message names the first.
     """
 
-    def __init__(self, message, problems=()):
+    def __init__(self, message: str, problems: Iterable[tuple[str, str]] = ()):
         super().__init__(message)
         self.problems = dict(problems)
 
 
-def check(problems, num_images, location="", advice="put a good file in its place"):
+def check(
+    problems: list[tuple[str, str]],
+    num_images: int,
+    location: str = "",
+    advice: str = "put a good file in its place",
+) -> None:
     """Raises DamagedImageError if there are problems.
 
     Args:

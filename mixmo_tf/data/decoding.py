@@ -7,6 +7,7 @@ the kinds that TensorFlow decodes right stay with it; Pillow reads the rest.
 import functools
 import io
 import os
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +21,14 @@ _NO_LIMIT = 2**30  # bytes of a path
 _WHITE = 255
 
 
-def element(path, header):
+def element(path: str | os.PathLike, header: headers.Header) -> bytes:
     """What a decoder takes: bytes, a code of two characters and the path."""
     return f"{_CODES[header.reader]}{header.orientation}".encode() + os.fsencode(path)
 
 
-def decoder(elements, image_size=None, central_fraction=1.0):
+def decoder(
+    elements: Iterable[bytes], image_size: int | None = None, central_fraction: float = 1.0
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from one of `elements`, str tensor (), to pixels uint8 (height, width, 3).
 
     Args:
@@ -51,7 +54,7 @@ def decoder(elements, image_size=None, central_fraction=1.0):
     return decode
 
 
-def turned(image, orientation):
+def turned(image: tf.Tensor, orientation: int) -> tf.Tensor:
     """An image (h, w, channels) as EXIF's orientation, 1 … 8, says that it is shown."""
     if orientation in (5, 6, 7, 8):
         image = tf.transpose(image, (1, 0, 2))
@@ -62,7 +65,7 @@ def turned(image, orientation):
     return image
 
 
-def on_white(image):
+def on_white(image: tf.Tensor) -> tf.Tensor:
     """uint8 (h, w, 4) with an opacity as uint8 (h, w, 3); opaque pixels stay as they are."""
     colours, opacity = tf.cast(image[..., :3], tf.int32), tf.cast(image[..., 3:], tf.int32)
     mixed = (colours * opacity + _WHITE * (_WHITE - opacity) + _WHITE // 2) // _WHITE

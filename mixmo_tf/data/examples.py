@@ -45,7 +45,7 @@ class Info:
     std: tuple = (0.5, 0.5, 0.5)
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return len(self.class_names)
 
 
@@ -70,20 +70,20 @@ class Examples:
     names: np.ndarray | None = None
     location: str = ""
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.labels)
 
     @property
-    def on_disk(self):
+    def on_disk(self) -> bool:
         """Whether the images are decoded as they are needed."""
         return self.decode is not None
 
     @property
-    def num_bytes(self):
+    def num_bytes(self) -> int:
         """Bytes that the decoded images take."""
         return len(self) * math.prod(self.info.image_shape)
 
-    def take(self, indices):
+    def take(self, indices: np.ndarray) -> "Examples":
         """The examples at `indices`, an int array (n,)."""
         return dataclasses.replace(
             self,
@@ -93,24 +93,26 @@ class Examples:
             names=None if self.names is None else self.names[indices],
         )
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A hash, str, of the labels, and of the names, or else of the pixels."""
         content = self.images if self.names is None else "\n".join(self.names).encode(*_NAMES_AS)
         return hashlib.sha256(self.labels.tobytes() + bytes(content)).hexdigest()
 
-    def training_batches(self, batch_size, seed, start_step=0, shares=stream.WHOLE):
+    def training_batches(
+        self, batch_size: int, seed: int, start_step: int = 0, shares: stream.Shares = stream.WHOLE
+    ) -> tf.data.Dataset:
         """`stream.training_batches` of these examples; epochs begin at step 0."""
         arrays, decode = (self.images, self.labels), self._decode_row()
         return stream.training_batches(
             arrays, batch_size, seed, start_step, decode=decode, shares=shares
         )
 
-    def batches(self, batch_size, shares=stream.WHOLE):
+    def batches(self, batch_size: int, shares: stream.Shares = stream.WHOLE) -> tf.data.Dataset:
         """`stream.evaluation_batches` of these examples, (images, labels) in order."""
         arrays, decode = (self.images, self.labels), self._decode_row()
         return stream.evaluation_batches(arrays, batch_size, decode=decode, shares=shares)
 
-    def in_memory(self):
+    def in_memory(self) -> "Examples":
         """The same examples with all images decoded; a progress bar shows how far it is.
 
         Raises:
@@ -132,7 +134,7 @@ class Examples:
                 progress.update(len(batch))
         return dataclasses.replace(self, images=images, decode=None)
 
-    def find_damaged(self, start=0):
+    def find_damaged(self, start: int = 0) -> None:
         """Decodes the images from index `start` on, on all cores, and names those damaged.
 
         Raises:
@@ -157,7 +159,7 @@ class Examples:
                     )
         damage.check(problems, len(self), self.location)
 
-    def hold_out(self, count):
+    def hold_out(self, count: int) -> tuple["Examples", "Examples"]:
         """Splits off images for validation, the same share of every class.
 
         The choice depends on the labels and `count` only: every run on a dataset holds out the

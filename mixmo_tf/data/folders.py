@@ -26,7 +26,7 @@ class Folders(NamedTuple):
     test: pathlib.Path | None = None
     others: tuple = ()
 
-    def of(self, split):
+    def of(self, split: str) -> pathlib.Path | None:
         """The folder of "train", "validation" or "test".
 
         Images that are not trained on are for the test. They are for validation where there
@@ -38,13 +38,13 @@ class Folders(NamedTuple):
             return self.validation if self.test else None
         return self.train
 
-    def as_before(self):
+    def as_before(self) -> "Folders":
         """The same as versions before 0.2 had them: `val` was for the test, no other folder was."""
         is_val = self.validation is not None and self.validation.name == "val"
         return self._replace(validation=None, test=self.validation if is_val else None)
 
 
-def find(root):
+def find(root: pathlib.Path) -> Folders:
     """The folders of the splits below `root`, a pathlib.Path; without splits, all is "train".
 
     Raises:
@@ -78,7 +78,7 @@ def find(root):
     return Folders(**with_classes, others=(*left_out, *others))
 
 
-def classes(folder):
+def classes(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """The folders of the classes in `folder`, by name (NFC), in the order of the names on disk.
 
     Raises:
@@ -93,12 +93,12 @@ def classes(folder):
     return by_name
 
 
-def below(folder):
+def below(folder: pathlib.Path) -> list[pathlib.Path]:
     """The folders in `folder` that are not left out, in the order of their names."""
     return sorted(path for path in folder.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
-def files(folder):
+def files(folder: pathlib.Path) -> list[str]:
     """Paths of the files in a folder and those inside it, in order; a folder is visited once."""
     visited, paths = set(), []
     for parent, folders_inside, names in os.walk(folder, followlinks=True):
@@ -112,6 +112,6 @@ def files(folder):
     return sorted(paths)
 
 
-def is_hidden(name):
+def is_hidden(name: str) -> bool:
     """Whether a file or folder is the system's, and none of the user's."""
     return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db", "desktop.ini")

@@ -9,7 +9,8 @@ import os
 import stat
 import struct
 import zlib
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import BinaryIO, NamedTuple
 
 import tqdm
 from PIL import (
@@ -64,7 +65,7 @@ class UnreadableError(ValueError):
     """The message says what a file is, other than an image that can be read: "it is …"."""
 
 
-def read_all(paths):
+def read_all(paths: Sequence[str]) -> list[Header | None]:
     """The headers of files; the many threads are for slow disks.
 
     Args:
@@ -80,7 +81,7 @@ def read_all(paths):
     return [None if isinstance(header, str) else header for header in headers]
 
 
-def read(path):
+def read(path: str | os.PathLike) -> Header:
     """The Header of a file.
 
     Raises:
@@ -97,13 +98,13 @@ def read(path):
         return _READERS[kind](file)
 
 
-def problem(path):
+def problem(path: str | os.PathLike) -> str | None:
     """What a file is, in place of an image that can be read; None if it may be one."""
     header = _read_or_problem(path)
     return header if isinstance(header, str) else None
 
 
-def pillow_image(file):
+def pillow_image(file: BinaryIO) -> Image.Image:
     """An open file as one of Pillow's images; its own limit on their size is far lower."""
     kind = _kind(file.read(_START))
     file.seek(0)

@@ -28,7 +28,7 @@ PREFIX = "image_folder:"
 _MOST_NAMED = 5
 
 
-def read(name, split, image_size=None, as_before=False):
+def read(name: str, split: str, image_size: int | None = None, as_before: bool = False) -> Examples:
     """Lists the images of a split. The images themselves are read when they are needed.
 
     Args:
@@ -92,7 +92,7 @@ def read(name, split, image_size=None, as_before=False):
         raise
 
 
-def images_in(folder):
+def images_in(folder: str | os.PathLike) -> list[str]:
     """The images in a folder and those inside it, in the order of their paths.
 
     Args:
@@ -115,7 +115,7 @@ def images_in(folder):
     return images
 
 
-def would_be_class(name, path):
+def would_be_class(name: str, path: pathlib.Path) -> bool:
     """Whether a new folder at `path` would make a folder of these images a class more.
 
     Args:
@@ -144,7 +144,7 @@ def splits(name: str, as_before: bool = False) -> list[str]:
         return []
 
 
-def was_read_as_before(name, fingerprints):
+def was_read_as_before(name: str, fingerprints: dict[str, str]) -> bool:
     """Whether images were read from folders that meant what they did before 0.2, not today.
 
     Args:
@@ -165,7 +165,7 @@ def was_read_as_before(name, fingerprints):
         return False  # `read` says what is wrong
 
 
-def described_as_before(name):
+def described_as_before(name: str) -> str:
     """What folders meant before 0.2, in words; where this is not what they mean today."""
     now, before = _found(name, False), _found(name, True)
     unread = [each.name for each in (now.validation, now.test) if each not in (None, before.test)]

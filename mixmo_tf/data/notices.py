@@ -7,6 +7,6 @@ _LOG = logging.getLogger(__name__)
 
 
 @functools.cache
-def say_once(line):
+def say_once(line: str) -> None:
     """Logs a line as a warning, unless this process has logged it before."""
     _LOG.warning(line.encode("utf-8", "backslashreplace").decode())  # names of any encoding

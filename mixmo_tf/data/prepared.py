@@ -4,6 +4,7 @@ import logging
 import sys
 import urllib.error
 import urllib.request
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,7 @@ class MissingDataError(FileNotFoundError):
     """The dataset is not on this machine, and could not be downloaded."""
 
 
-def prepare(builder, by_hand: bool = False):
+def prepare(builder: Any, by_hand: bool = False) -> Any:
     """Downloads and prepares what is not on this machine.
 
     Args:
@@ -61,7 +62,13 @@ def prepare(builder, by_hand: bool = False):
     return builder
 
 
-def encoded(builder, split: str, class_names, name_feature: str, **statistics) -> Examples:
+def encoded(
+    builder: Any,
+    split: str,
+    class_names: tuple[str, ...],
+    name_feature: str,
+    **statistics: tuple,
+) -> Examples:
     """Examples whose images are still encoded, as tensorflow-datasets stores them.
 
     Args:

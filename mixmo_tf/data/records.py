@@ -46,10 +46,10 @@ class Records:
     on_disk = True
     num_bytes = math.inf  # every epoch has other crops: no memory holds them all
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.indices)
 
-    def take(self, indices):
+    def take(self, indices: np.ndarray) -> "Records":
         """The examples at `indices`, an int array (n,)."""
         return dataclasses.replace(
             self,
@@ -57,11 +57,13 @@ class Records:
             info=dataclasses.replace(self.info, num_examples=len(indices)),
         )
 
-    def fingerprint(self):
+    def fingerprint(self) -> str:
         """A hash, str, of the data's version and the indices."""
         return hashlib.sha256(self.version.encode() + self.indices.tobytes()).hexdigest()
 
-    def training_batches(self, batch_size, seed, start_step=0, shares=stream.WHOLE):
+    def training_batches(
+        self, batch_size: int, seed: int, start_step: int = 0, shares: stream.Shares = stream.WHOLE
+    ) -> tf.data.Dataset:
         """`stream.training_batches` of random crops, drawn anew in each epoch."""
         return stream.training_batches(
             (self.indices,),
@@ -74,18 +76,18 @@ class Records:
             shares=shares,
         )
 
-    def batches(self, batch_size, shares=stream.WHOLE):
+    def batches(self, batch_size: int, shares: stream.Shares = stream.WHOLE) -> tf.data.Dataset:
         """`stream.evaluation_batches` of central crops, (images, labels) in order."""
         return stream.evaluation_batches(
             (self.indices,), batch_size, read=self._read, decode=self._central_crop, shares=shares
         )
 
-    def in_memory(self):
+    def in_memory(self) -> Examples:
         """Examples of all central crops."""
         images, labels = zip(*self.batches(_READ_BATCH).as_numpy_iterator(), strict=True)
         return Examples(np.concatenate(images), np.concatenate(labels), self.info)
 
-    def find_damaged(self):
+    def find_damaged(self) -> None:
         """Decodes all images whole, on all cores, and names those damaged.
 
         Raises:
@@ -110,7 +112,7 @@ class Records:
         problems = [(f"record {i} of {self.location}", "damaged") for i in damaged]
         damage.check(problems, len(self), advice="prepare the data again")
 
-    def hold_out(self, count):
+    def hold_out(self, count: int) -> tuple["Records", "Records"]:
         """Splits off images for validation; the choice depends on N and `count` only.
 
         Args:

@@ -6,6 +6,7 @@ A new one is a file with its function, and a line in `SOURCES`.
 import dataclasses
 import os
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -128,7 +129,7 @@ def load_splits(
 
 
 def load_arrays(
-    name: str, split: str, data_dir: str | None = None, **options
+    name: str, split: str, data_dir: str | None = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, Info]:
     """`load_examples`, whole in memory.
 
@@ -142,7 +143,7 @@ def load_arrays(
 
 
 def load(
-    name: str, split: str, data_dir: str | None = None, **options
+    name: str, split: str, data_dir: str | None = None, **options: Any
 ) -> tuple[tf.data.Dataset, Info]:
     """`load_examples` as a tf.data.Dataset of (uint8 image, int64 label), and its Info.
 

@@ -1,6 +1,7 @@
 """Training batches of a fixed size, in an order that is a pure function of (seed, step)."""
 
 import os
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ class Shares(NamedTuple):
     first: int = 0  # the first of those that are read
     held: int = 1  # how many are read, one after the other
 
-    def rows(self, element, size):
+    def rows(self, element: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
         """The step, from 0, that an element of the stream belongs to, and its rows (size,)."""
         share = self.first + element % self.held
         return element // self.held, share * size + tf.range(size, dtype=tf.int64)
@@ -29,17 +30,17 @@ WHOLE = Shares()
 
 
 def training_batches(
-    arrays,
-    batch_size,
-    seed,
-    start_step=0,
-    epoch_start=0,
-    shuffle=True,
-    read=None,
-    decode=None,
-    row_seeds=False,
-    shares=WHOLE,
-):
+    arrays: Sequence,
+    batch_size: int,
+    seed: int,
+    start_step: int | tf.Tensor = 0,
+    epoch_start: int | tf.Tensor = 0,
+    shuffle: bool = True,
+    read: Callable | None = None,
+    decode: Callable | None = None,
+    row_seeds: bool = False,
+    shares: Shares = WHOLE,
+) -> tf.data.Dataset:
     """Serves arrays, without end.
 
     Every epoch has an order of its own and visits each example at most once; the examples
@@ -108,7 +109,14 @@ def training_batches(
     return batches.prefetch(2).with_options(without_autotune())
 
 
-def training_batches_from(read_step, arrays, batch_size, seed, shuffle=True, shares=WHOLE):
+def training_batches_from(
+    read_step: Callable[[], int],
+    arrays: Sequence,
+    batch_size: int,
+    seed: int,
+    shuffle: bool = True,
+    shares: Shares = WHOLE,
+) -> tf.data.Dataset:
     """`training_batches` that start, with an epoch, at the step that is when they are asked for.
 
     Callbacks of `fit` may load a model, and with it another step, when `fit` has its data.
@@ -131,7 +139,7 @@ def training_batches_from(read_step, arrays, batch_size, seed, shuffle=True, sha
     return batches.with_options(without_autotune())
 
 
-def permutation(count, seed):
+def permutation(count: int, seed: tf.Tensor) -> tf.Tensor:
     """A uniform permutation: the ranks of random 64-bit keys, of which hardly two are alike.
 
     `tf.random.experimental.index_shuffle` would need no memory, but favours some orders.
@@ -147,7 +155,13 @@ def permutation(count, seed):
     return tf.cast(tf.argsort(keys, direction="DESCENDING", stable=True), tf.int64)
 
 
-def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE):
+def evaluation_batches(
+    arrays: Sequence,
+    batch_size: int,
+    read: Callable | None = None,
+    decode: Callable | None = None,
+    shares: Shares = WHOLE,
+) -> tf.data.Dataset:
     """Serves each element of the arrays once, in order.
 
     Args:
@@ -186,7 +200,7 @@ def evaluation_batches(arrays, batch_size, read=None, decode=None, shares=WHOLE)
     return batches.prefetch(2).with_options(without_autotune())
 
 
-def full_batches(dataset, replicas=1):
+def full_batches(dataset: tf.data.Dataset, replicas: int = 1) -> tf.data.Dataset:
     """Drops batches that are empty, or smaller than the first, as a dataset's last one may be.
 
     An incomplete batch would make XLA compile anew, and leave a replica without images.
@@ -228,7 +242,7 @@ def full_batches(dataset, replicas=1):
     return compared.filter(is_full).map(only_batch)
 
 
-def without_autotune():
+def without_autotune() -> tf.data.Options:
     """Options for tf.data that switch its tuning off.
 
     The tuning thread sleeps for longer and longer, up to a minute, and the end of an iterator
@@ -239,7 +253,7 @@ def without_autotune():
     return options
 
 
-def check_shares(batch_size, replicas):
+def check_shares(batch_size: int, replicas: int) -> None:
     """Raises ValueError unless `batch_size` is a multiple of `replicas`."""
     if batch_size % replicas:
         raise ValueError(

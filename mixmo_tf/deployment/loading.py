@@ -1,6 +1,7 @@
 """One call for every file that holds a trained model."""
 
 import os
+from collections.abc import Sequence
 
 import keras
 
@@ -59,7 +60,7 @@ def is_exported(path: str | os.PathLike) -> bool:
     )
 
 
-def load_as_one(files: list, ensemble: str | None = None) -> Predictor:
+def load_as_one(files: Sequence[str | os.PathLike], ensemble: str | None = None) -> Predictor:
     """Loads one model, or several as a DeepEnsemble.
 
     Args:

@@ -1,5 +1,6 @@
 """An exported model that is one file, opened for predictions."""
 
+import os
 import pathlib
 import warnings
 
@@ -36,7 +37,7 @@ class ModelFile:
 
     kind = "model file"
 
-    def __init__(self, file):
+    def __init__(self, file: str | os.PathLike):
         file = expanded(file)
         if not file.is_file():
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
@@ -63,7 +64,9 @@ class ModelFile:
         self.class_names = _class_names_beside(file, self.num_classes)
         self._tells_members = "member_probabilities" in outputs
 
-    def predict(self, images, batch_size=None, verbose=0):
+    def predict(
+        self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
+    ) -> np.ndarray:
         """The ensemble's probabilities.
 
         Args:
@@ -80,7 +83,9 @@ class ModelFile:
         del verbose
         return self._predict(images, batch_size, ["probabilities"])[0]
 
-    def predict_members(self, images, batch_size=None):
+    def predict_members(
+        self, images: arguments.Array, batch_size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The ensemble's probabilities, and each member's; the rest is as for `predict`.
 
         Returns:

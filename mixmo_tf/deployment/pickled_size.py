@@ -5,6 +5,7 @@ all that it holds as often as it is in it, and no signal ends that.
 """
 
 import pickletools
+from typing import BinaryIO
 
 _TUPLES = "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "FROZENSET"
 _KEEP = "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"
@@ -12,7 +13,7 @@ _BRING = "GET", "BINGET", "LONG_BINGET"
 _MARK = None  # on the stack
 
 
-def is_beyond(pickled, limit):
+def is_beyond(pickled: bytes | BinaryIO, limit: int) -> bool:
     """Whether what a pickle makes of its tuples is more than a number of objects.
 
     Args:

@@ -1,7 +1,10 @@
 """The published PyTorch checkpoints: the MixMo that one makes, and files for the published code."""
 
+import os
 import re
+from collections.abc import Sequence
 
+import keras
 import numpy as np
 
 from mixmo_tf import arguments, extras, networks
@@ -19,7 +22,13 @@ _MOST_MEMBERS = 100
 _SLACK = 2**26  # bytes that a network may take beyond its state, before it is said what is missing
 
 
-def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="logits"):
+def load_torch_checkpoint(
+    file: str | os.PathLike,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    ensemble: str = "logits",
+) -> MixMo:
     """Makes a MixMo of a published checkpoint; its architecture is read off the shapes.
 
     Args:
@@ -65,7 +74,7 @@ def load_torch_checkpoint(file, image_size=None, mean=None, std=None, ensemble="
     )
 
 
-def save_torch_checkpoint(model, file):
+def save_torch_checkpoint(model: MixMo | FoldedModel, file: str | os.PathLike) -> None:
     """Writes a model's weights as a checkpoint that the published code loads.
 
     Args:
@@ -95,7 +104,7 @@ def save_torch_checkpoint(model, file):
         torch.save({STATE: tensors}, opened)
 
 
-def build_network(state, image_size=None):
+def build_network(state: dict[str, np.ndarray], image_size: int | None = None) -> keras.Model:
     """A network, its weights not yet loaded, of the architecture that a state's shapes tell.
 
     Three groups of blocks are a Wide ResNet's, four a PreActResNet-18's. Whatever does not fit

@@ -3,7 +3,11 @@
 In PyTorch's state a convolution's kernel is (out, in, height, width), a dense one (out, in).
 """
 
+from collections.abc import Mapping
+
+import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mixmo_tf.networks import parts
 
@@ -24,7 +28,7 @@ _BATCH_NORM = {
 COUNTER = "num_batches_tracked"  # PyTorch's batch norm has it, and nothing depends on it
 
 
-def load_torch_state(network, state):
+def load_torch_state(network: keras.Model, state: Mapping[str, ArrayLike]) -> None:
     """Gives a network the weights of a PyTorch state.
 
     Args:
@@ -54,7 +58,7 @@ def load_torch_state(network, state):
         variable.assign(to_keras_layout(arrays[name]))
 
 
-def torch_state(network):
+def torch_state(network: keras.Model) -> dict[str, np.ndarray]:
     """The weights of a network as a PyTorch state; `load_torch_state` takes it back.
 
     Args:
@@ -70,7 +74,7 @@ def torch_state(network):
     return {**state, **{name: np.zeros((), np.int64) for name in sorted(_counters(state))}}
 
 
-def variables_by_torch_name(network):
+def variables_by_torch_name(network: keras.Model) -> dict[str, keras.Variable]:
     """The network's variables, a dict by the published code's names."""
     parts.check_has_members(network)
     num_members = network.output.shape[1]
@@ -102,7 +106,7 @@ def _counters(names):
     return {f"{name.removesuffix(mean)}{COUNTER}" for name in names if name.endswith(mean)}
 
 
-def to_keras_layout(array):
+def to_keras_layout(array: np.ndarray) -> np.ndarray:
     """An array of a PyTorch state in Keras' layout: (height, width, in, out), (in, out)."""
     return array.transpose({4: (2, 3, 1, 0), 2: (1, 0)}.get(array.ndim, range(array.ndim)))
 

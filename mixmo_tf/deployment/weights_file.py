@@ -6,10 +6,13 @@ it, such as the optimizer's state or numbers of NumPy, is left out.
 """
 
 import mmap
+import os
 import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -41,14 +44,14 @@ _OF_NUMPY = (
 class LeftOut:
     """What stands in a checkpoint for an object of NumPy; no code of NumPy's is run."""
 
-    def __init__(self, *args):
+    def __init__(self, *args: Any):
         pass
 
     def __setstate__(self, state):
         pass
 
 
-def read(file):
+def read(file: str | os.PathLike) -> dict[str, np.ndarray]:
     """The weights in a checkpoint.
 
     Args:
@@ -79,7 +82,7 @@ def read(file):
     return arrays
 
 
-def some(names):
+def some(names: Iterable) -> str:
     """The first names, for a message."""
     names = [name if str(name).isprintable() else repr(name) for name in names]
     more = [f"… ({len(names)})"] if len(names) > 5 else []

@@ -7,8 +7,10 @@ writes files.
 import contextlib
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +23,9 @@ _LOST = (  # what a collective operation raises when another worker is gone
     tf.errors.DeadlineExceededError,
 )
 _OF_GPU_COLLECTIVES = "NCCL", "ollective", "unhealthy"  # in what they say of a lost worker
+
+
+Batches: TypeAlias = tf.data.Dataset | tf.distribute.DistributedDataset
 
 
 class WorkerLostError(RuntimeError):
@@ -43,7 +48,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
-def distribute(strategy: tf.distribute.Strategy, batches_of: Callable):
+def distribute(strategy: tf.distribute.Strategy, batches_of: Callable) -> Batches:
     """Gives each worker its shares of every batch.
 
     Args:
@@ -65,21 +70,21 @@ def distribute(strategy: tf.distribute.Strategy, batches_of: Callable):
     return strategy.distribute_datasets_from_function(shares_of_worker, input_options())
 
 
-def split(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
+def split(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Batches:
     """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
     if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
         return dataset
     return strategy.experimental_distribute_dataset(dataset, input_options())
 
 
-def for_every_worker(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset):
+def for_every_worker(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Batches:
     """Lets every worker read all of a tf.data.Dataset, for `predict`."""
     if num_workers(strategy) == 1:
         return split(strategy, dataset)
     return strategy.distribute_datasets_from_function(lambda context: dataset, input_options())
 
 
-def input_options():
+def input_options() -> tf.distribute.InputOptions:
     """tf.distribute.InputOptions: buffers on GPUs, none on a CPU's devices.
 
     A buffer there comes with a tuning of tf.data that nothing switches off, and the end of
@@ -116,7 +121,9 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
     return [value.numpy() for value in sums([tf.constant(array) for array in arrays])]
 
 
-def check_same(strategy, what, parts):
+def check_same(
+    strategy: tf.distribute.Strategy, what: str, parts: Iterable[bytes | np.ndarray]
+) -> None:
     """Raises ValueError, on each worker that differs, unless all have what the chief has.
 
     Args:
@@ -135,7 +142,7 @@ def check_same(strategy, what, parts):
 
 
 @contextlib.contextmanager
-def chief_first(strategy):
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """What is done under it the chief does first; then the others, all at once."""
     barrier = [np.zeros([], np.int32)]
     if not is_chief(strategy):
@@ -146,7 +153,7 @@ def chief_first(strategy):
 
 
 @contextlib.contextmanager
-def watch(strategy):
+def watch(strategy: tf.distribute.Strategy) -> Iterator[None]:
     """Makes the end of another worker a WorkerLostError, whatever TensorFlow calls it."""
     try:
         yield
@@ -156,14 +163,14 @@ def watch(strategy):
         raise WorkerLostError("another worker has ended, or cannot be reached") from error
 
 
-def is_lost_worker(error):
+def is_lost_worker(error: tf.errors.OpError) -> bool:
     """Whether a TensorFlow error may mean that another worker is gone."""
     if isinstance(error, (tf.errors.InternalError, tf.errors.UnknownError)):
         return any(word in error.message for word in _OF_GPU_COLLECTIVES)
     return isinstance(error, _LOST)
 
 
-def average(variables):
+def average(variables: Sequence[keras.Variable]) -> None:
     """Sets each float variable to its mean over the replicas; called in replica context.
 
     Keras creates batch-norm statistics without aggregation: each replica keeps its own, and
@@ -180,7 +187,9 @@ def average(variables):
         variable.assign(value)
 
 
-def finite_on_all(gradients, variables):
+def finite_on_all(
+    gradients: list[tf.Tensor], variables: Sequence[keras.Variable]
+) -> list[tf.Tensor]:
     """Gradients of variables that are NaN on all replicas if one replica's are not finite.
 
     A loss-scaling optimizer looks at its own replica's gradients, and would leave a step out
@@ -192,7 +201,7 @@ def finite_on_all(gradients, variables):
     return [tf.where(finite, g, tf.cast(np.nan, g.dtype)) for g in gradients]
 
 
-def are_finite(tensors, variable):
+def are_finite(tensors: Iterable[tf.Tensor | None], variable: keras.Variable) -> tf.Tensor:
     """Whether the tensors of all replicas are finite, bool (); called in replica context.
 
     Args:
@@ -209,7 +218,9 @@ def are_finite(tensors, variable):
     return context.all_reduce("SUM", bad) == 0
 
 
-def either(condition, do, otherwise, arguments):
+def either(
+    condition: tf.Tensor, do: Callable, otherwise: Callable, arguments: tuple[Any, ...]
+) -> None:
     """`tf.cond` for functions that exchange something between replicas.
 
     Called in replica context, where `tf.cond` allows no such function.
@@ -230,12 +241,12 @@ def either(condition, do, otherwise, arguments):
     tf.distribute.get_replica_context().merge_call(across, args=(condition, *arguments))
 
 
-def flat(tensors):
+def flat(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     """Tensors of one dtype as one vector: one exchange costs less than many."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
-def unflat(vector, shapes):
+def unflat(vector: tf.Tensor, shapes: Sequence[Sequence[int]]) -> list[tf.Tensor]:
     """The tensors of these shapes that `flat` made a vector of."""
     sizes = [math.prod(shape) for shape in shapes]
     return [

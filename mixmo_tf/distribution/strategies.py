@@ -72,7 +72,7 @@ def mirrored(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
     return _of_devices(tuple(devices))
 
 
-def slurm_config():
+def slurm_config() -> dict:
     """What TF_CONFIG must be for this task of a SLURM job step; a dict.
 
     TensorFlow's SlurmClusterResolver sorts the hosts by name, so that n10 comes before n9, as

@@ -125,7 +125,7 @@ class PairwiseDiversity(keras.metrics.Metric):
         name: str; the measure's if None.
     """
 
-    def __init__(self, measure, num_members, name=None, **kwargs):
+    def __init__(self, measure: str, num_members: int, name: str | None = None, **kwargs: Any):
         arguments.one_of("measure", measure, MEASURES)
         super().__init__(name=name or measure, **kwargs)
         self.measure = measure
@@ -135,7 +135,9 @@ class PairwiseDiversity(keras.metrics.Metric):
         self.total = self.add_weight(shape=(), initializer="zeros", name="total")
         self.different = self.add_weight(**several, name="different")
 
-    def update_state(self, labels, predicted, sample_weight=None):
+    def update_state(
+        self, labels: tf.Tensor, predicted: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Takes labels, int (n,), each member's class, int (n, M), and weights (n,) or None."""
         labels = tf.cast(tf.reshape(labels, [-1, 1]), tf.int64)
         predicted = tf.cast(predicted, tf.int64)
@@ -148,17 +150,17 @@ class PairwiseDiversity(keras.metrics.Metric):
         self.total.assign_add(tf.reduce_sum(weight))
         self.different.assign_add(tf.einsum("nij,n->ij", different, weight))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         return _mean_over_pairs(self.measure, *self._sums())
 
-    def error_counts(self):
+    def error_counts(self) -> tuple[np.ndarray, np.ndarray]:
         """As the function `error_counts`, of all batches so far; with weights, rounded sums."""
         return _error_counts(_pairs(*self._sums()))
 
     def _sums(self):
         return map(ops.convert_to_tensor, (self.wrong, self.total, self.different))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         more = {"measure": self.measure, "num_members": self.num_members}
         return {**super().get_config(), **more}
 

@@ -1,11 +1,12 @@
 """What a model answers to many images: streamed through it, only the logits are kept."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
 
-def predict(model, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+def predict(model: keras.Model, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """The members' logits for a whole dataset.
 
     Args:

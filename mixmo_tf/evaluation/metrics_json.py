@@ -16,6 +16,7 @@ import json
 import math
 import os
 import pathlib
+from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
 from mixmo_tf.evaluation import reporting
@@ -33,7 +34,7 @@ def described(
     examples: int,
     ensemble: str,
     libraries: dict,
-    **more,
+    **more: Any,
 ) -> dict:
     """What metrics.json says of a model.
 

@@ -32,7 +32,7 @@ def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.nd
     return logsumexp(log_probabilities, axis=1) - np.log(member_logits.shape[1])
 
 
-def ranks(confidence):
+def ranks(confidence: np.ndarray) -> np.ndarray:
     """Ranks from 0, by rising confidence; what differs by rounding alone is a tie, of one rank.
 
     Args:
@@ -48,7 +48,9 @@ def ranks(confidence):
     return result
 
 
-def check_members(member_logits, labels, name="member_logits"):
+def check_members(
+    member_logits: ArrayLike, labels: ArrayLike, name: str = "member_logits"
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns them as arrays, float (N, M, C) and int (N,).
 
     Raises:
@@ -66,7 +68,7 @@ def check_members(member_logits, labels, name="member_logits"):
     return member_logits, labels
 
 
-def check(scores, labels, name):
+def check(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns scores, float64 (N, C), and labels, int (N,), such as logits or probabilities.
 
     Raises:
@@ -92,7 +94,7 @@ def check(scores, labels, name):
     return scores, labels
 
 
-def check_finite(scores, name):
+def check_finite(scores: np.ndarray, name: str) -> None:
     """Raises ValueError if one is NaN or +inf, or all of an example (…, C) are -inf.
 
     The logit of probability 0 may be -inf.

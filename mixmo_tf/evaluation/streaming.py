@@ -6,6 +6,8 @@ and NLL are Keras' own; the measures of pairs are `PairwiseDiversity`. What need
 in order (AUROC, AURC, the adaptive calibration errors, a temperature) does not stream.
 """
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -19,10 +21,12 @@ _register = keras.saving.register_keras_serializable(package="mixmo_tf")
 class Brier(keras.metrics.Mean):
     """`scores.brier`, summed up batch by batch."""
 
-    def __init__(self, name="brier", **kwargs):
+    def __init__(self, name: str = "brier", **kwargs: Any):
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, labels, probabilities, sample_weight=None):
+    def update_state(
+        self, labels: tf.Tensor, probabilities: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Takes labels, int (n,) or (n, 1), probabilities (n, C), and weights (n,) or None."""
         labels, sample_weight = _flat(labels, sample_weight)
         own = tf.gather(probabilities, labels, batch_dims=1)
@@ -40,14 +44,16 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         name: str.
     """
 
-    def __init__(self, num_bins=NUM_BINS, name="ece", **kwargs):
+    def __init__(self, num_bins: int = NUM_BINS, name: str = "ece", **kwargs: Any):
         arguments.count("num_bins", num_bins, 1)
         super().__init__(name=name, **kwargs)
         self.num_bins = num_bins
         self.gaps = self.add_weight(shape=(num_bins,), initializer="zeros", name="gaps")
         self.total = self.add_weight(shape=(), initializer="zeros", name="total")
 
-    def update_state(self, labels, probabilities, sample_weight=None):
+    def update_state(
+        self, labels: tf.Tensor, probabilities: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Takes labels, int (n,) or (n, 1), probabilities (n, C), and weights (n,) or None."""
         labels, weight = _flat(labels, sample_weight)
         probabilities = tf.cast(probabilities, tf.float32)
@@ -61,11 +67,11 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         self.gaps.assign_add(tf.linalg.matvec(in_bin, weight * (correct - confidence), True))
         self.total.assign_add(tf.reduce_sum(weight))
 
-    def result(self):
+    def result(self) -> tf.Tensor:
         gaps, total = map(tf.convert_to_tensor, (self.gaps, self.total))
         return tf.reduce_sum(tf.abs(gaps)) / tf.maximum(total, 1e-7)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {**super().get_config(), "num_bins": self.num_bins}
 
 
@@ -73,10 +79,12 @@ class ExpectedCalibrationError(keras.metrics.Metric):
 class PairwiseKL(keras.metrics.Mean):
     """`information.pairwise_kl`, summed up batch by batch."""
 
-    def __init__(self, name="pairwise_kl", **kwargs):
+    def __init__(self, name: str = "pairwise_kl", **kwargs: Any):
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, member_logits, sample_weight=None):
+    def update_state(
+        self, member_logits: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Takes logits, float (n, M, C) with M >= 2, and weights (n,) or None."""
         log_p = tf.nn.log_softmax(tf.cast(member_logits, tf.float32))
         p, num_members = tf.exp(log_p), log_p.shape[1]
@@ -91,10 +99,12 @@ class PairwiseKL(keras.metrics.Mean):
 class MutualInformation(keras.metrics.Mean):
     """`information.mutual_information`, summed up batch by batch."""
 
-    def __init__(self, name="mutual_information", **kwargs):
+    def __init__(self, name: str = "mutual_information", **kwargs: Any):
         super().__init__(name=name, **kwargs)
 
-    def update_state(self, member_logits, sample_weight=None):
+    def update_state(
+        self, member_logits: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> None:
         """Takes logits, float (n, M, C) with M >= 2, and weights (n,) or None."""
         p = tf.nn.softmax(tf.cast(member_logits, tf.float32))
         mean = tf.reduce_mean(p, axis=1)

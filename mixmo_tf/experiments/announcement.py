@@ -4,17 +4,26 @@ import logging
 import math
 import pathlib
 
+import keras
 import tensorflow as tf
 
 from mixmo_tf import data
 from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation import metrics
 from mixmo_tf.experiments import run_flags
+from mixmo_tf.experiments.settings import Settings
+from mixmo_tf.models.mixmo import MixMo
 
 _log = logging.getLogger(__name__)
 
 
-def start(settings, model, examples, path, is_of_before):
+def start(
+    settings: Settings,
+    model: MixMo,
+    examples: dict[str, data.Examples | data.Records],
+    path: pathlib.Path,
+    is_of_before: bool,
+) -> None:
     """Says what will be trained, and what of it is already done; by an earlier version or not."""
     info = examples["train"].info
     steps = info.num_examples // settings.batch_size
@@ -51,7 +60,7 @@ def start(settings, model, examples, path, is_of_before):
     )
 
 
-def extension(changes, steps_done):
+def extension(changes: dict[str, tuple[str, str]], steps_done: int) -> None:
     """Says what changes in a run that is extended; `changes` as `run_flags.extend` gives them."""
     said = []
     if "--epochs" in changes:
@@ -66,7 +75,7 @@ def extension(changes, steps_done):
         _log.info("It will not be what these flags would have made from the start.")
 
 
-def end(settings, of_run):
+def end(settings: Settings, of_run: dict) -> None:
     """Says how good the model is; `of_run` is what metrics.json says."""
     members = [f"{accuracy:.2%}" for accuracy in of_run["member_accuracy"]]
     _log.info("On the %s images of %s:", of_run["split"], settings.dataset)
@@ -82,17 +91,17 @@ def end(settings, of_run):
         _log.info("  best.keras         %s on held-out images, after epoch %d", accuracy, epoch)
 
 
-def validated_on(examples):
+def validated_on(examples: dict[str, data.Examples | data.Records]) -> str:
     """The split that each epoch is validated on."""
     return "validation" if "validation" in examples else "test"
 
 
-def evaluated_on(examples):
+def evaluated_on(examples: dict[str, data.Examples | data.Records]) -> str:
     """The split that the final metrics are for."""
     return "test" if "test" in examples else "validation"
 
 
-def count_parameters(model):
+def count_parameters(model: keras.Model) -> int:
     """Trainable parameters."""
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 

@@ -3,6 +3,8 @@
 import dataclasses
 import logging
 
+import keras
+
 from mixmo_tf.deployment import torch_checkpoint
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, check_is, setting
@@ -41,7 +43,7 @@ class ConvertSettings(OfFlags):
         None, "What the .keras model averages; if not set, logits.", choices=ENSEMBLES
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("mean", "std"):
             values = getattr(self, name)
@@ -50,7 +52,7 @@ class ConvertSettings(OfFlags):
                 raise ValueError(f"{name} must be three numbers, got {got}")
 
 
-def convert_checkpoint(settings):
+def convert_checkpoint(settings: ConvertSettings) -> keras.Model:
     """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file; returns the model.
 
     Raises:

@@ -15,10 +15,13 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import platform
 import re
 import time
 import unicodedata
+from collections.abc import Sequence
+from typing import IO, Any
 
 import keras
 import tensorflow as tf
@@ -40,7 +43,12 @@ _WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metr
 _CHECKPOINT = r"step_\d+\.keras"
 
 
-def start(path, flag_lines, default_values, extend=False):
+def start(
+    path: pathlib.Path,
+    flag_lines: Sequence[str],
+    default_values: dict[str, str | None],
+    extend: bool = False,
+) -> IO[str]:
     """Starts a run in a directory, or takes up the one that is there.
 
     Args:
@@ -79,7 +87,7 @@ def start(path, flag_lines, default_values, extend=False):
     return lock
 
 
-def trainer(path):
+def trainer(path: pathlib.Path) -> str | None:
     """Who is training in `path`: "pid 4711 on node-3", "another process", or None."""
     _check_lock(path)
     try:
@@ -94,7 +102,7 @@ def trainer(path):
     return None
 
 
-def check_dataset(path, examples):
+def check_dataset(path: pathlib.Path, examples: dict[str, data.Examples | data.Records]) -> None:
     """Notes the images of the run in dataset.json, or compares them with those noted.
 
     Args:
@@ -123,7 +131,7 @@ def check_dataset(path, examples):
             )
 
 
-def reads_as_before(path, dataset):
+def reads_as_before(path: pathlib.Path, dataset: str) -> bool:
     """Whether the images of the run in `path` are those that a folder had before version 0.2.
 
     Then `val/` was for the test, though there was a `test/` too. That the run goes on so is
@@ -150,7 +158,7 @@ def reads_as_before(path, dataset):
     return True
 
 
-def check_is_new(path):
+def check_is_new(path: pathlib.Path) -> None:
     """Raises ValueError if there are results that training from the start would overwrite."""
     results = [name for name in RESULTS if (path / name).exists()]
     results += [] if history.is_new(path) else [history.NAME]
@@ -161,7 +169,7 @@ def check_is_new(path):
         )
 
 
-def read_metrics(path):
+def read_metrics(path: pathlib.Path) -> dict | None:
     """The dict in metrics.json below `path`; None if there is none that can be read."""
     try:
         metrics = metrics_json.read_metrics(path / "metrics.json")
@@ -170,7 +178,7 @@ def read_metrics(path):
     return metrics if isinstance(metrics, dict) else None
 
 
-def are_metrics(metrics):
+def are_metrics(metrics: Any) -> bool:
     """Whether a metrics.json has what is shown of a run, each of its kind."""
     if not isinstance(metrics, dict) or "nll" not in metrics:
         return False
@@ -190,7 +198,7 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def is_finished(path):
+def is_finished(path: pathlib.Path) -> bool:
     """Whether metrics.json is that of a run with all the epochs that run.flags says."""
     metrics = read_metrics(path)
     if metrics is None:
@@ -199,7 +207,7 @@ def is_finished(path):
     return str(metrics.get("epochs", first)) == now
 
 
-def versions():
+def versions() -> dict[str, str]:
     """Versions of what a run's numbers depend on, by name."""
     return {
         "python": platform.python_version(),

@@ -13,6 +13,7 @@ import select
 import signal
 import sys
 import threading
+from collections.abc import Callable
 
 # As in mixmo_tf/training/signals.py, see there.
 EXIT_CODE = os.EX_TEMPFAIL  # 75
@@ -23,7 +24,7 @@ _ends = threading.Lock()  # taken by what ends the process: the line comes once
 _decided = []  # the exit code, once the command has ended
 
 
-def exit_at_once():
+def exit_at_once() -> None:
     """Lets the signals end the process on the spot, where there is nothing to save or remove.
 
     An exception would do less: it could come up inside a library that takes it for an error
@@ -35,7 +36,7 @@ def exit_at_once():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)  # reproduce.py starts with them blocked
 
 
-def run(load, clears_up=True):
+def run(load: Callable[[], Callable[[], object]], clears_up: bool = True) -> None:
     """Runs a script's command; for the process of the script alone.
 
     Where the command has ended, a signal does not wait for Python's end, which may take

@@ -43,17 +43,17 @@ class Evaluation(NamedTuple):
     held_out: tuple | None  # (member_logits, labels) that temperatures are fitted on
 
     @property
-    def name(self):
+    def name(self) -> str:
         return ",".join(map(str, self.files))
 
     @property
-    def fitted_on(self):
+    def fitted_on(self) -> str:
         """The images that temperatures are fitted on."""
         if self.held_out:
             return "validation images"
         return f"the other nine of ten folds of the {self.images.split} images"
 
-    def described(self):
+    def described(self) -> dict:
         """What metrics.json says."""
         return metrics_json.described(
             self.metrics,

@@ -1,18 +1,26 @@
 """Holds exported models against the model they are from, on real images."""
 
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import deployment
+from mixmo_tf import data, deployment
 from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import tables
 from mixmo_tf.formats import signature
+from mixmo_tf.models.predictor import Predictor
 
+Load: TypeAlias = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
 _BATCH = 50
 
 
-def find_images(settings, files, model, load):
+def find_images(
+    settings: images_of.OfImages, files: Sequence[pathlib.Path], model: Predictor, load: Load
+) -> images_of.Images:
     """The images of the models' run, or those that settings name, as `images.Images`.
 
     Args:
@@ -32,12 +40,19 @@ def find_images(settings, files, model, load):
     return images
 
 
-def for_calibration(images, count, load):
+def for_calibration(images: images_of.Images, count: int, load: Load) -> np.ndarray:
     """uint8 (N, H, W, channels), at most `count` of the dataset's training images."""
     return _some(load(images._replace(split="train")), count)[0]
 
 
-def report(model, files, images, count, load, central_fraction=None):
+def report(
+    model: Predictor,
+    files: Sequence[pathlib.Path],
+    images: images_of.Images,
+    count: int,
+    load: Load,
+    central_fraction: float | None = None,
+) -> str:
     """A table: each file's size, accuracy, and largest difference from the model's answers.
 
     With a `central_fraction`, the SavedModel's signature of files' bytes has a line too: it gets

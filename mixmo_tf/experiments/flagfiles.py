@@ -5,11 +5,12 @@ and only then in the working directory: so a config works from everywhere.
 """
 
 import pathlib
+from collections.abc import Iterable
 
 from mixmo_tf.paths import expanded
 
 
-def in_place(arguments, including=()):
+def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ()) -> list[str]:
     """The arguments with the lines of each flagfile in the place of its `--flagfile=FILE`.
 
     Args:

@@ -1,13 +1,16 @@
 """The images that models are evaluated on: their runs' own test images, or what settings say."""
 
 import dataclasses
+import pathlib
 import unicodedata
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from mixmo_tf import data
 from mixmo_tf.experiments import directory
 from mixmo_tf.experiments.command_line import OfFlags, setting
 from mixmo_tf.experiments.run_flags import number, read
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import resolved
 
 _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
@@ -36,13 +39,15 @@ class Images(NamedTuple):
     data_dir: str | None
     options: tuple  # of (name, value): image_size, validation_examples, as_before
 
-    def described(self):
+    def described(self) -> dict:
         """The same as flags of train.py, values by names such as "--dataset"."""
         flags_of = {f"--{name}": value for name, value in self.options}
         return {"--dataset": self.dataset, "--data_dir": self.data_dir, **flags_of}
 
 
-def find(settings, files, model):
+def find(
+    settings: OfImages, files: Sequence[pathlib.Path], model: Predictor
+) -> tuple[Images, Images | None]:
     """The images to evaluate models on, and those to fit a temperature on.
 
     Args:
@@ -95,7 +100,7 @@ def _default_split(dataset, options):
     return "validation" if options.get("validation_examples") else "train"
 
 
-def central_fraction(files, dataset=None):
+def central_fraction(files: Sequence[pathlib.Path], dataset: str | None = None) -> float:
     """How much of the shorter side of a file's image models are to be given.
 
     Args:
@@ -106,12 +111,12 @@ def central_fraction(files, dataset=None):
     return data.central_fraction(dataset) if dataset else 1.0
 
 
-def load(images):
+def load(images: Images) -> data.Examples | data.Records:
     """The Examples."""
     return data.load_examples(images.dataset, images.split, images.data_dir, **dict(images.options))
 
 
-def check(images, info, model):
+def check(images: Images, info: data.Info, model: Predictor) -> None:
     """Raises ValueError unless Images, of a DatasetInfo, and their classes are the model's."""
     if (info.image_shape, info.num_classes) != (model.image_shape, model.num_classes):
         raise ValueError(
@@ -148,7 +153,7 @@ def _flags_of_runs(settings, files):
     return of_runs
 
 
-def flags_of_run(path):
+def flags_of_run(path: pathlib.Path) -> dict[str, str]:
     """The flags of the run around the model, by name; none if it is in no run's folder."""
     folder = folder_of_run(path)
     if folder is None:
@@ -161,7 +166,7 @@ def flags_of_run(path):
     return of_run
 
 
-def folder_of_run(path):
+def folder_of_run(path: pathlib.Path) -> pathlib.Path | None:
     """The folder of the run around the model; None if it is in none."""
     path = resolved(path)
     for folder in (path, path.parent, path.parent.parent):

@@ -1,12 +1,15 @@
 """Trained models as settings name them: one, or several as a deep ensemble."""
 
 import dataclasses
+import pathlib
+from collections.abc import Sequence
 
 from mixmo_tf.deployment import loading
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
@@ -34,7 +37,7 @@ class OfModels(OfFlags):
         False, "Load a SavedModel whatever operations it holds: it can do all that you can."
     )
 
-    def groups(self):
+    def groups(self) -> list[list[pathlib.Path]]:
         """A list of pathlib.Path for each `model`: itself, or those of a deep ensemble."""
         found = [[expanded(name) for name in _names_in(group)] for group in self.model]
         for group, files in zip(self.model, found, strict=True):
@@ -42,13 +45,13 @@ class OfModels(OfFlags):
                 raise ValueError(f"--model names a model twice: {group}")
         return found
 
-    def only_group(self):
+    def only_group(self) -> list[pathlib.Path]:
         """The files of `model`, which must be there once."""
         if len(self.model) > 1:
             raise ValueError(f"--model must be there once, got {' and '.join(self.model)}")
         return self.groups()[0]
 
-    def load(self, files):
+    def load(self, files: Sequence[pathlib.Path]) -> list[Predictor]:
         """The models, a list of MixMo, DeepEnsemble and ExportedModel."""
         models = []
         for file in files:
@@ -61,7 +64,7 @@ class OfModels(OfFlags):
             self._set_precision(models[-1])
         return models
 
-    def load_as_one(self, files):
+    def load_as_one(self, files: Sequence[pathlib.Path]) -> Predictor:
         """The model, or several as a DeepEnsemble."""
         for file in filter(is_saved_model, files):
             raise ValueError(f"{file} is a SavedModel already; name the run or the .keras file")

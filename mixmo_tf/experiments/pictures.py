@@ -60,7 +60,7 @@ class EncoderSettings(OfFlags):
     output: str | None = setting(None, "The picture; encoders.png beside the model if not set.")
 
 
-def draw_idea(settings):
+def draw_idea(settings: IdeaSettings) -> None:
     """Draws the method, from real digits and real masks."""
     output = expanded(settings.output)
     files.check(output)
@@ -70,7 +70,7 @@ def draw_idea(settings):
     _log.info("Wrote %s.", output)
 
 
-def draw_masks(settings):
+def draw_masks(settings: MaskSettings) -> None:
     """Draws what the mixing blocks do to real images, a picture for each block."""
     if not settings.mixing:
         arguments.one_of("mixing", "", masks.NAMES)
@@ -87,7 +87,7 @@ def draw_masks(settings):
         _log.info("Wrote %s.png.", output / name)
 
 
-def draw_encoders(settings):
+def draw_encoders(settings: EncoderSettings) -> np.ndarray:
     """Draws how a network's members split its encoder filters; returns their norms (M, filters).
 
     Raises:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -15,6 +14,7 @@ from mixmo_tf.deployment.model_file import ModelFile
 from mixmo_tf.experiments import images, prediction_tables
 from mixmo_tf.experiments.command_line import REQUIRED, check_is, setting
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.prediction_tables import Answer, Prediction
 from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
@@ -46,23 +46,6 @@ class PredictSettings(OfModels):
     json: str | None = setting(None, "New file for the answers, a list; then no table is printed.")
 
 
-class Answer(NamedTuple):
-    """A class, and how probable it is."""
-
-    label: int
-    name: str
-    probability: float
-
-
-class Prediction(NamedTuple):
-    """What a model says of an image file."""
-
-    file: str
-    classes: tuple[Answer, ...] = ()  # as many as `top`, the most probable first
-    members: tuple[Answer, ...] = ()  # what each says; none of one member, or if it is not told
-    problem: str | None = None  # what the file is, such as "damaged"; then there is nothing else
-
-
 def predict(settings: PredictSettings) -> list[Prediction]:
     """Names the classes of image files, which are read as training reads an image folder.
 
@@ -85,7 +68,7 @@ def predict(settings: PredictSettings) -> list[Prediction]:
         raise ValueError("files must name images, folders or patterns, got none")
     model, central_fraction = _load(settings)
     answer = _answerer(model, settings.top)
-    predictions = [None] * len(files)
+    predictions: list[Prediction] = [None] * len(files)
     batches = data.image_batches(files, model.image_shape, settings.batch_size, central_fraction)
     bar = {"desc": "Predicting", "unit": " images", "delay": _SHOWN_AFTER, "leave": False}
     with tqdm.tqdm(total=len(files), disable=None, **bar) as progress:

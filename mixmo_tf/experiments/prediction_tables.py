@@ -2,12 +2,31 @@
 
 import csv
 import io
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from mixmo_tf import strict_json
 from mixmo_tf.experiments.tables import aligned
 
 
-def table(predictions):
+class Answer(NamedTuple):
+    """A class, and how probable it is."""
+
+    label: int
+    name: str
+    probability: float
+
+
+class Prediction(NamedTuple):
+    """What a model says of an image file."""
+
+    file: str
+    classes: tuple[Answer, ...] = ()  # as many as `top`, the most probable first
+    members: tuple[Answer, ...] = ()  # what each says; none of one member, or if it is not told
+    problem: str | None = None  # what the file is, such as "damaged"; then there is nothing else
+
+
+def table(predictions: Sequence[Prediction]) -> str:
     """A line per file, of Predictions of one model."""
     top, num_members = _sizes(predictions)
     titles = ["", "class", "probability"]
@@ -26,7 +45,7 @@ def table(predictions):
     return "\n".join(line.rstrip() for line in aligned(cells))
 
 
-def as_csv(predictions):
+def as_csv(predictions: Sequence[Prediction]) -> str:
     """The text of a CSV file, with a line for the names of the columns."""
     top, num_members = _sizes(predictions)
     kinds = [f"_{i}" if i > 1 else "" for i in range(1, top + 1)]
@@ -44,7 +63,7 @@ def as_csv(predictions):
     return file.getvalue()
 
 
-def as_json(predictions):
+def as_json(predictions: Sequence[Prediction]) -> str:
     """The text of a JSON file, a list of objects."""
     return strict_json.dumps(
         [

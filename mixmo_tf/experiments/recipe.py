@@ -5,13 +5,16 @@ import tensorflow as tf
 
 from mixmo_tf import data, networks
 from mixmo_tf.data import image_folder
+from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import NETWORKS, size
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.training import WarmupMultiStep
 
 
-def load_data(settings, as_before=False):
+def load_data(
+    settings: Settings, as_before: bool = False
+) -> dict[str, data.Examples | data.Records]:
     """The data.Examples by split: train, validation, test, if there.
 
     Args:
@@ -38,7 +41,7 @@ def load_data(settings, as_before=False):
     return examples
 
 
-def check_folder(settings):
+def check_folder(settings: Settings) -> None:
     """Raises ValueError where the run's folder would be taken for a class of its own images."""
     dataset, path = data.full_name(settings.dataset), settings.path()
     if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
@@ -48,7 +51,7 @@ def check_folder(settings):
         )
 
 
-def check_sizes(settings, info, strategy):
+def check_sizes(settings: Settings, info: data.Info, strategy: tf.distribute.Strategy) -> None:
     """Raises ValueError where the settings do not fit the training images or the devices."""
     if not 1 <= settings.batch_size <= info.num_examples:
         raise ValueError(
@@ -68,7 +71,7 @@ def check_sizes(settings, info, strategy):
         )
 
 
-def build_network(settings, info):
+def build_network(settings: Settings, info: data.Info) -> keras.Model:
     """The network, for the images and classes of `info`, a data.Info."""
     network = NETWORKS[settings.network].build(**_sizes(settings, info))
     networks.set_precision(network, settings.precision)
@@ -77,7 +80,7 @@ def build_network(settings, info):
     return network
 
 
-def build_model(settings, info):
+def build_model(settings: Settings, info: data.Info) -> MixMo:
     """The compiled MixMo, for a training split `info`; its weights follow Keras' random seed.
 
     Raises:

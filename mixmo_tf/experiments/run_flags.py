@@ -6,7 +6,9 @@ have changed.
 """
 
 import os
+import pathlib
 import re
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -28,7 +30,7 @@ EXTENDED = ("--epochs", "--milestones")  # what may change when a run is extende
 _EXTENDED_FROM = "# extended from "
 
 
-def read(path):
+def read(path: pathlib.Path) -> dict[str, str]:
     """The flags in `path`/run.flags, values as text by names such as "--dataset".
 
     Raises:
@@ -37,19 +39,24 @@ def read(path):
     return _parse(_lines(path))
 
 
-def write(path, versions, flag_lines):
+def write(path: pathlib.Path, versions: dict[str, str], flag_lines: Iterable[str]) -> None:
     """Writes run.flags in `path`, where there is none; `versions` is a dict by names."""
     comments = [f"# {name} {version}" for name, version in versions.items()]
     comments.append(f"# threads {threads()}")
     outputs.write(path / NAME, "\n".join([*comments, *flag_lines]) + "\n")
 
 
-def defining(flag_lines):
+def defining(flag_lines: Iterable[str]) -> list[str]:
     """Those of the lines `--name=value` that a run's numbers depend on."""
     return [line for line in flag_lines if line.partition("=")[0] not in MAY_DIFFER]
 
 
-def check(path, flag_lines, default_values, extend=False):
+def check(
+    path: pathlib.Path,
+    flag_lines: Iterable[str],
+    default_values: dict[str, str | None],
+    extend: bool = False,
+) -> bool:
     """Checks that the run in `path` has the flags of `flag_lines`.
 
     Args:
@@ -88,7 +95,13 @@ def check(path, flag_lines, default_values, extend=False):
     return False
 
 
-def extend(path, flag_lines, default_values, steps_done, steps_per_epoch):
+def extend(
+    path: pathlib.Path,
+    flag_lines: Iterable[str],
+    default_values: dict[str, str | None],
+    steps_done: int,
+    steps_per_epoch: int,
+) -> dict[str, tuple[str, str]]:
     """Notes in run.flags that the run has other epochs or milestones from now on.
 
     Args:
@@ -128,7 +141,7 @@ def extend(path, flag_lines, default_values, steps_done, steps_per_epoch):
     return changes
 
 
-def extensions(path):
+def extensions(path: pathlib.Path) -> list[str]:
     """What `extend` noted of the run in `path` after its first step, a list of str; newest first.
 
     Until then it is a run with other flags from the start.
@@ -139,7 +152,7 @@ def extensions(path):
     return [note for note in notes if not note.endswith(" at step 0")]
 
 
-def take_up(path):
+def take_up(path: pathlib.Path) -> bool:
     """Notes in run.flags that this version goes on with the run, unless it began it.
 
     Returns:
@@ -153,7 +166,7 @@ def take_up(path):
     return True
 
 
-def number(path, name):
+def number(path: pathlib.Path, name: str) -> int:
     """The value of a flag in `path`/run.flags, an int; 0 if it is not there.
 
     Raises:
@@ -166,7 +179,7 @@ def number(path, name):
         raise ValueError(f"{path / NAME} is damaged: {name} is {value!r}") from None
 
 
-def epochs(path):
+def epochs(path: pathlib.Path) -> tuple[str, str]:
     """The numbers of epochs that the run in `path` had when it began, and that it has, str."""
     now = read(path).get("--epochs", "")
     notes = [re.match(rf"{_EXTENDED_FROM}(\d+) to ", line) for line in _lines(path)]
@@ -174,7 +187,7 @@ def epochs(path):
     return of_extensions[-1] if of_extensions else now, now
 
 
-def threads():
+def threads() -> int:
     """How many threads TensorFlow computes an operation with, on a CPU."""
     of_environment = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     return (
@@ -184,7 +197,7 @@ def threads():
     )
 
 
-def threads_before(path):
+def threads_before(path: pathlib.Path) -> int | None:
     """How many the run in `path` began with; None if an earlier version did not note it."""
     for line in _lines(path):
         if found := re.fullmatch(r"# threads (\d+)", line):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
 from mixmo_tf.distribution import strategies
@@ -191,18 +192,18 @@ class Settings(command_line.OfFlags):
         False, "Batch norm over all replicas' rows, not each one's own; without XLA."
     )
 
-    def path(self):
+    def path(self) -> pathlib.Path:
         """Where the run writes, a pathlib.Path."""
         name = os.path.basename(data.full_name(self.dataset).split(":", 1)[-1])
         return expanded(self.output_dir or f"runs/{name}")
 
-    def of_run(self):
+    def of_run(self) -> dict[str, str | None]:
         """What the run is: str, or None where nothing is set, by names like "--alpha"."""
         named = {f"--{name}": value for name, value in command_line.texts(self).items()}
         del named["--extend"]  # concerns a single call
         full_name = data.full_name(self.dataset)  # in which stands the working directory
         return named | {"--dataset": command_line.one_line("dataset", full_name)}
 
-    def lines(self):
+    def lines(self) -> list[str]:
         """What the run is, as the lines of a flagfile: run.flags."""
         return sorted(f"{name}={text}" for name, text in self.of_run().items() if text is not None)

@@ -3,6 +3,7 @@
 import dataclasses
 import logging
 import typing
+from typing import Any
 
 from mixmo_tf import outputs
 from mixmo_tf.evaluation.metrics import heading, over_runs, written
@@ -39,7 +40,7 @@ class SuiteSettings(_unset(Settings)):
         (0, 1, 2), "Seeds of the runs of each config.", unit="different whole numbers"
     )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.seed is not None:
             raise ValueError("seed is each run's own; say --seeds")
@@ -47,7 +48,7 @@ class SuiteSettings(_unset(Settings)):
             named = ",".join(map(str, self.seeds))
             raise ValueError(f"seeds must be different whole numbers, got {named}")
 
-    def of_runs(self):
+    def of_runs(self) -> dict[str, Any]:
         """What is set for all runs, by name."""
         names = [field.name for field in dataclasses.fields(Settings)]
         values = {name: getattr(self, name) for name in names if name not in _OF_SUITE}
@@ -91,7 +92,7 @@ def reproduce(settings: SuiteSettings) -> dict[str, list[dict]]:
     return runs
 
 
-def table(runs):
+def table(runs: dict[str, list[dict]]) -> str:
     """The runs by title as a Markdown table; below it stands which of them were extended."""
     rows = [["method", "runs", *COLUMNS.values()]]
     for title, of_title in runs.items():

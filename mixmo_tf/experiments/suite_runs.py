@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from mixmo_tf import evaluation
 from mixmo_tf.experiments import command_line, directory, ending, run_flags
@@ -19,7 +21,7 @@ _LOG_START = "reproduce.py: "  # of the first line of each log, the command
 _log = logging.getLogger(__name__)
 
 
-def complete(config, settings, output):
+def complete(config: str, settings: Any, output: pathlib.Path) -> list[dict]:
     """The metrics.json of every run of a config, a list of dicts; trains what is missing.
 
     Args:
@@ -37,7 +39,9 @@ def complete(config, settings, output):
     return runs
 
 
-def complete_ensemble(config, folders, folder, data_dir):
+def complete_ensemble(
+    config: str, folders: Sequence[pathlib.Path], folder: pathlib.Path, data_dir: str | None
+) -> list[dict]:
     """The metrics.json of a deep ensemble of the runs in `folders`, in a list.
 
     It is empty as long as one of the runs is missing.
@@ -60,7 +64,7 @@ def complete_ensemble(config, folders, folder, data_dir):
     return [read(folder, "done before")]
 
 
-def check_logs(config, seeds, output):
+def check_logs(config: str, seeds: Sequence[int], output: pathlib.Path) -> None:
     """Raises FileExistsError where a file has the name of a log of these runs and is none.
 
     Logs of earlier versions do not begin with the command. They are known by the run beside
@@ -79,7 +83,7 @@ def check_logs(config, seeds, output):
             raise FileExistsError(f"{file} exists and is no log of this script; move it")
 
 
-def read(folder, remark):
+def read(folder: pathlib.Path, remark: str) -> dict:
     """What metrics.json says of a run; a line about it is logged."""
     metrics = evaluation.read_metrics(folder)
     if not directory.are_metrics(metrics):

@@ -45,12 +45,12 @@ OTHER_NAMES = {"digits_cut_mixmo": "digits", "tinyimagenet_width3_cut_mixmo": "t
 NAMES = tuple(METHODS)
 
 
-def config(suite, method):
+def config(suite: str, method: str) -> str:
     """The name of the config of a method in a suite."""
     name = f"{METHODS[suite][0]}_{method}"
     return OTHER_NAMES.get(name, name)
 
 
-def configs(suite):
+def configs(suite: str) -> dict[str, str]:
     """The names of the suite's configs by the titles of their methods."""
     return {TITLES[method]: config(suite, method) for method in METHODS[suite][1].split()}

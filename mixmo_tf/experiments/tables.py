@@ -1,7 +1,9 @@
 """Tables of text: aligned for the shell, or Markdown."""
 
+from collections.abc import Sequence
 
-def aligned(rows):
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines with columns of one width, the first to the left; rows are lists of str."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
@@ -11,7 +13,7 @@ def aligned(rows):
     return lines
 
 
-def markdown(rows):
+def markdown(rows: Sequence[Sequence[str]]) -> list[str]:
     """The same rows as Markdown, lines; the first row has the titles."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]

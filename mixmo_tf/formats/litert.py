@@ -1,7 +1,11 @@
 """LiteRT files (once TensorFlow Lite), for phones and small devices."""
 
+import os
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -13,7 +17,9 @@ from mixmo_tf.outputs import at_once, new_file
 DTYPES = ("float32", "float16", "int8")
 
 
-def files(litert_dtypes, calibration_images, **_):
+def files(
+    litert_dtypes: Sequence[str], calibration_images: np.ndarray | None, **_: Any
+) -> dict[str, dict]:
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
     return {
         f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
@@ -21,7 +27,12 @@ def files(litert_dtypes, calibration_images, **_):
     }
 
 
-def check(model, litert_dtypes, calibration_images, **_):
+def check(
+    model: keras.Model,
+    litert_dtypes: Sequence[str],
+    calibration_images: np.ndarray | None,
+    **_: Any,
+) -> None:
     """Raises ValueError unless `write` can do its work, for each of the dtypes."""
     for dtype in litert_dtypes or [None]:
         arguments.one_of("a LiteRT file's dtype", dtype, DTYPES)
@@ -36,7 +47,12 @@ def check(model, litert_dtypes, calibration_images, **_):
         raise ValueError(f"calibration images must be uint8 (n, {sizes}), got {dtype} {shape}")
 
 
-def write(model, file, dtype="float32", calibration_images=None):
+def write(
+    model: keras.Model,
+    file: str | os.PathLike,
+    dtype: str = "float32",
+    calibration_images: np.ndarray | None = None,
+) -> None:
     """Writes a model as a LiteRT file, which takes and gives what `Served` does, for n >= 1.
 
     Args:

@@ -1,19 +1,23 @@
 """ONNX files, for ONNX Runtime; written by Keras and tf2onnx."""
 
+import os
 import warnings
+from typing import Any
+
+import keras
 
 from mixmo_tf import extras
 from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 
-def check(model, **_):
+def check(model: keras.Model, **_: Any) -> None:
     """Raises ImportError or ValueError unless `write` can do its work."""
     extras.check("onnx", ["tf2onnx", "onnxruntime"])
     check_precision("an ONNX file", model)
 
 
-def write(model, file):
+def write(model: keras.Model, file: str | os.PathLike) -> None:
     """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
 
     Args:

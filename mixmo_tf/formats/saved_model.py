@@ -1,7 +1,10 @@
 """SavedModel: for TensorFlow alone, and for TensorFlow Serving."""
 
 import functools
+import os
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
@@ -12,12 +15,12 @@ from mixmo_tf.paths import expanded
 INPUTS = ("pixels", "jpeg")
 
 
-def files(input, central_fraction, **_):
+def files(input: str, central_fraction: float, **_: Any) -> dict[str, dict]:
     """The SavedModel in an export's folder, the folder itself, and the options of `write`."""
     return {"": {"input": input, "central_fraction": central_fraction}}
 
 
-def check(model, input, central_fraction, **_):
+def check(model: keras.Model, input: str, central_fraction: float, **_: Any) -> None:
     """Raises ValueError unless `write` can do its work."""
     arguments.one_of("input", input, INPUTS)
     crops.check_fraction(central_fraction)
@@ -26,7 +29,13 @@ def check(model, input, central_fraction, **_):
         raise ValueError(f"input=jpeg is for models of 3 channels, and this takes {channels}")
 
 
-def write(model, folder, takes_none=True, input="pixels", central_fraction=1.0):
+def write(
+    model: keras.Model,
+    folder: str | os.PathLike,
+    takes_none: bool = True,
+    input: str = "pixels",
+    central_fraction: float = 1.0,
+) -> None:
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
@@ -49,7 +58,7 @@ def write(model, folder, takes_none=True, input="pixels", central_fraction=1.0):
     tf.saved_model.save(module, folder, signatures=signatures)
 
 
-def is_saved_model(path):
+def is_saved_model(path: str | os.PathLike) -> bool:
     """Whether `path` is a SavedModel's folder; one with a model.keras is a run's."""
     path = expanded(path)
     return (path / "saved_model.pb").is_file() and not (path / "model.keras").is_file()

@@ -1,6 +1,7 @@
 """What every exported model takes and gives, whatever its format, and the files beside it."""
 
 import json
+import pathlib
 
 import keras
 import tensorflow as tf
@@ -34,13 +35,13 @@ class Served(keras.Model):
         takes_none: bool, whether n may be 0; LiteRT and ONNX cannot express what that needs.
     """
 
-    def __init__(self, model, takes_none=True):
+    def __init__(self, model: keras.Model, takes_none: bool = True):
         super().__init__()
         self.model = model
         self.member_logits = model.member_logits if takes_none else model.logits_of_some
         self.built = True
 
-    def call(self, images):
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         member_logits = self.member_logits(images)
         return {
             "probabilities": tf.nn.softmax(self.model.ensemble_logits(member_logits)),
@@ -48,7 +49,7 @@ class Served(keras.Model):
             "member_logits": member_logits,
         }
 
-    def answer_bytes(self, image_bytes, central_fraction):
+    def answer_bytes(self, image_bytes: tf.Tensor, central_fraction: float) -> dict[str, tf.Tensor]:
         """What `call` gives for the images in the bytes of files, str (n,), JPEG or PNG.
 
         They are read as `data.read_images` reads them, with this `central_fraction`.
@@ -56,12 +57,12 @@ class Served(keras.Model):
         return self.call(encoded.pixels(image_bytes, self.model.image_shape, central_fraction))
 
     @property
-    def input_signature(self):
+    def input_signature(self) -> list[tf.TensorSpec]:
         """The arguments of `call`, a list of tf.TensorSpec."""
         return [tf.TensorSpec((None, *self.model.image_shape), tf.uint8, name="images")]
 
 
-def check_precision(kind, model):
+def check_precision(kind: str, model: keras.Model) -> None:
     """Raises ValueError unless the model's networks compute in float32."""
     if not all(map(computes_in_float32, model.networks)):
         raise ValueError(
@@ -69,7 +70,12 @@ def check_precision(kind, model):
         )
 
 
-def write_description(model, folder, takes_bytes=False, central_fraction=1.0):
+def write_description(
+    model: keras.Model,
+    folder: pathlib.Path,
+    takes_bytes: bool = False,
+    central_fraction: float = 1.0,
+) -> None:
     """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
 
     Args:
@@ -88,7 +94,7 @@ def write_description(model, folder, takes_bytes=False, central_fraction=1.0):
         (folder / CLASS_NAMES).write_text(lines, encoding="utf-8")
 
 
-def read_description(folder):
+def read_description(folder: pathlib.Path) -> tuple[dict, tuple[str, ...] | None]:
     """What `write_description` wrote.
 
     Returns:

@@ -6,6 +6,7 @@ soon as it is loaded. Those that `export` writes hold variables and arithmetic a
 
 import graphlib
 import math
+import pathlib
 
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
@@ -57,7 +58,7 @@ _MOST_OPERATIONS = 500_000  # ours have 3,300
 _SLACK = 2**26  # bytes that constants may take beyond what is stored of them
 
 
-def check(folder):
+def check(folder: pathlib.Path) -> None:
     """Raises ValueError if a SavedModel does anything but compute with its variables.
 
     Nothing of it is executed.

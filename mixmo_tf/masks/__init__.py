@@ -26,7 +26,7 @@ class Block:
     what: str
 
 
-def linear(ratio, size, seed):
+def linear(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """The constant ratio everywhere; draws nothing."""
     del seed
     return tf.broadcast_to(ratio[:, None, None], [tf.shape(ratio)[0], *size])

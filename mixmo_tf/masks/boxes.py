@@ -1,11 +1,13 @@
 """Rectangles: the box of CutMix, and two images side by side."""
 
+from collections.abc import Sequence
+
 import tensorflow as tf
 
 from mixmo_tf import seeds
 
 
-def cutmix(ratio, size, seed):
+def cutmix(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """A box whose centre is uniform over the pixels (CutMix, Yun et al. 2019)."""
     batch_size = tf.shape(ratio)[0]
     row_seed, column_seed = seeds.split(seed, 2)
@@ -15,19 +17,19 @@ def cutmix(ratio, size, seed):
     return box_masks(boxes, size)
 
 
-def horizontal_concat(ratio, size, seed):
+def horizontal_concat(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """The left part, or with the same chance the right one; the share κ of the width."""
     line = _line(ratio, size[1], seed)  # (B, w)
     return tf.repeat(line[:, None], size[0], axis=1)
 
 
-def vertical_concat(ratio, size, seed):
+def vertical_concat(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """The upper part, or with the same chance the lower one; the share κ of the height."""
     line = _line(ratio, size[0], seed)  # (B, h)
     return tf.repeat(line[:, :, None], size[1], axis=2)
 
 
-def cutmix_boxes(ratio, centres, size):
+def cutmix_boxes(ratio: tf.Tensor, centres: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     """Boxes with half side ⌊⌊√κ·side⌋/2⌋, clipped at the border.
 
     Args:
@@ -46,7 +48,7 @@ def cutmix_boxes(ratio, centres, size):
     return tf.concat([first, last], axis=1)
 
 
-def box_masks(boxes, size):
+def box_masks(boxes: tf.Tensor, size: Sequence[int]) -> tf.Tensor:
     """1 inside the boxes (B, 4) of `cutmix_boxes`, 0 outside: float32 (B, h, w)."""
     top, left, bottom, right = (edge[:, None] for edge in tf.unstack(boxes, axis=1))
     rows, columns = tf.range(size[0])[None], tf.range(size[1])[None]
@@ -55,7 +57,7 @@ def box_masks(boxes, size):
     return tf.cast(in_rows[:, :, None] & in_columns[:, None, :], tf.float32)
 
 
-def concat_border(ratio, length):
+def concat_border(ratio: tf.Tensor, length: int) -> tf.Tensor:
     """Where the first side ends, ⌊κ·length⌋: int32, of the shape of `ratio`."""
     return tf.cast(tf.floor(ratio * length), tf.int32)
 

@@ -1,6 +1,7 @@
 """Blobs of blurred noise (CowMix, French, Oliver and Salimans 2020)."""
 
 import math
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -11,7 +12,7 @@ PROPORTION = (0.2, 0.8)  # the range of the share q that a mask covers, about
 RADIUS = math.ceil(3 * SIGMA[1])  # pixels at which the blur's kernel ends
 
 
-def draw(ratio, size, seed):
+def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """Blobs that cover the share q, uniform in [0.2, 0.8]; κ says only how many rows."""
     batch_size = tf.shape(ratio)[0]
     noise_seed, sigma_seed, proportion_seed = seeds.split(seed, 3)
@@ -23,7 +24,7 @@ def draw(ratio, size, seed):
     return cow_masks(noise, sigma, proportion)
 
 
-def cow_masks(noise, sigma, proportion):
+def cow_masks(noise: tf.Tensor, sigma: tf.Tensor, proportion: tf.Tensor) -> tf.Tensor:
     """1 where the blurred noise is at most mean + √2·erfinv(2q−1)·std, else 0.
 
     Args:
@@ -41,7 +42,7 @@ def cow_masks(noise, sigma, proportion):
     return tf.cast(blurred <= mean + quantile * std, tf.float32)
 
 
-def blur(images, sigma):
+def blur(images: tf.Tensor, sigma: tf.Tensor) -> tf.Tensor:
     """Gaussian blur with a σ per row, zeros around the images: (B, h, w), (B,) -> (B, h, w).
 
     The kernel is separable: a product with a banded matrix on either side.

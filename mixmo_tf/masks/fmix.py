@@ -1,5 +1,7 @@
 """Low-frequency shapes (FMix, Harris et al. 2020)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -8,7 +10,7 @@ from mixmo_tf import seeds
 DECAY = 3  # the spectrum falls like f^-3
 
 
-def draw(ratio, size, seed):
+def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     """The ⌈κ·h·w⌉ or ⌊κ·h·w⌋ largest pixels of noise with a falling spectrum."""
     noise_seed, coin_seed = seeds.split(seed, 2)
     batch_size = tf.shape(ratio)[0]
@@ -20,7 +22,9 @@ def draw(ratio, size, seed):
     return tf.reshape(mask, [batch_size, *size])
 
 
-def low_frequency_noise(batch_size, size, seed):
+def low_frequency_noise(
+    batch_size: int | tf.Tensor, size: Sequence[int], seed: tf.Tensor
+) -> tf.Tensor:
     """Real part of the inverse FFT of a complex Gaussian spectrum times 1/max(f, 1/W)^3.
 
     f is the distance from frequency 0 in cycles per pixel, W the longer side.
@@ -39,7 +43,7 @@ def low_frequency_noise(batch_size, size, seed):
     return tf.math.real(tf.signal.ifft2d(tf.complex(parts[0], parts[1])))
 
 
-def largest(values, count):
+def largest(values: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
     """1 at the `count` (B,) largest of the values (B, N), 0 elsewhere; the first of equals."""
     last = tf.maximum(count - 1, 0)[:, None]
     descending = tf.sort(values, axis=1, direction="DESCENDING")

@@ -1,5 +1,8 @@
 """Deep ensembles: networks that were trained apart, used as one (Lakshminarayanan et al. 2017)."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -25,7 +28,7 @@ class DeepEnsemble(Predictor):
             they average; the message says which and how.
     """
 
-    def __init__(self, models: list, *, ensemble: str | None = None, **kwargs):
+    def __init__(self, models: list, *, ensemble: str | None = None, **kwargs: Any):
         if not isinstance(models, (list, tuple)) or len(models) < 2:
             raise ValueError(f"models must be a list of two or more, got {models!r}")
         for model in models:
@@ -48,23 +51,23 @@ class DeepEnsemble(Predictor):
         )
         self.models = list(models)
 
-    def logits_of_some(self, images):
+    def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Each model's ensemble logits: pixels (n, H, W, channels), n >= 1 -> (n, M, C)."""
         return tf.stack([m.ensemble_logits(m.logits_of_some(images)) for m in self.models], axis=1)
 
     @property
-    def networks(self):
+    def networks(self) -> list[keras.Model]:
         return [network for model in self.models for network in model.networks]
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping) -> None:
         """Nothing: the models have the weights. Older files hold a step that counted nothing."""
 
-    def get_config(self):
+    def get_config(self) -> dict:
         models = [keras.saving.serialize_keras_object(model) for model in self.models]
         return {**super().get_config(), "models": models, "ensemble": self.ensemble}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "DeepEnsemble":
         models = [keras.saving.deserialize_keras_object(model) for model in config.pop("models")]
         return cls(models, **config)
 

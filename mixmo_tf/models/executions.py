@@ -9,6 +9,7 @@ import functools
 import itertools
 import re
 import warnings
+from collections.abc import Callable, Iterable
 
 import keras
 import tensorflow as tf
@@ -25,7 +26,9 @@ class NotFiniteError(ArithmeticError):
     """The loss, a gradient or a weight became NaN or infinite; the message says at which step."""
 
 
-def of_steps(model, step, num_steps, purpose):
+def of_steps(
+    model: keras.Model, step: Callable, num_steps: Callable[[], tf.Tensor], purpose: str
+) -> Callable[[Iterable], dict]:
     """Makes what Keras calls with an iterator, for the logs of an execution of steps.
 
     TensorFlow may run a step's counters although the step's batch was never there; so a step
@@ -115,7 +118,7 @@ def of_steps(model, step, num_steps, purpose):
     return run
 
 
-def of_predictions(model):
+def of_predictions(model: keras.Model) -> Callable[[list], tf.Tensor]:
     """Makes what Keras calls with a list of batches: predictions of this worker's replicas.
 
     Keras would gather those of all workers; here every worker predicts everything.

@@ -56,7 +56,7 @@ class ExportedModel(Predictor):
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
         self._module, self._function = module, function
 
-    def logits_of_some(self, images):
+    def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C)."""
         if images.dtype != tf.uint8:
             images = tf.saturate_cast(tf.round(images), tf.uint8)

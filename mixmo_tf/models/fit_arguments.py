@@ -1,12 +1,14 @@
 """Checks of what `compile`, `fit`, `evaluate` and `predict` get, before Keras stumbles over it."""
 
+from typing import Any
+
 import keras
 
 from mixmo_tf import arguments
 from mixmo_tf.data import arrays
 
 
-def check_loss(loss, whose):
+def check_loss(loss: Any, whose: str) -> None:
     """Raises ValueError unless it is None; `whose` is the kind of model that has its own."""
     if loss is not None:
         raise ValueError(
@@ -15,7 +17,7 @@ def check_loss(loss, whose):
         )
 
 
-def check_optimizer(optimizer):
+def check_optimizer(optimizer: Any) -> None:
     """Raises ValueError unless it is a Keras optimizer or may be the name of one."""
     if not isinstance(optimizer, (str, keras.optimizers.Optimizer)):
         raise ValueError(
@@ -23,7 +25,7 @@ def check_optimizer(optimizer):
         )
 
 
-def check_metrics(**metrics):
+def check_metrics(**metrics: Any) -> None:
     """Raises ValueError unless each is None, or has Keras metrics, functions and names alone."""
     for name, value in metrics.items():
         for each in [] if value is None else keras.tree.flatten(value):
@@ -33,7 +35,7 @@ def check_metrics(**metrics):
                 )
 
 
-def check_data(name, data):
+def check_data(name: str, data: Any) -> None:
     """Raises ValueError where `data` cannot be images, or batches of them."""
     is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
     no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
@@ -45,20 +47,20 @@ def check_data(name, data):
         )
 
 
-def check_epochs(epochs, initial_epoch):
+def check_epochs(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
     """Both as int; raises ValueError unless they are whole numbers >= 0."""
     epochs = arguments.count("epochs", epochs, 0)
     return epochs, arguments.count("initial_epoch", initial_epoch, 0)
 
 
-def check_counts(**counts):
+def check_counts(**counts: Any) -> list[int | None]:
     """A list of int and None; raises ValueError unless each is None or a whole number >= 1."""
     return [
         None if value is None else arguments.count(name, value, 1) for name, value in counts.items()
     ]
 
 
-def check_callbacks(callbacks):
+def check_callbacks(callbacks: Any) -> None:
     """Raises ValueError unless they are Keras callbacks."""
     for callback in keras.tree.flatten(callbacks if callbacks is not None else []):
         if not isinstance(callback, (keras.callbacks.Callback, keras.callbacks.CallbackList)):
@@ -67,7 +69,7 @@ def check_callbacks(callbacks):
             )
 
 
-def check_validation_data(data):
+def check_validation_data(data: Any) -> None:
     """Raises ValueError unless it is None, batches, or (images, labels) with or without weights."""
     if data is None:
         return

@@ -1,5 +1,8 @@
 """What `fit` trains on and evaluates with: arrays and datasets as batches for the replicas."""
 
+from typing import Any
+
+import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
@@ -8,19 +11,19 @@ from mixmo_tf.distribution import replicas
 
 
 def prepare(
-    model,
+    model: keras.Model,
     *,
-    x,
-    y,
-    batch_size,
-    validation_split,
-    validation_data,
-    shuffle,
-    class_weight,
-    sample_weight,
-    steps_per_epoch,
-    **options,
-):
+    x: Any,
+    y: arguments.Array | None,
+    batch_size: int | None,
+    validation_split: float,
+    validation_data: Any,
+    shuffle: bool,
+    class_weight: dict[int, float] | None,
+    sample_weight: arguments.Array | None,
+    steps_per_epoch: int | None,
+    **options: Any,
+) -> dict:
     """The arguments of `keras.Model.fit` that say what data there is, a dict, from ours.
 
     Arrays become a stream in the order of (seed, step), of the step at which its iterator is

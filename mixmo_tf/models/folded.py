@@ -1,6 +1,10 @@
 """What `deployment.fold` makes of a MixMo: a plain network with the same outputs."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from mixmo_tf import augmentation, class_labels
 from mixmo_tf.data.checks import check_mean_and_std
@@ -21,7 +25,16 @@ class FoldedModel(Predictor):
         class_names: C strings by label, or None.
     """
 
-    def __init__(self, network, *, ensemble, mean, std, class_names=None, **kwargs):
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        ensemble: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+        class_names: Sequence[str] | None = None,
+        **kwargs: Any,
+    ):
         parts.check_has_members(network)
         _, num_members, num_classes = network.output.shape
         super().__init__(
@@ -36,22 +49,22 @@ class FoldedModel(Predictor):
         self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])
 
     @property
-    def networks(self):
+    def networks(self) -> list[keras.Model]:
         return [self.network]
 
-    def logits_of_some(self, images):
+    def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Pixels (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
         images = augmentation.normalise(images, self.mean, self.std)
         return self.network(parts.inputs([images]), training=False)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         names = "ensemble", "mean", "std", "class_names"
         config = {name: getattr(self, name) for name in names}
         network = keras.saving.serialize_keras_object(self.network)
         return {**super().get_config(), **config, "network": network}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "FoldedModel":
         network = keras.saving.deserialize_keras_object(config.pop("network"))
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(network, **config)

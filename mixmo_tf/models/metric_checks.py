@@ -1,5 +1,7 @@
 """Which Keras metrics can evaluate by integer labels and probabilities, found by trying."""
 
+from collections.abc import Iterable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -9,7 +11,7 @@ class UnusableMetricError(ValueError):
     """A compiled metric fails on what the model gives it, or gives a number without a meaning."""
 
 
-def check(metrics, num_classes):
+def check(metrics: Iterable[keras.metrics.Metric], num_classes: int) -> None:
     """Raises UnusableMetricError, which names it, unless each metric works.
 
     A metric that works takes integer labels (n,) and probabilities (n, C) without an error,

@@ -5,6 +5,7 @@ in the file named after it.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -76,7 +77,7 @@ class MixMo(Trainer):
         std: Sequence[float] | None = None,
         seed: int = 0,
         class_names: Sequence[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         parts.check_has_members(network)
         num_members, num_classes = network.output.shape[1:]
@@ -102,7 +103,7 @@ class MixMo(Trainer):
 
     # Training ----------------------------------------------------------------------------
 
-    def train_step(self, data):
+    def train_step(self, data: tuple) -> dict:
         """One step of one replica; what XLA compiles is `loss_and_gradients`."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = checks.check_images(images, self.image_shape)
@@ -117,7 +118,14 @@ class MixMo(Trainer):
         logs = self.apply_if_finite(loss, shown, gradients, before)
         return {**logs, LOOK_SCALED: checks.look_scaled(images)}
 
-    def loss_and_gradients(self, images, labels, sample_weight, seed, mixing_probability):
+    def loss_and_gradients(
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+        seed: tf.Tensor,
+        mixing_probability: tf.Tensor,
+    ) -> tuple:
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
         Returns:
@@ -141,12 +149,20 @@ class MixMo(Trainer):
             shown.append(tf.cast(drawn.binary, tf.float32))
         return loss, *shown, gradients
 
-    def forward(self, members, masks, training):
+    def forward(
+        self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
+    ) -> tf.Tensor:
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
         inputs = parts.inputs(members, masks if self.num_members > 1 else None)
         return self.network(inputs, training=training)
 
-    def weighted_loss(self, member_logits, labels, masks, sample_weight=None) -> tf.Tensor:
+    def weighted_loss(
+        self,
+        member_logits: tf.Tensor,
+        labels: tf.Tensor,
+        masks: tf.Tensor,
+        sample_weight: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
 
         Args:
@@ -168,7 +184,13 @@ class MixMo(Trainer):
             cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
         return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
 
-    def members_of(self, images, labels, sample_weight, drawn):
+    def members_of(
+        self,
+        images: tf.Tensor,
+        labels: tf.Tensor,
+        sample_weight: tf.Tensor | None,
+        drawn: draws.Draws,
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]:
         """What each member is shown in each row, what it is to say, and how much that weighs.
 
         Args:
@@ -200,13 +222,15 @@ class MixMo(Trainer):
             sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
         return seen, tf.gather(labels, views.rows), sample_weight
 
-    def probability_now(self):
+    def probability_now(self) -> tf.Tensor:
         """The chance of the binary block at this step, float32 ()."""
         if callable(self.mixing_probability):
             return self.mixing_probability(self.step)
         return tf.constant(self.mixing_probability, tf.float32)
 
-    def draw(self, num_images, seed, mixing_probability):
+    def draw(
+        self, num_images: int | tf.Tensor, seed: tf.Tensor, mixing_probability: float | tf.Tensor
+    ) -> draws.Draws:
         """All that a step on n images draws, a draws.Draws."""
         return draws.draw(
             num_images,
@@ -224,7 +248,7 @@ class MixMo(Trainer):
         )
 
     @property
-    def training_trackers(self):
+    def training_trackers(self) -> list[keras.metrics.Metric]:
         """What `fit` shows: the loss, each member's accuracy, the share of the binary block."""
         trackers = [self.loss_tracker, *self.member_accuracies]
         return trackers + [self.binary_share] if self.num_members > 1 else trackers
@@ -233,7 +257,7 @@ class MixMo(Trainer):
 
     # Inference ---------------------------------------------------------------------------
 
-    def logits_of_some(self, images):
+    def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Every member's logits, without mixing: (n, H, W, channels), n >= 1 -> (n, M, C)."""
         images = augmentation.normalise(images, self.mean, self.std)
         masks = None
@@ -242,12 +266,12 @@ class MixMo(Trainer):
         return self.forward([images] * self.num_members, masks, training=False)
 
     @property
-    def networks(self):
+    def networks(self) -> list[keras.Model]:
         return [self.network]
 
     # Saving ------------------------------------------------------------------------------
 
-    def get_config(self):
+    def get_config(self) -> dict:
         names = (
             "network mixing mixing_probability alpha weight_root batch_repetitions "
             "input_repetition msda ensemble l2 augmentation mean std seed class_names"
@@ -258,7 +282,7 @@ class MixMo(Trainer):
         return {**super().get_config(), **config}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "MixMo":
         for name in ("network", "mixing_probability"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         config["class_names"] = class_labels.mended(config.get("class_names"))

@@ -7,7 +7,10 @@ So `evaluate` and `predict` run functions of our own; what they take from inside
 """
 
 import math
+import os
 import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -38,10 +41,20 @@ class Predictor(keras.Model):
     """
 
     fit = train_on_batch = Absent("is not trained: train the MixMo that it is from")
-    training_only = ()  # names of the metrics that `evaluate` leaves out
-    compiled_with = "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"
+    training_only: tuple[str, ...] = ()  # names of the metrics that `evaluate` leaves out
+    compiled_with: tuple[str, ...] = (
+        "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
+    )  # fmt: skip
 
-    def __init__(self, num_members, num_classes, image_shape, ensemble, class_names, **kwargs):
+    def __init__(
+        self,
+        num_members: int,
+        num_classes: int,
+        image_shape: Sequence[int],
+        ensemble: str,
+        class_names: Sequence[str] | None,
+        **kwargs: Any,
+    ):
         kwargs.setdefault("dtype", "float32")  # pixels and metrics; the networks have their own
         super().__init__(**kwargs)
         self.num_members = num_members
@@ -63,7 +76,7 @@ class Predictor(keras.Model):
 
     # The ensemble --------------------------------------------------------------------------
 
-    def member_logits(self, images) -> tf.Tensor:
+    def member_logits(self, images: arguments.Array) -> tf.Tensor:
         """Every member's logits on the same images.
 
         Args:
@@ -75,11 +88,11 @@ class Predictor(keras.Model):
         images = checks.check_images(images, self.image_shape)
         return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
 
-    def call(self, images):
+    def call(self, images: arguments.Array) -> tf.Tensor:
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
-    def ensemble_logits(self, member_logits) -> tf.Tensor:
+    def ensemble_logits(self, member_logits: tf.Tensor) -> tf.Tensor:
         """The ensemble's logits (n, C), from its members' (n, M, C).
 
         They are the mean of the members' logits, or the logarithm of the mean of the members'
@@ -90,7 +103,7 @@ class Predictor(keras.Model):
         log_probabilities = tf.nn.log_softmax(member_logits)
         return tf.reduce_logsumexp(log_probabilities, axis=1) - math.log(self.num_members)
 
-    def test_step(self, data):
+    def test_step(self, data: tuple) -> dict:
         """Evaluates the ensemble and each member on ordinary images."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = checks.check_images(images, self.image_shape)
@@ -108,7 +121,9 @@ class Predictor(keras.Model):
         shown = {name: results[name] for name in results if name not in self.training_only}
         return {**shown, executions.LOOK_SCALED: checks.look_scaled(images)}
 
-    def export(self, filepath, format: str = "tf_saved_model", verbose=None) -> None:
+    def export(
+        self, filepath: str | os.PathLike, format: str = "tf_saved_model", verbose: Any = None
+    ) -> None:
         """Writes a SavedModel's folder, an ONNX or a LiteRT file that take uint8 images.
 
         Args:
@@ -129,8 +144,8 @@ class Predictor(keras.Model):
 
     def compile(
         self,
-        optimizer=None,
-        loss=None,
+        optimizer: Any = None,
+        loss: Any = None,
         *,
         metrics: list | None = None,
         weighted_metrics: list | None = None,
@@ -168,11 +183,11 @@ class Predictor(keras.Model):
             )
             self._check_metrics()
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
         return config and {name: config[name] for name in self.compiled_with if name in config}
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict) -> None:
         config = keras.saving.deserialize_keras_object(config)
         config = {name: config[name] for name in self.compiled_with if name in config}
         try:
@@ -183,15 +198,15 @@ class Predictor(keras.Model):
 
     def evaluate(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        verbose="auto",
-        sample_weight=None,
+        x: Any = None,
+        y: arguments.Array | None = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: arguments.Array | None = None,
         *,
-        stop_request=None,
-        **options,
-    ):
+        stop_request: Any = None,
+        **options: Any,
+    ) -> float | list | dict:
         """`keras.Model.evaluate`; labels that come as an array are checked before anything runs.
 
         Args:
@@ -214,7 +229,14 @@ class Predictor(keras.Model):
         finally:
             self.expects_data, self.stop_request = outer
 
-    def evaluation_batches(self, images, labels, sample_weight=None, *, batch_size):
+    def evaluation_batches(
+        self,
+        images: arguments.Array,
+        labels: arguments.Array,
+        sample_weight: arguments.Array | None = None,
+        *,
+        batch_size: int,
+    ) -> replicas.Batches:
         """Our stream of arrays: the one of Keras leaves tf.data's tuning on."""
         content = arrays.weighted(images, labels, self.image_shape, self.num_classes, sample_weight)
         return replicas.distribute(
@@ -222,7 +244,9 @@ class Predictor(keras.Model):
             lambda shares: stream.evaluation_batches(content, batch_size, shares=shares),
         )
 
-    def predict(self, x, batch_size=None, verbose="auto", **options):
+    def predict(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto", **options: Any
+    ) -> np.ndarray:
         """`keras.Model.predict`; of no images the empty answer (0, C)."""
         fit_arguments.check_data("x", x)
         batch_size, options["steps"] = fit_arguments.check_counts(
@@ -246,21 +270,21 @@ class Predictor(keras.Model):
         finally:
             self.expects_data = outer
 
-    def make_test_function(self, force=False):
+    def make_test_function(self, force: bool = False) -> None:
         if self.test_function is None or force:
             steps = tf.constant(self.steps_per_execution, tf.int64)
             self.test_function = executions.of_steps(
                 self, self.test_step, lambda: steps, "to evaluate"
             )
 
-    def make_predict_function(self, force=False):
+    def make_predict_function(self, force: bool = False) -> None:
         if self.predict_function is None or force:
             self.predict_function = executions.of_predictions(self)
 
     # Keras' internals ----------------------------------------------------------------------
 
     @property
-    def loss_tracker(self):
+    def loss_tracker(self) -> keras.metrics.Mean:
         """The keras.metrics.Mean that is shown as `loss`."""
         return self._loss_tracker
 

@@ -5,6 +5,8 @@ compiles what one replica computes.
 """
 
 import warnings
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -28,7 +30,7 @@ class Trainer(Predictor):
 
     compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self.step = self.add_weight(
             shape=(),
@@ -43,7 +45,7 @@ class Trainer(Predictor):
     def compile(
         self,
         optimizer: str | keras.optimizers.Optimizer = "sgd",
-        loss=None,
+        loss: Any = None,
         *,
         metrics: list | None = None,
         weighted_metrics: list | None = None,
@@ -94,28 +96,34 @@ class Trainer(Predictor):
                 self.loss_and_gradients, jit_compile=True
             )
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
         return {**config, "jit_compile": self._jit_compile_argument} if config else config
 
     # A step ----------------------------------------------------------------------------------
 
-    def step_seed(self):
+    def step_seed(self) -> tf.Tensor:
         """The seed of all that this step draws on this replica, int32 (2,)."""
         replica = tf.distribute.get_replica_context()
         return seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
-    def objective(self, loss):
+    def objective(self, loss: tf.Tensor) -> tf.Tensor:
         """What this replica's gradients are of: (loss + l2·ΣW²) / replicas, scaled for float16."""
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
         return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
 
-    def statistics(self):
+    def statistics(self) -> list[keras.Variable]:
         """The batch-norm statistics, which a forward pass sets: a list of variables."""
         state = self.network.non_trainable_variables
         return [variable for variable in state if "float" in variable.dtype]
 
-    def apply_if_finite(self, loss, shown, gradients, before):
+    def apply_if_finite(
+        self,
+        loss: tf.Tensor,
+        shown: Sequence[tf.Tensor],
+        gradients: list[tf.Tensor],
+        before: list[tf.Tensor],
+    ) -> dict:
         """Ends a step of one replica; one that is not finite, on any replica, changes nothing.
 
         Loss, gradients and batch-norm statistics are looked at once. Only if all are finite
@@ -161,13 +169,13 @@ class Trainer(Predictor):
             return 0.0
         return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in self.trainable_variables)
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: MutableMapping) -> None:
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
         super().save_own_variables(store)
         for i, variable in enumerate(self._tracker_variables()):
             store[f"tracker_{i}"] = variable.numpy()
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Mapping) -> None:
         of_keras = [name for name in store.keys() if not name.startswith("tracker_")]
         super().load_own_variables({name: store[name] for name in of_keras})
         if len(of_keras) < len(store.keys()):
@@ -208,23 +216,23 @@ class Trainer(Predictor):
 
     def fit(
         self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        validation_split=0.0,
-        validation_data=None,
-        shuffle=True,
-        class_weight=None,
-        sample_weight=None,
-        initial_epoch=0,
-        steps_per_epoch=None,
+        x: Any = None,
+        y: arguments.Array | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: list | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        shuffle: bool = True,
+        class_weight: dict[int, float] | None = None,
+        sample_weight: arguments.Array | None = None,
+        initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
         *,
-        stop_request=None,
-        **options,
-    ):
+        stop_request: Any = None,
+        **options: Any,
+    ) -> keras.callbacks.History:
         """`keras.Model.fit`, on full batches only.
 
         Arrays are served in an order that is a pure function of (seed, step), of the step that
@@ -280,7 +288,7 @@ class Trainer(Predictor):
 
     train_on_batch = keras.Model.train_on_batch
 
-    def make_train_function(self, force=False):
+    def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
             self.train_function = executions.of_steps(
                 self, self.train_step, self._steps_left, "to train on (drop_remainder?)"

@@ -14,7 +14,9 @@ class BatchNormalization(keras.layers.BatchNormalization):
     four, a mask or `renorm`, is left to Keras.
     """
 
-    def call(self, inputs, training=None, mask=None):
+    def call(
+        self, inputs: tf.Tensor, training: bool | None = None, mask: tf.Tensor | None = None
+    ) -> tf.Tensor:
         if not (training and self.trainable) or mask is not None or not self._fits(inputs):
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -42,7 +44,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         return whole and last_of_four and known
 
 
-def synchronize_batch_norm(network):
+def synchronize_batch_norm(network: keras.Model) -> None:
     """Lets batch norm use the statistics of all replicas' rows, instead of each replica's own.
 
     It cannot be compiled by XLA: `MixMo.compile(jit_compile=True)` refuses such a network.
@@ -60,6 +62,6 @@ def synchronize_batch_norm(network):
             layer.synchronized = True
 
 
-def is_synchronized(network):
+def is_synchronized(network: keras.Model) -> bool:
     """Whether `synchronize_batch_norm` was called."""
     return any(getattr(layer, "synchronized", False) for layer in network.layers)

@@ -1,5 +1,7 @@
 """The convolution and the batch norm that every residual network here is made of."""
 
+from collections.abc import Callable
+
 import keras
 
 from mixmo_tf.networks.batch_norm import BatchNormalization
@@ -8,7 +10,7 @@ LAST = "channels_last"  # whatever Keras is set to: images come as (B, H, W, cha
 _STD_OF_TRUNCATED = 0.87962566103423978  # of N(0, 1) cut at ± 2; Keras divides by it
 
 
-def he_truncated():
+def he_truncated() -> keras.initializers.Initializer:
     """He et al.'s (2015) initializer as the paper's networks have it, without a correction.
 
     The normal distribution of standard deviation √(2 / fan_in) is cut at ± 2 of its own, and
@@ -19,7 +21,9 @@ def he_truncated():
     )
 
 
-def conv(filters, size, stride=1, padding="same", name=None):
+def conv(
+    filters: int, size: int, stride: int = 1, padding: str = "same", name: str | None = None
+) -> Callable:
     """A convolution without bias, He-initialised.
 
     Args:
@@ -50,11 +54,11 @@ def conv(filters, size, stride=1, padding="same", name=None):
     return lambda x: convolution(pad(x))
 
 
-def norm(x, name=None):
+def norm(x: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
     """Batch norm."""
     return BatchNormalization(momentum=0.9, epsilon=1e-5, name=name)(x)
 
 
-def norm_relu(x, name=None):
+def norm_relu(x: keras.KerasTensor, name: str | None = None) -> keras.KerasTensor:
     """Batch norm, then ReLU."""
     return keras.layers.ReLU(name=name and f"{name}_relu")(norm(x, name))

@@ -12,6 +12,7 @@ inside a core is called as its network's file says.
 import itertools
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
@@ -44,10 +45,10 @@ def check_has_members(network: keras.Model) -> None:
 def numbers(name: str, layer_name: str) -> tuple | None:
     """The numbers in a layer's name, such as ("1", "0") in "group_1_block_0"; None in another."""
     match = re.fullmatch(name.replace("{}", r"(\d+)"), layer_name)
-    return match and match.groups()
+    return match.groups() if match else None
 
 
-def inputs(images: Sequence, masks=None) -> dict:
+def inputs(images: Sequence, masks: Any = None) -> dict:
     """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any."""
     of_members = {IMAGE.format(i): each for i, each in enumerate(images)}
     return of_members if masks is None else {**of_members, MASKS: masks}

@@ -6,6 +6,7 @@ the process, or everything else on the machine.
 """
 
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -21,33 +22,33 @@ class Kernel(NamedTuple):
     pixels: int
 
 
-def conv(side, inputs, outputs, height, width):
+def conv(side: int, inputs: int, outputs: int, height: int, width: int) -> Kernel:
     """A convolution with a square kernel whose output has `height` × `width` pixels."""
     return Kernel(side**2 * inputs * outputs, outputs, height * width)
 
 
-def parameters(kernels):
+def parameters(kernels: Iterable[Kernel]) -> int:
     """How many weights there are."""
     return sum(kernel.weights for kernel in kernels)
 
 
-def activations(kernels):
+def activations(kernels: Iterable[Kernel]) -> int:
     """How many numbers a training step keeps of each row, at least."""
     return sum(kernel.outputs * kernel.pixels for kernel in kernels)
 
 
-def halved(side):
+def halved(side: int) -> int:
     """A side of the map after a stride of 2."""
     return -(-side // 2)
 
 
-def check_step(what, num_bytes):
+def check_step(what: str, num_bytes: int) -> None:
     """`check_memory` of a training step; what a GPU keeps of it is not the machine's to hold."""
     if not tf.config.list_physical_devices("GPU"):
         check_memory(what, num_bytes)
 
 
-def check_memory(what, num_bytes):
+def check_memory(what: str, num_bytes: int) -> None:
     """Raises ValueError if `num_bytes` are more than the machine has."""
     there = _memory()
     if there and num_bytes > there:

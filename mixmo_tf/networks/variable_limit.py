@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -12,12 +13,12 @@ from mixmo_tf.networks.size import BYTES
 class TooLargeError(ValueError):
     """More variables were to be created than allowed; the message says their bytes up to there."""
 
-    def __init__(self, size):
+    def __init__(self, size: int):
         super().__init__(f"variables take {size:,} bytes or more")
 
 
 @contextlib.contextmanager
-def at_most(size):
+def at_most(size: int) -> Iterator[None]:
     """Lets Keras create variables inside, up to a size.
 
     Args:

@@ -1,9 +1,14 @@
 """Methods side by side, over several runs each."""
 
+from typing import TYPE_CHECKING
+
 from mixmo_tf.evaluation.metrics import over_runs, written
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(runs, columns):
+
+def draw(runs: dict[str, list[dict]], columns: dict[str, str]) -> "Figure":
     """A panel per metric, a method per line, bars of one standard deviation.
 
     Args:

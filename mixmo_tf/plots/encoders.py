@@ -1,11 +1,16 @@
 """How the members of a network split its encoder filters."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from mixmo_tf.plots import colours
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(norms, title):
+
+def draw(norms: np.ndarray, title: str) -> "Figure":
     """Bars of the members' norms per filter, the filters of member 0 first.
 
     Args:

@@ -1,11 +1,17 @@
 """Files of the pictures that scripts draw."""
 
+import pathlib
+from typing import TYPE_CHECKING
+
 from mixmo_tf import outputs
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ENDINGS = (".png", ".pdf", ".svg")
 
 
-def check(file):
+def check(file: pathlib.Path) -> None:
     """Checks where a picture is to go.
 
     Args:
@@ -21,7 +27,7 @@ def check(file):
         raise FileExistsError(f"{file} exists and is no picture that a script has drawn; move it")
 
 
-def save(figure, file):
+def save(figure: "Figure", file: pathlib.Path) -> None:
     """Saves a figure at once, in place of one that a script has drawn before."""
     check(file)
     with outputs.at_once(file, replace=True) as partial:

@@ -1,15 +1,20 @@
 """The README's picture of the method, from real digits and real masks."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import data, masks, ratios
 from mixmo_tf.plots import colours
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 _GREY = "#555555"
 
 
-def draw(seed):
+def draw(seed: int) -> "Figure":
     """Two digits on their way through the network, a matplotlib Figure.
 
     Args:

@@ -1,13 +1,18 @@
 """What a mixing block does to real images."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import masks, ratios, seeds
 from mixmo_tf.plots import colours
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def draw(name, images, alpha, weight_root, seed):
+
+def draw(name: str, images: np.ndarray, alpha: float, weight_root: float, seed: int) -> "Figure":
     """Of each row: images, masks, what is mixed, and the numbers.
 
     Args:

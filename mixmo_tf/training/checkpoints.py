@@ -1,6 +1,8 @@
 """Checkpoints: whole .keras models with their optimizer; no reader sees half of one."""
 
 import math
+import os
+import pathlib
 import re
 import warnings
 import zipfile
@@ -13,12 +15,12 @@ from mixmo_tf.distribution import replicas
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.training import model_archive
-from mixmo_tf.training.signals import Interrupted
+from mixmo_tf.training.signals import Interrupted, StopRequest
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
 
 
-def save_model(model, path, replace=True):
+def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> None:
     """Saves a .keras file at `path`; a reader sees the old file or the new one.
 
     With several workers all must call it at the same point; the chief writes.
@@ -39,7 +41,7 @@ def save_model(model, path, replace=True):
         model.save(partial)
 
 
-def load_model(file, compile=True):
+def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     """Loads a .keras file that this package wrote, or the model.keras of a run's folder.
 
     Args:
@@ -73,7 +75,7 @@ def load_model(file, compile=True):
     return model
 
 
-def holds(file, model):
+def holds(file: str | os.PathLike, model: Predictor) -> bool:
     """Whether there is a .keras file that can be read, with the step and weights of `model`."""
     try:
         saved = load_model(file, compile=False)
@@ -83,18 +85,18 @@ def holds(file, model):
     return len(ours) == len(theirs) and all(map(np.array_equal, ours, theirs))
 
 
-def files(folder):
+def files(folder: pathlib.Path) -> list[pathlib.Path]:
     """The checkpoints in `folder`, the newest last; what else has such a name is none."""
     named = [file for file in folder.glob("step_*.keras") if _NAME.fullmatch(file.name)]
     return sorted((file for file in named if file.is_file()), key=step_of)
 
 
-def step_of(file):
+def step_of(file: pathlib.Path) -> int:
     """After how many steps a checkpoint was written, by its name."""
     return int(_NAME.fullmatch(file.name)[1])
 
 
-def load_newest(folder):
+def load_newest(folder: pathlib.Path) -> Predictor | None:
     """Loads the newest checkpoint in `folder` that can be read; None if there is none.
 
     A file that cannot be read is left out with a warning.
@@ -132,7 +134,14 @@ class Checkpoints(keras.callbacks.Callback):
         Interrupted: after `request` came.
     """
 
-    def __init__(self, folder, steps_per_epoch, request, every_steps=None, keep=2):
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        steps_per_epoch: int,
+        request: StopRequest,
+        every_steps: int | None = None,
+        keep: int = 2,
+    ):
         super().__init__()
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch
@@ -140,12 +149,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.every_steps = every_steps or steps_per_epoch
         self.keep = keep
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.step = int(self.model.step.numpy())
         if replicas.is_chief(self.model.distribute_strategy):
             self.folder.mkdir(parents=True, exist_ok=True)
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         before, self.step = self.step, int(self.model.step.numpy())
         if not math.isfinite(logs["loss"]):
             raise NotFiniteError(f"the loss became NaN or infinite at step {self.step}")
@@ -155,7 +164,7 @@ class Checkpoints(keras.callbacks.Callback):
             self._save(self.step)
         self._stop_if_asked()
 
-    def on_test_batch_end(self, batch, logs=None):
+    def on_test_batch_end(self, batch: int, logs: dict | None = None) -> None:
         self._stop_if_asked()  # nothing has changed since the epoch's last step
 
     def _save(self, step):
@@ -182,12 +191,12 @@ class BestModel(keras.callbacks.Callback):
         best: float, the highest so far.
     """
 
-    def __init__(self, file, best):
+    def __init__(self, file: pathlib.Path, best: float):
         super().__init__()
         self.file = file
         self.best = best
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs["val_accuracy"] > self.best:
             self.best = logs["val_accuracy"]
             save_model(self.model, self.file)

@@ -2,10 +2,11 @@
 
 from itertools import zip_longest
 
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import parts
 
 
-def copy_weights(source, target):
+def copy_weights(source: MixMo, target: MixMo) -> bool:
     """Copies a trained network, batch-norm statistics included; heads for other classes stay new.
 
     Args:
@@ -26,7 +27,7 @@ def copy_weights(source, target):
     return copies_heads
 
 
-def check_same_network(source, target, with_heads=True):
+def check_same_network(source: MixMo, target: MixMo, with_heads: bool = True) -> None:
     """Raises ValueError unless both MixMo have the same layers; the message says what differs."""
     _check_same("number of networks", len(source.networks), len(target.networks))
     _check_same("num_members", source.num_members, target.num_members)

@@ -7,6 +7,7 @@ versions appended to it: an end without a line's end is no line.
 import csv
 import io
 import math
+import pathlib
 
 import keras
 
@@ -25,18 +26,18 @@ class History(keras.callbacks.Callback):
         path: pathlib.Path of the run's folder.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: pathlib.Path):
         super().__init__()
         self.path = path
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         names, lines = _read(self.path)
         line = {_FIRST: epoch, **{name: logs[name] for name in sorted(logs)}}
         names += [name for name in line if name not in names]  # a later version may have more
         _write(self.path, names, [*lines, line])
 
 
-def check(path, epochs):
+def check(path: pathlib.Path, epochs: int) -> None:
     """Raises ValueError unless there is a line for each of `epochs` epochs that are done."""
     if len(_read(path)[1]) < epochs:
         raise ValueError(
@@ -46,24 +47,24 @@ def check(path, epochs):
         raise ValueError(f"{path / NAME} is no history of a run; move it away to go on")
 
 
-def has(path, epoch):
+def has(path: pathlib.Path, epoch: int) -> bool:
     """Whether there is a line for epoch `epoch` (from 1)."""
     return len(_read(path)[1]) >= epoch
 
 
-def is_new(path):
+def is_new(path: pathlib.Path) -> bool:
     """Whether there is no line yet, and no file of something else."""
     return not has(path, 1) and _is_history(_content(path))
 
 
-def cut(path, epochs):
+def cut(path: pathlib.Path, epochs: int) -> None:
     """Drops the lines after epoch `epochs` (from 1); they will be redone."""
     names, lines = _read(path)
     if len(lines) > epochs:
         _write(path, names, lines[:epochs])
 
 
-def best_epoch(path):
+def best_epoch(path: pathlib.Path) -> tuple[int, float]:
     """The first epoch (from 1) with the highest `val_accuracy`, and that; (0, -inf) if none."""
     accuracies = [float(line["val_accuracy"]) for line in _read(path)[1]]
     best = max(accuracies, default=-math.inf)

@@ -1,5 +1,6 @@
 """TensorBoard's curves over the step: training and validation in one diagram each."""
 
+import pathlib
 import time
 
 import keras
@@ -21,7 +22,9 @@ class TensorBoardLogs(keras.callbacks.Callback):
         every_steps: int; and one after so many steps.
     """
 
-    def __init__(self, folder, batch_size, steps_per_epoch, every_steps=100):
+    def __init__(
+        self, folder: pathlib.Path, batch_size: int, steps_per_epoch: int, every_steps: int = 100
+    ):
         super().__init__()
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
@@ -30,13 +33,13 @@ class TensorBoardLogs(keras.callbacks.Callback):
         self._train = tf.summary.create_file_writer(str(folder / "train"))
         self._validation = tf.summary.create_file_writer(str(folder / "validation"))
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self._step = int(self.model.step.numpy())
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self._last_point = None  # step and time of the last point; the first step may compile
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
         before, self._step = self._step, int(self.model.step.numpy())
         if self._last_point is None:
             self._last_point = self._step, time.perf_counter()
@@ -50,7 +53,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
             values["images_per_second"] = (self._step - step) * self.batch_size / (now - then)
         self._write(self._train, values)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
         self._write(self._validation, values)
 
@@ -65,5 +68,5 @@ class TensorBoardLogs(keras.callbacks.Callback):
 class LearningRateColumn(keras.callbacks.Callback):
     """Adds the learning rate of the next step to what each epoch logs."""
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         logs["learning_rate"] = float(self.model.optimizer.learning_rate)

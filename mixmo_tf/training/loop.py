@@ -1,10 +1,13 @@
 """Training that goes on from wherever a run stands, as if it had never stopped."""
 
+import pathlib
+
 import keras
 import numpy as np
 
 from mixmo_tf import data
 from mixmo_tf.distribution import replicas
+from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.training import history
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
@@ -14,18 +17,18 @@ EVALUATION_BATCH_SIZE = 500
 
 
 def train(
-    model,
-    examples,
-    validation,
-    path,
+    model: MixMo,
+    examples: data.Examples | data.Records,
+    validation: data.Examples | data.Records,
+    path: pathlib.Path,
     *,
-    epochs,
-    batch_size,
-    checkpoint_steps=None,
-    keep_best=False,
-    augmix=False,
-    verbose="auto",
-):
+    epochs: int,
+    batch_size: int,
+    checkpoint_steps: int | None = None,
+    keep_best: bool = False,
+    augmix: bool = False,
+    verbose: str | int = "auto",
+) -> None:
     """Trains up to `epochs` epochs; the model's step says how far it is.
 
     A model that was saved in the middle of an epoch finishes it on the images that it has
@@ -113,11 +116,11 @@ def train(
 class ContinueEpoch(keras.callbacks.Callback):
     """Gives an epoch the sums of its first part, from `MixMo.epoch_sums`."""
 
-    def __init__(self, sums):
+    def __init__(self, sums: list[np.ndarray]):
         super().__init__()
         self.sums = sums
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         self.model.continue_epoch(self.sums)
 
 

@@ -8,7 +8,9 @@ import contextlib
 import io
 import json
 import math
+import pathlib
 import zipfile
+from collections.abc import Iterator
 
 import h5py
 
@@ -27,7 +29,7 @@ class RefusedError(ValueError):
 
 
 @contextlib.contextmanager
-def within_its_size(file):
+def within_its_size(file: pathlib.Path) -> Iterator[None]:
     """Lets a .keras file be loaded inside, unless it takes more memory than it holds weights.
 
     Args:

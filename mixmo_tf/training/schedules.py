@@ -1,5 +1,7 @@
 """The learning rate of the paper's recipes: warmup, then steps."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -20,7 +22,13 @@ class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: if an argument is out of range.
     """
 
-    def __init__(self, learning_rate, warmup_steps, milestones, steps_per_epoch):
+    def __init__(
+        self,
+        learning_rate: float,
+        warmup_steps: int,
+        milestones: Sequence[int],
+        steps_per_epoch: int,
+    ):
         arguments.above("learning_rate", learning_rate, 0)
         arguments.count("warmup_steps", warmup_steps, 0)
         arguments.count("steps_per_epoch", steps_per_epoch, 1)
@@ -31,14 +39,14 @@ class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
         self.milestones = [int(epoch) for epoch in milestones]
         self.steps_per_epoch = int(steps_per_epoch)
 
-    def __call__(self, step):
+    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         warmup = tf.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
         epoch = tf.floor(step / self.steps_per_epoch) + 1
         passed = sum((tf.cast(epoch >= e, tf.float32) for e in self.milestones), 0.0)
         return self.learning_rate * warmup * 0.1**passed
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {
             "learning_rate": self.learning_rate,
             "warmup_steps": self.warmup_steps,

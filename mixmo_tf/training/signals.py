@@ -9,6 +9,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
 
 # As in experiments/ending.py, which can import nothing of this package: that takes seconds, in
 # which it answers already.
@@ -21,7 +23,7 @@ class Interrupted(Exception):
 
 
 @contextlib.contextmanager
-def by_default():
+def by_default() -> Iterator[None]:
     """Lets Ctrl-C kill the process, where TensorFlow lets no Python run.
 
     TensorFlow takes SIGTERM for itself when it connects workers; afterwards it is ours again.
@@ -34,7 +36,7 @@ def by_default():
         _answer_with(before)
 
 
-def exit_now(message, exit_code=EXIT_CODE):
+def exit_now(message: str, exit_code: int = EXIT_CODE) -> NoReturn:
     """Ends the process at once: its other threads may wait for a lost worker."""
     sys.stdout.flush()
     print(message, file=sys.stderr, flush=True)
@@ -59,20 +61,20 @@ class StopRequest:
     signal = None
     anywhere = False
 
-    def __init__(self, tell=None):
+    def __init__(self, tell: Callable[[int], object] | None = None):
         self._tell = tell
 
     @property
-    def here(self):
+    def here(self) -> bool:
         """Whether this process is asked."""
         return self.signal is not None
 
-    def __enter__(self):
+    def __enter__(self) -> "StopRequest":
         self._before = _handlers()
         _answer_with(dict.fromkeys(self._before, self._note))
         return self
 
-    def __exit__(self, *error):
+    def __exit__(self, *error: Any) -> None:
         _answer_with(self._before)
 
     def _note(self, number, frame):

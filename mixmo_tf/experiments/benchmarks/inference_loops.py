@@ -1,17 +1,20 @@
 """What `inference` times: the same network folded, plain, with its members, twice."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 import mixmo_tf
 from mixmo_tf import deployment
+from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
+from mixmo_tf.models.predictor import Predictor
 
 _NUM_CLASSES = 100
 
 
-def inference_models(settings):
+def inference_models(settings: BenchmarkSettings) -> dict[str, Predictor]:
     """The models by name; all take images 32×32×3."""
 
     def model(num_members):
@@ -30,7 +33,7 @@ def inference_models(settings):
     }
 
 
-def cost(model):
+def cost(model: Predictor) -> tuple[int, int]:
     """Operations of a model's graph that compute something, and its parameters."""
     graph = _function(model).get_concrete_function(_pixels(1)).graph
     idle = {"Const", "Identity", "NoOp", "Placeholder", "ReadVariableOp"}
@@ -38,7 +41,7 @@ def cost(model):
     return len(operations), sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
-def prediction_loop(model, num_images, num_calls):
+def prediction_loop(model: Predictor, num_images: int, num_calls: int) -> Callable[[], None]:
     """Predicts batches of `num_images`, one after the other."""
     function, images = _function(model), _pixels(num_images)
 

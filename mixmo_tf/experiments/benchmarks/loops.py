@@ -1,6 +1,9 @@
 """What the benchmarks let run: MixMo's `fit`, a plain one beside it, and their data."""
 
+import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,12 +11,15 @@ import tensorflow as tf
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds
+from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.networks import NETWORKS, parts, size
 
 NUM_CLASSES = 10
 
 
-def build_network(settings, name, image_shape, **sizes):
+def build_network(
+    settings: BenchmarkSettings, name: str, image_shape: Sequence[int], **sizes: int | Sequence[int]
+) -> keras.Model:
     """A network of M = 2; refused where a step on so many rows cannot fit into memory."""
     sizes |= {"num_members": 2, "num_classes": NUM_CLASSES, "image_shape": image_shape}
     kernels = NETWORKS[name].kernels(**sizes)
@@ -22,7 +28,14 @@ def build_network(settings, name, image_shape, **sizes):
     return NETWORKS[name].build(**sizes)
 
 
-def mixmo_loop(settings, images, labels, strategy=None, precision="float32", **options):
+def mixmo_loop(
+    settings: BenchmarkSettings,
+    images: np.ndarray,
+    labels: np.ndarray,
+    strategy: tf.distribute.Strategy | None = None,
+    precision: str = "float32",
+    **options: Any,
+) -> Callable[[], object]:
     """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
     with (strategy or tf.distribute.get_strategy()).scope():
         network = build_network(
@@ -37,7 +50,9 @@ def mixmo_loop(settings, images, labels, strategy=None, precision="float32", **o
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
-def plain_loop(settings, images, labels, fused_batch_norm):
+def plain_loop(
+    settings: BenchmarkSettings, images: np.ndarray, labels: np.ndarray, fused_batch_norm: bool
+) -> Callable[[], object]:
     """Keras' own `fit` of the same core; crop, flip and normalisation in the input pipeline.
 
     Its batch norm is Keras' own, or the fused one of `mixmo_tf.networks`.
@@ -66,7 +81,7 @@ def plain_loop(settings, images, labels, fused_batch_norm):
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
-def with_batch_norm_of_keras(layer):
+def with_batch_norm_of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
     """A copy of the layer, with Keras' class where it is our batch norm."""
     is_norm = isinstance(layer, keras.layers.BatchNormalization)
     return (keras.layers.BatchNormalization if is_norm else type(layer)).from_config(
@@ -74,7 +89,9 @@ def with_batch_norm_of_keras(layer):
     )
 
 
-def folder_loop(settings, examples):
+def folder_loop(
+    settings: BenchmarkSettings, examples: data.Examples | data.Records
+) -> Callable[[], object]:
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
     network = build_network(settings, "preact_resnet18", shape, width=1, filters=64)
@@ -84,7 +101,9 @@ def folder_loop(settings, examples):
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
-def jpeg_folder(settings, folder):
+def jpeg_folder(
+    settings: BenchmarkSettings, folder: str | os.PathLike
+) -> data.Examples | data.Records:
     """Examples on disk: JPEGs of blurred noise, about as large as Tiny ImageNet's."""
     random = np.random.default_rng(0)
     for i in range(settings.images):
@@ -95,7 +114,7 @@ def jpeg_folder(settings, folder):
     return data.load_examples(f"image_folder:{folder}", "train")
 
 
-def imagenet_records(count):
+def imagenet_records(count: int) -> data.Records:
     """Records in memory: JPEGs of 500×375, as large as ImageNet's mostly are."""
     import tensorflow_datasets as tfds  # imported here: it takes seconds
 
@@ -118,12 +137,12 @@ def imagenet_records(count):
     return data.Records(records, features, np.arange(count), info, version="", location="")
 
 
-def random_cifar10(num_images):
+def random_cifar10(num_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Random pixels and labels in CIFAR-10's shapes; what they show does not change the rate."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8)
     return images, random.integers(0, NUM_CLASSES, num_images)
 
 
-def optimizer():
+def optimizer() -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)

@@ -27,13 +27,13 @@ from mixmo_tf.experiments.benchmarks.loops import (
     plain_loop,
     random_cifar10,
 )
-from mixmo_tf.experiments.benchmarks.settings import SCALING
+from mixmo_tf.experiments.benchmarks.settings import SCALING, BenchmarkSettings
 from mixmo_tf.experiments.benchmarks.turns import ratio_lines, spread, take_turns
 
 _log = logging.getLogger(__name__)
 
 
-def measure_train(settings):
+def measure_train(settings: BenchmarkSettings) -> None:
     """Rows/s of both loops, and their ratio."""
     images, labels = random_cifar10(5_000)
     loops = {
@@ -53,7 +53,7 @@ def measure_train(settings):
     _say("\n".join(ratio_lines(wall, processor)))
 
 
-def measure_scaling(settings):
+def measure_scaling(settings: BenchmarkSettings) -> None:
     """Rows/s of MixMo's `fit`, changed in one respect at a time."""
     devices = _scaling_devices()
     one = tf.distribute.OneDeviceStrategy(devices[0])
@@ -89,7 +89,7 @@ def _scaling_devices():
     return [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
 
 
-def measure_input(settings):
+def measure_input(settings: BenchmarkSettings) -> None:
     """Images/s of each kind of stream: from memory, from files, and ImageNet's crops."""
     _say(f"Training streams, {settings.rows} images per batch")
     batches = data.training_batches(random_cifar10(50_000), settings.rows, seed=0)
@@ -118,7 +118,7 @@ def _stream_rates(settings, batches, num_batches):
     return rates
 
 
-def measure_folder(settings):
+def measure_folder(settings: BenchmarkSettings) -> None:
     """Rows/s of MixMo's `fit` on a folder of JPEGs and on the same images in memory."""
     with tempfile.TemporaryDirectory() as folder:
         on_disk = jpeg_folder(settings, folder)
@@ -137,7 +137,7 @@ def measure_folder(settings):
     _say("\n".join(ratio_lines(wall, processor)))
 
 
-def measure_masks(settings):
+def measure_masks(settings: BenchmarkSettings) -> None:
     """Milliseconds to draw the masks of a step's rows, and their share of a training step."""
     num_draws = 10
     loops = {"training step": mixmo_loop(settings, *random_cifar10(5_000))}
@@ -158,7 +158,7 @@ def measure_masks(settings):
         )
 
 
-def measure_inference(settings):
+def measure_inference(settings: BenchmarkSettings) -> None:
     """Milliseconds per batch, and the folded network's against the others'."""
     models = inference_models(settings)
     _say(f"WRN-{settings.depth}-{settings.width}, {settings.turns} turns")

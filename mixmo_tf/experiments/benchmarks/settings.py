@@ -39,7 +39,7 @@ class BenchmarkSettings(OfFlags):
     jit_compile: bool = setting(False, "XLA, in all loops; `scaling` compares both.")
     turns: int = setting(9, "Turns of each loop, after one to warm up.", bounds=(1, None))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.rows % self.batch_repetitions:
             raise ValueError(f"rows must be a multiple of b, got {self.rows}")

@@ -2,9 +2,13 @@
 
 import statistics
 import time
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+Seconds: TypeAlias = dict[str, list[float]]  # of each turn, by the names of the loops
 
 
-def take_turns(loops, turns):
+def take_turns(loops: dict[str, Callable[[], object]], turns: int) -> tuple[Seconds, Seconds]:
     """Seconds and processor seconds of each turn, lists by the names of the loops.
 
     Args:
@@ -24,7 +28,7 @@ def take_turns(loops, turns):
     return wall, processor
 
 
-def ratio_lines(wall, processor):
+def ratio_lines(wall: Seconds, processor: Seconds) -> list[str]:
     """The first loop against each of the others, a list of lines."""
     first, *others = wall
     lines = []
@@ -37,7 +41,7 @@ def ratio_lines(wall, processor):
     return lines
 
 
-def spread(values, form):
+def spread(values: Sequence[float], form: str) -> str:
     """Median, and in brackets the smallest and the largest."""
     low, middle, high = min(values), statistics.median(values), max(values)
     return f"{middle:{form}} ({low:{form}} … {high:{form}})"
