@@ -81,10 +81,31 @@ def read_unlabelled(name: str) -> Examples:
     folder = pathlib.Path(name.removeprefix(PREFIX))
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    paths = list(filter(_is_image, folders.files(folder)))
-    if not paths:
-        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+    paths = images_in(folder)
     return _examples(name, folder, paths, np.zeros(len(paths), np.int64), ("image",))
+
+
+def images_in(folder: str | os.PathLike) -> list[str]:
+    """The images in a folder and those inside it, in the order of their paths.
+
+    Args:
+        folder: str or pathlib.Path.
+
+    Returns:
+        list of str. What is left out is logged.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    files = folders.files(folder)
+    images = [file for file in files if _is_image(file)]
+    left_out = sorted(set(files) - set(images))
+    if not images:
+        others = f", but {_endings(files)}" if files else ""
+        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}){others}")
+    if left_out:
+        say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
+    return images
 
 
 def would_be_class(name: str, path: pathlib.Path) -> bool:

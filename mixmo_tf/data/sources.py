@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import cifar, digits, image_folder, imagenet, tfds_images
+from mixmo_tf.data import cifar, crops, digits, image_folder, imagenet, tfds_images
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
@@ -31,6 +31,7 @@ class Source:
         takes: which of data_dir, image_size and as_before it takes, see `load_examples`.
         splits: function (name, as_before, data_dir) -> which of `SPLITS` there are.
         argument: what follows a name that ends with a colon.
+        central_fraction: how much of the shorter side of an image a model is evaluated on.
     """
 
     read: Callable
@@ -38,6 +39,7 @@ class Source:
     takes: tuple[str, ...] = ()
     splits: Callable = lambda name, as_before, data_dir: ("train", "test")
     argument: str = ""
+    central_fraction: float = 1.0
 
 
 SOURCES = {
@@ -46,7 +48,10 @@ SOURCES = {
     "cifar100": Source(cifar.read, "CIFAR-100, 32×32", ("data_dir",)),
     "tiny_imagenet": Source(imagenet.read_tiny, "Tiny ImageNet, 64×64", ("data_dir",)),
     "imagenet2012": Source(
-        imagenet.read, "ImageNet, random crops, 224×224 or --image_size", ("data_dir", "image_size")
+        imagenet.read,
+        "ImageNet, random crops, 224×224 or --image_size",
+        ("data_dir", "image_size"),
+        central_fraction=crops.CENTRAL_FRACTION,
     ),
     image_folder.PREFIX: Source(
         image_folder.read,
@@ -196,6 +201,12 @@ def takes_image_size(name: str) -> bool:
     """Whether a dataset's images have no size of their own."""
     source = _source(name)
     return source is not None and "image_size" in source.takes
+
+
+def central_fraction(name: str) -> float:
+    """How much of the shorter side of an image a model of a dataset is evaluated on."""
+    source = _source(name)
+    return source.central_fraction if source else 1.0
 
 
 def _source(name):

@@ -51,6 +51,15 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
     return checkpoints.load_model(path)
 
 
+def is_exported(path: str | os.PathLike) -> bool:
+    """Whether `load` takes a path for what `export` wrote, and not for a run or a .keras file."""
+    path = expanded(path)
+    is_run = (path / "model.keras").is_file()
+    return path.suffix in (".onnx", ".tflite") or (
+        not is_run and (is_saved_model(path) or (path / DESCRIPTION).is_file())
+    )
+
+
 def load_as_one(files: Sequence[str | os.PathLike], ensemble: str | None = None) -> Predictor:
     """Loads one model, or several as a DeepEnsemble.
 

@@ -103,7 +103,7 @@ def flags_of(settings_class, are_required=True):
     return values
 
 
-def run(action, *settings_classes, argv=None, names=()):
+def run(action, *settings_classes, argv=None, names=(), rest=None):
     """Runs a script's command as its flags say: `action` gets the settings of each class.
 
     What the package logs is printed meanwhile.
@@ -113,6 +113,8 @@ def run(action, *settings_classes, argv=None, names=()):
         settings_classes: classes that inherit `OfFlags`.
         argv: list of str, the command line with the script's name; sys.argv if None.
         names: one of them must be the argument without --, and is the first of `action`.
+        rest: None, or the setting, a tuple of str, of the only class, that arguments without --
+            are values of.
 
     Raises:
         SystemExit: always, as `app.run` does. Its code is None, or a line that says what is
@@ -125,6 +127,9 @@ def run(action, *settings_classes, argv=None, names=()):
         script = os.path.basename(script)
         if names and (len(others) != 1 or others[0] not in names):
             sys.exit(f"{script}: say which, once: {', '.join(names)}")
+        if rest:
+            values[0][rest].value = [*values[0][rest].value, *others]
+            others = []
         if others and not names:
             sys.exit(f"{script}: unknown argument {others[0]}; flags start with --")
         absl.logging.set_verbosity(absl.logging.WARNING)

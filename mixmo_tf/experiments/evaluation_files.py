@@ -50,7 +50,7 @@ def _holds_metrics(file):
         raise FileNotFoundError(f"there is no folder {file.parent} for --json")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; name a file for --json")
-    if metrics_json.is_stream(file) or not file.exists():
+    if outputs.is_stream(file) or not file.exists():
         return False
     content = file.read_bytes()
     try:

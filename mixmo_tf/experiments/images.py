@@ -101,6 +101,17 @@ def _default_split(dataset, options, data_dir):
     return "validation" if options.get("validation_examples") else "train"
 
 
+def central_fraction(files: Sequence[pathlib.Path], dataset: str | None = None) -> float:
+    """How much of the shorter side of a file's image models are to be given.
+
+    Args:
+        files: list of pathlib.Path of the models.
+        dataset: the name of the dataset that they were trained on; None for that of their run.
+    """
+    dataset = dataset or flags_of_run(files[0]).get("--dataset")
+    return data.central_fraction(dataset) if dataset else 1.0
+
+
 def load(images: Images) -> data.Examples | data.Records:
     """The Examples."""
     return data.load_examples(images.dataset, images.split, images.data_dir, **dict(images.options))
