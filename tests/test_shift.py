@@ -210,6 +210,8 @@ def test_folded_exported_and_together_they_have_the_same_figures(work, model, tm
     loaded = checkpoints.load_model(model)
     deployment.fold(loaded, members=True).save(tmp_path / "folded.keras")
     loaded.export(tmp_path / "exported")
+    loaded.export(tmp_path / "exported" / "model.onnx", format="onnx")
+    loaded.export(tmp_path / "exported" / "model.tflite", format="litert")
     twin = tmp_path / "twin.keras"
     bias = loaded.network.get_layer("head_0").bias
     bias.assign(bias + np.linspace(-3, 3, 4))
@@ -221,8 +223,8 @@ def test_folded_exported_and_together_they_have_the_same_figures(work, model, tm
         return evaluated(work, ",".join(map(str, models)), **shifted)[0].shift
 
     whole = figures(model)
-    for other in (tmp_path / "folded.keras", tmp_path / "exported"):
-        there = figures(other)
+    for name in ("folded.keras", "exported", "exported/model.onnx", "exported/model.tflite"):
+        there = figures(tmp_path / name)
         assert there["ood"]["sets"][0] == approximately(whole["ood"]["sets"][0])
         assert there["corruptions"]["sets"] == approximately(whole["corruptions"]["sets"])
     both, of_twin = figures(model, twin), figures(twin)
@@ -233,6 +235,18 @@ def test_folded_exported_and_together_they_have_the_same_figures(work, model, tm
     for member, each in zip(members, (whole, of_twin), strict=True):
         scores = each["ood"]["sets"][0]["scores"]
         assert member["entropy"] == approximately(scores["entropy"])
+
+
+def test_a_file_alone_does_not_say_what_its_ensemble_averages(work, model, tmp_path):
+    file = tmp_path / "alone.tflite"
+    checkpoints.load_model(model).export(file, format="litert")
+    with pytest.raises(ValueError, match="alone.tflite has no model.json beside it: say what is"):
+        evaluated(work, file)
+    found, _ = evaluated(work, file, ensemble="logits", output_dir=tmp_path / "kept")
+    assert found.member_logits.shape == (12, 2, 4)
+    assert not (tmp_path / "kept" / "model.keras").exists()
+    with pytest.raises(ValueError, match="is an exported model, whose precision is fixed"):
+        evaluated(work, file, precision="mixed_bfloat16")
 
 
 def approximately(content):

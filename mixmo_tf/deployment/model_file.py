@@ -96,6 +96,10 @@ class ModelFile:
         none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
         return probabilities, of_members[0] if of_members and len(probabilities) else none
 
+    def member_logits(self, images: arguments.Array) -> np.ndarray:
+        """Each member's logits, in one batch: (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
+        return self._predict(images, max(len(images), 1), ["member_logits"])[0]
+
     def _predict(self, images, batch_size, names):
         """The outputs of these names, all batches together; of no images each is empty (0, C)."""
         images = np.asarray(check_pixels(images, self.image_shape))

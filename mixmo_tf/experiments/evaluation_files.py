@@ -5,9 +5,9 @@ import json
 import numpy as np
 
 from mixmo_tf import outputs
+from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import run_flags
-from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
@@ -98,5 +98,5 @@ def _keep_one(evaluation, folder, settings):
         arrays["held_out_images"] = evaluation.held_out_names
     np.savez_compressed(folder / "predictions.npz", **arrays)
     _write_metrics([evaluation], folder / "metrics.json")
-    if not any(map(is_saved_model, evaluation.files)):
+    if not any(map(is_exported, evaluation.files)):
         checkpoints.save_model(settings.load_as_one(evaluation.files), folder / "model.keras")
