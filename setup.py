@@ -57,7 +57,7 @@ setup(
         "onnx": ONNX,
         "corruptions": CORRUPTIONS,
         "torch": TORCH,
-        "test": ["pytest", "pytest-xdist", *ONNX],
+        "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

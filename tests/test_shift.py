@@ -258,12 +258,23 @@ def approximately(content):
     return pytest.approx(content, abs=1e-4) if isinstance(content, float) else content
 
 
-def test_of_several_models_each_has_its_tables(work, model):
-    twin = shutil.copy(model, model.parent / "twin.keras")
+def test_several_models_side_by_side(work, model):
+    plain = model.parent / "plain.keras"
+    tiny_model(num_members=1).save(plain)
     settings = {"corruptions": f"cifar10_c:{work / 'made'}", "corruption_names": "fog"}
-    _, said = evaluate(model, twin, dataset=f"image_folder:{work / 'images'}", **settings)
-    assert said.count("Corrupted images, cifar10_c: 5 sets") == 2
-    assert f"\n{model}:\n" in said and f"\n{twin}:\n" in said
+    settings |= {"ood": f"far:image_folder:{work / 'noise'}"}
+    found, said = evaluate(model, plain, dataset=f"image_folder:{work / 'images'}", **settings)
+    of_corruptions, of_far = said.split("Corrupted images, cifar10_c, mean over those found; of 5")[
+        1
+    ].split("Out of distribution, far, mean AUROC in % by score")
+    for each in found:
+        mean = each.shift["corruptions"]["mean_over_found"]
+        figures = f"{100 * mean['accuracy']:.2f} +{mean['nll']:.4f} +{mean['ece']:.4f}"
+        assert re.search(rf"  {each.name} +{figures}", of_corruptions)
+        energy = each.shift["ood"]["far"]["scores"]["energy"]["auroc"]
+        (line,) = [line for line in of_far.splitlines() if line.startswith(f"  {each.name} ")]
+        assert line.split()[3] == f"{100 * energy:.2f}"
+    assert line.split()[-1] == "–"  # the plain network has no mutual information
 
 
 def test_what_is_wrong_is_one_line(work, model, tmp_path):
@@ -297,6 +308,30 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
         ending, _ = ending_of("evaluate", *always, *said.split())
         assert isinstance(ending, str) and "\n" not in ending, (said, ending)
         assert re.search(message, ending), (said, ending)
+
+
+def test_damaged_corrupted_images_are_named(work, model, tmp_path, monkeypatch):
+    folders = corruptions.Published("of mine", "mine", "nowhere", corruptions.of_folders)
+    monkeypatch.setitem(corruptions.PUBLISHED, "tiny_imagenet_c", folders)
+    for name in CLASSES:
+        save(tmp_path / "fog" / "3" / name / "0.png", grey(90))
+    file = tmp_path / "fog" / "3" / "c" / "1.png"
+    save(file, np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.uint8))
+    file.write_bytes(file.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="cannot read .*fog/3/c/1.png: it is damaged"):
+        evaluated(work, model, corruptions=f"tiny_imagenet_c:{tmp_path}")
+    file.unlink()
+    found, said = evaluated(work, model, corruptions=f"tiny_imagenet_c:{tmp_path}")
+    assert found.shift["corruptions"]["sets_found"] == 1
+    assert "no drop from these can be told" in said
+    for label, name in enumerate(CLASSES):  # WordNet ids, where the model has their words
+        (tmp_path / "fog" / "3" / name).rename(tmp_path / "fog" / "3" / f"n0000000{label}")
+    tiny_model(class_names=CLASSES).save(model)
+    of_ids, _ = evaluated(work, model, corruptions=f"tiny_imagenet_c:{tmp_path}")
+    assert of_ids.shift["corruptions"]["sets"] == found.shift["corruptions"]["sets"]
+    (tmp_path / "fog" / "3" / "n00000000").rename(tmp_path / "fog" / "3" / "other")
+    with pytest.raises(ValueError, match="has the class n00000001 where the model has a"):
+        evaluated(work, model, corruptions=f"tiny_imagenet_c:{tmp_path}")
 
 
 def test_damaged_images_of_something_else_are_named(work, model, tmp_path):

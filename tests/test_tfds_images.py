@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from mixmo_tf import data
+from mixmo_tf import data, experiments
 from mixmo_tf.data import fitting, tfds_images
 
 
@@ -93,6 +93,24 @@ def test_images_of_many_sizes_need_one(tmp_path):
     images, _, info = data.load_arrays("tfds:many", "train", tmp_path, image_size=4)
     assert info.image_shape == (4, 4, 3) and images[:, 0, 0].tolist() == [[10] * 3, [20] * 3]
     assert images.min() == 10 and images.max() == 20
+
+
+def test_a_run_on_grey_images_has_one_channel(mine, tmp_path):
+    settings = experiments.Settings(
+        dataset="tfds:mine", data_dir=mine, output_dir=tmp_path / "run", filters=4, epochs=1,
+        batch_size=2, batch_repetitions=1, warmup_steps=0, milestones=(),
+    )  # fmt: skip
+    run = experiments.train(settings)
+    assert run.model.image_shape == (8, 8, 1) and run.model.num_classes == 3
+    flags = (tmp_path / "run" / "run.flags").read_text()
+    assert "--dataset=tfds:mine\n" in flags
+    settings = experiments.EvaluationSettings(model=run.path, ood="near:digits")
+    (found,) = experiments.evaluate(settings)
+    assert found.metrics["accuracy"] == pytest.approx(run.metrics["accuracy"], abs=1e-6)
+    assert found.images.split == "test" and len(found.labels) == 3
+    assert found.fitted_on == "validation images"
+    (of_digits,) = found.shift["ood"]["sets"]
+    assert of_digits["images"].startswith("grey, the shorter side") and of_digits["examples"] == 360
 
 
 def test_what_has_a_name_of_its_own_is_called_by_it():

@@ -39,6 +39,7 @@ class Opened(NamedTuple):
 
     info: Info
     batches: Callable[[int], Iterable]  # batch size -> (uint8 images, int labels) in order
+    find_damaged: Callable = lambda: None  # raises DamagedImageError if there are any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -160,7 +161,7 @@ def of_folders(folder: pathlib.Path) -> Found:
     def open_set(name, severity):
         of_set = f"{image_folder.PREFIX}{folder / name / str(severity)}"
         examples = image_folder.read(of_set, "train")
-        return Opened(examples.info, examples.batches)
+        return Opened(examples.info, examples.batches, examples.find_damaged)
 
     def state(name, severity):
         classes = sorted(os.scandir(folder / name / str(severity)), key=lambda each: each.name)

@@ -146,6 +146,6 @@ def _features(builder, name):
         candidates = dict(features.items())
     images = [key for key, each in candidates.items() if isinstance(each, tfds.features.Image)]
     labels = [key for key, each in candidates.items() if isinstance(each, tfds.features.ClassLabel)]
-    if len(images) != 1 or len(labels) != 1 or features[images[0]].dtype != np.uint8:
+    if len(images) != 1 or len(labels) != 1 or features[images[0]].np_dtype != np.uint8:
         raise ValueError(f"{name} is no dataset of uint8 images with a class each")
     return images[0], labels[0]

@@ -28,8 +28,15 @@ def answerer(models: list) -> Callable:
     return answer
 
 
-def answered(answer: Callable, batches: Iterable) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def answered(
+    answer: Callable, batches: Iterable, find_damaged: Callable
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The logits (n, M, C) and the labels (n,) of each batch of (images, labels).
+
+    Args:
+        answer: as `answerer` gives it.
+        batches: of (images, labels).
+        find_damaged: function that raises DamagedImageError if images are damaged.
 
     Raises:
         ValueError: if TensorFlow fails.
@@ -38,5 +45,6 @@ def answered(answer: Callable, batches: Iterable) -> Iterator[tuple[np.ndarray, 
         for images, labels in batches:
             yield answer(images), np.asarray(labels)
     except tf.errors.OpError as error:
+        find_damaged()
         reason = error.message.split("\n")[0]
         raise ValueError(f"TensorFlow fails: {reason}; a smaller --batch_size may do") from error

@@ -134,7 +134,8 @@ def evaluate(
             if state != now:
                 opened = found.open(*corrupted)
                 images.check(of_images, _with_words(opened.info, models[0]), models[0])
-                batches = answers.answered(answer, opened.batches(batch_size))
+                batches = opened.batches(batch_size)
+                batches = answers.answered(answer, batches, opened.find_damaged)
                 sums = sum(corruption.sums(*batch, ensemble) for batch in batches)
                 kept[corrupted] = now, sums
                 is_kept = is_kept and kept_sets.write(file, model, kept)

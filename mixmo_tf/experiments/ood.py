@@ -204,12 +204,8 @@ def _load(group, name, data_dir, image_shape):
 
 def _logits(answer, examples, batch_size):
     """float32 (N, M, C)."""
-    try:
-        batches = answers.answered(answer, examples.batches(batch_size))
-        return np.concatenate([logits for logits, _ in batches])
-    except ValueError:
-        examples.find_damaged()
-        raise
+    batches = answers.answered(answer, examples.batches(batch_size), examples.find_damaged)
+    return np.concatenate([logits for logits, _ in batches])
 
 
 def _scores(member_logits, ensemble):

@@ -3,6 +3,7 @@
 from mixmo_tf.data.corruptions import BENCHMARK, NAMES, SEVERITIES
 from mixmo_tf.evaluation.corruption import FIGURES
 from mixmo_tf.evaluation.metrics import MEMBER, heading, written
+from mixmo_tf.experiments.ood import GROUPS
 from mixmo_tf.experiments.tables import aligned
 
 _MEANS = {
@@ -27,17 +28,45 @@ _SCORES = {
 
 
 def lines(evaluations: list) -> list[str]:
-    """The tables of each Evaluation that has any, and of several one with the means."""
+    """The tables of an Evaluation, if it has any; of several the means, a line for each model."""
+    shifts = {each.name: each.shift for each in evaluations if each.shift}
+    if len(evaluations) > 1:
+        return _side_by_side(shifts)
     found = []
-    for each in evaluations:
-        shift = each.shift or {}
-        whose = [f"{each.name}:"] if shift and len(evaluations) > 1 else []
-        found += whose
-        if "corruptions" in shift:
-            found += _corruptions(shift["corruptions"])
-        if "ood" in shift:
-            found += _ood(shift["ood"])
+    for shift in shifts.values():
+        found += _corruptions(shift["corruptions"]) if "corruptions" in shift else []
+        found += _ood(shift["ood"]) if "ood" in shift else []
     return found
+
+
+def _side_by_side(shifts):
+    """The last mean over corrupted images that is whole, and AUROC, near and far."""
+    said = []
+    on_corrupted = {
+        name: each["corruptions"] for name, each in shifts.items() if "corruptions" in each
+    }
+    for mean in ("mean_over_19", "mean_over_15", "mean_over_found"):
+        if on_corrupted and all(each[mean] for each in on_corrupted.values()):
+            first = next(iter(on_corrupted.values()))
+            sets = f"{first['sets_found']} sets of {first['examples']:,} images"
+            said.append(
+                f"Corrupted images, {first['name']}, {_MEANS[mean]}; of {sets}{_note(first)}"
+            )
+            cells = [["", *map(heading, FIGURES)]]
+            cells += [[name, *_figures(each[mean])] for name, each in on_corrupted.items()]
+            said += aligned(cells)
+            break
+    on_others = {name: each["ood"] for name, each in shifts.items() if "ood" in each}
+    for group in GROUPS if on_others else ():
+        cells = [["", *_SCORES.values()]]
+        for name, each in on_others.items():
+            of_scores = each.get(group, {}).get("scores", {})
+            cells.append(
+                [name, *(_percent(of_scores.get(score, {}).get("auroc")) for score in _SCORES)]
+            )
+        if any(group in each for each in on_others.values()):
+            said += [f"Out of distribution, {group}, mean AUROC in % by score", *aligned(cells)]
+    return said
 
 
 def _corruptions(found):
@@ -48,7 +77,7 @@ def _corruptions(found):
         f"Corrupted images, {found['name']}: {found['sets_found']} sets of "
         f"{found['examples']:,} images; the ensemble's accuracy by severity, %, and its means"
     )
-    said = [title + (f" ({found['note']})" if found["note"] else "")]
+    said = [title + _note(found)]
     cells = [["", *severities, *map(heading, FIGURES)]]
     for name in names:
         of_severity = [_accuracy(found["sets"][name].get(severity)) for severity in severities]
@@ -90,7 +119,7 @@ def _ood(found):
     cells = [["", *_OOD.values(), *(f"member {i}" for i in members)]]
     for each in found["sets"]:
         cells += _rows(f"{each['group']} {each['dataset']}, {each['split']}", each, members)
-    for group in ("near", "far"):
+    for group in GROUPS:
         if group in found:
             cells += _rows(f"{group}, mean", found[group], members)
     said += aligned(cells)
@@ -105,8 +134,7 @@ def _rows(title, of_set, members):
     for score, figures in of_set["scores"].items():
         of_members = [of_set["member_scores"][i].get(score, {}).get("auroc") for i in members]
         values = [*(figures[key] for key in _OOD), *of_members]
-        cells = ["–" if value is None else f"{100 * value:.2f}" for value in values]
-        rows.append([f"{title}: {_SCORES[score]}", *cells])
+        rows.append([f"{title}: {_SCORES[score]}", *map(_percent, values)])
     return rows
 
 
@@ -119,6 +147,14 @@ def _listed(missing):
         _named(name) + ("" if len(found) == len(SEVERITIES) else f" {' '.join(map(str, found))}")
         for name, found in by_name.items()
     )
+
+
+def _note(found):
+    return f" ({found['note']})" if found["note"] else ""
+
+
+def _percent(value):
+    return "–" if value is None else f"{100 * value:.2f}"
 
 
 def _named(name):
