@@ -47,7 +47,7 @@ def report(
     member_logits, labels = predictions.check_members(member_logits, labels)
     num_members = member_logits.shape[1]
     evaluated = _ensemble_and_members(member_logits, ensemble)
-    others, other_labels = [None] * len(evaluated), None
+    others, other_labels = [None] * (1 + num_members), None
     if held_out is not None:
         other_logits, other_labels = _checked(held_out, member_logits.shape)
         others = _ensemble_and_members(other_logits, ensemble)
@@ -114,6 +114,7 @@ def _checked(held_out, shape):
 
 
 def _ensemble_and_members(member_logits, ensemble):
-    """Logits (N, C): the ensemble's, and each member's."""
-    members = np.moveaxis(member_logits.astype(np.float64), 1, 0)
-    return [predictions.ensemble_logits(member_logits, ensemble), *members]
+    """Logits (N, C), the ensemble's, then each member's: one at a time, for they may be large."""
+    yield predictions.ensemble_logits(member_logits, ensemble)
+    for member in range(member_logits.shape[1]):
+        yield member_logits[:, member].astype(np.float64)
