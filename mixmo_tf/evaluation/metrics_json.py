@@ -36,6 +36,8 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "keeps, and those of the `held_out_examples` that it was found on",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` gives",
+    "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
+    "ood": "with `--ood`, how well scores part images of something else: see Under shift",
 }
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32

@@ -77,7 +77,7 @@ def _corruptions(found):
         f"Corrupted images, {found['name']}: {found['sets_found']} sets of "
         f"{found['examples']:,} images; the ensemble's accuracy by severity, %, and its means"
     )
-    said = [title + _note(found)]
+    said = [title, *_note(found)]
     cells = [["", *severities, *map(heading, FIGURES)]]
     for name in names:
         of_severity = [_accuracy(found["sets"][name].get(severity)) for severity in severities]
@@ -150,7 +150,7 @@ def _listed(missing):
 
 
 def _note(found):
-    return f" ({found['note']})" if found["note"] else ""
+    return [f"They are {found['note']}."] if found["note"] else []
 
 
 def _percent(value):
