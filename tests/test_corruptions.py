@@ -67,20 +67,35 @@ def test_folders_of_files(tmp_path):
     assert found.state("fog", 4) != before
 
 
-def test_what_tensorflow_datasets_has_prepared(tmp_path):
-    builder = tfds.builder("cifar10_corrupted/frosted_glass_blur_3", data_dir=tmp_path)
-    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, 32, 32, 3), np.uint8)
-    rows = {"image": images, "label": [3, 2, 1, 0]}
+@pytest.mark.parametrize(
+    "name, in_tfds, config, shape, more, last_class",
+    [
+        ("cifar10_c", "cifar10_corrupted", "frosted_glass_blur_3", (32, 32, 3), {}, "truck"),
+        (
+            "imagenet_c", "imagenet2012_corrupted", "glass_blur_3", (224, 224, 3),
+            {"file_name": ["a", "b", "c", "d"]}, "n15075141",
+        ),
+    ],
+)  # fmt: skip
+def test_what_tensorflow_datasets_has_prepared(
+    tmp_path, name, in_tfds, config, shape, more, last_class
+):
+    builder = tfds.builder(f"{in_tfds}/{config}", data_dir=tmp_path)
+    images = np.arange(4, dtype=np.uint8)[:, None, None, None] * np.ones((1, *shape), np.uint8)
+    rows = {"image": images, "label": [3, 2, 1, 0], **more}
+    split = {"cifar10_c": "test", "imagenet_c": "validation"}[name]
     tfds.dataset_builders.store_as_tfds_dataset(
-        name="cifar10_corrupted", config="frosted_glass_blur_3", version=str(builder.version),
+        name=in_tfds, config=config, version=str(builder.version),
         features=builder.info.features, data_dir=tmp_path, disable_shuffling=True,
-        split_datasets={"test": tf.data.Dataset.from_tensor_slices(rows)},
+        split_datasets={split: tf.data.Dataset.from_tensor_slices(rows)},
     )  # fmt: skip
-    found = corruptions.find("cifar10_c", None, str(tmp_path))
+    found = corruptions.find(name, None, str(tmp_path))
     assert found.sets == (("glass_blur", 3),)
     opened = found.open("glass_blur", 3)
     assert greys(opened, 3) == ([0, 1, 2, 3], [3, 2, 1, 0])
-    assert opened.info.class_names[9] == "truck" and opened.info.num_examples == 4
+    assert opened.info.class_names[-1] == last_class
+    assert (opened.info.num_examples, opened.info.image_shape) == (4, shape)
+    assert config in found.state("glass_blur", 3)
 
 
 def test_what_is_not_there_is_named(tmp_path):

@@ -289,6 +289,7 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
         f"--corruptions=cifar10_c:{one}": r"cifar10_c has \(16, 16, 1\) and 4",
         f"--corruptions=cifar10_c:{many}": "labels must be in 0 to 3, got 4",
         f"--corruptions=made:{work / 'made'}": "need images of 32×32 pixels or more",
+        f"--corruptions=made:{tmp_path / 'new'} --dataset=digits": "the model takes images .16, 16",
         f"--corruptions=cifar10_c:{work / 'made'} --corruption_names=snow": "no snow of severity 1",
         "--corruption_names=snowy": "corruption_names must be one of gaussian_noise, .*'snowy'",
         "--severities=0": "severities must be >= 1, got 0",

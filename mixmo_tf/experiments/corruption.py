@@ -17,6 +17,7 @@ from mixmo_tf.data import corruptions as corruptions_of
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import answers, images, kept_sets
 from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
 
 MADE = "made"
@@ -59,12 +60,15 @@ class Wanted(NamedTuple):
     missing: tuple  # those that are wanted and not there
 
 
-def find(settings: OfCorruptions, tested_on: images.Images, load_images: Callable) -> Wanted | None:
+def find(
+    settings: OfCorruptions, tested_on: images.Images, model: Predictor, load_images: Callable
+) -> Wanted | None:
     """The images that settings name; "made" makes what is missing.
 
     Args:
         settings: OfCorruptions.
         tested_on: the clean images, which "made" corrupts.
+        model: one of the models, whose images they must be.
         load_images: `images.load`.
 
     Raises:
@@ -83,6 +87,7 @@ def find(settings: OfCorruptions, tested_on: images.Images, load_images: Callabl
     if name == MADE:
         path = expanded(folder) if folder else _folder_for(tested_on, load_images)
         examples = load_images(tested_on)
+        images.check(tested_on, examples.info, model)
         _log.info("Corrupted images of %s, %s are in %s.", tested_on.dataset, tested_on.split, path)
         found = corrupting.make(examples, path, tested_on.split, names)
     else:

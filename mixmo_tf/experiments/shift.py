@@ -26,10 +26,8 @@ def find(
     settings: OfShift, tested_on: images.Images, models: list, load_images: Callable
 ) -> Wanted:
     """The images that settings name, so that what is wrong is said before anything is predicted."""
-    return Wanted(
-        corruption.find(settings, tested_on, load_images),
-        ood.find(settings, tested_on, models[0].image_shape),
-    )
+    other = ood.find(settings, tested_on, models[0].image_shape)
+    return Wanted(corruption.find(settings, tested_on, models[0], load_images), other)
 
 
 def evaluate(

@@ -49,9 +49,8 @@ def _side_by_side(shifts):
         if on_corrupted and all(each[mean] for each in on_corrupted.values()):
             first = next(iter(on_corrupted.values()))
             sets = f"{first['sets_found']} sets of {first['examples']:,} images"
-            said.append(
-                f"Corrupted images, {first['name']}, {_MEANS[mean]}; of {sets}{_note(first)}"
-            )
+            title = f"Corrupted images, {first['name']}, {_MEANS[mean]}; of {sets}"
+            said += [title, *_note(first)]
             cells = [["", *map(heading, FIGURES)]]
             cells += [[name, *_figures(each[mean])] for name, each in on_corrupted.items()]
             said += aligned(cells)
