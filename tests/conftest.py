@@ -17,7 +17,7 @@ from mixmo_tf.distribution import strategies
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
-    abstention augmentation bad_input calibration classwise comparison conformal crops
+    abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
     diversity doors examples folders image_folder loading masks memory_split metric_checks
     mixing msda networks out_of_distribution pairing parts probability ratios reference report
     schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
