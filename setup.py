@@ -45,7 +45,7 @@ setup(
         "numpy",
         "h5py",
         "scikit-learn",
-        "scipy",
+        "scipy>=1.15",
         "matplotlib",
         "pillow>=11.3",
         "tensorboard",

@@ -17,10 +17,11 @@ from mixmo_tf.distribution import strategies
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
-    augmentation bad_input calibration crops diversity doors examples folders image_folder loading
-    masks memory_split metric_checks mixing msda networks pairing parts probability
-    ratios reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet torch_state
+    abstention augmentation bad_input calibration classwise comparison conformal crops
+    diversity doors examples folders image_folder loading masks memory_split metric_checks
+    mixing msda networks out_of_distribution pairing parts probability ratios reference report
+    schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
+    torch_state
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 
 

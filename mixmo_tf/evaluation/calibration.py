@@ -6,6 +6,7 @@ apart, so each counts with the mean gap of all of them.
 """
 
 import functools
+import math
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -200,11 +201,15 @@ def _terms(behind, own, log_temperature, with_variance=False):
 
 
 def _objective(behind, own, jeffreys=False):
-    """What a temperature minimises, as a function of its logarithm."""
+    """What a temperature minimises, as a function of its logarithm.
+
+    The sums are exact, so that the order of the examples does not matter.
+    """
 
     def objective(log_temperature):
         nll, variance = _terms(behind, own, log_temperature, jeffreys)
-        return _with_prior(nll.sum(), variance.sum()) if jeffreys else nll.sum()
+        nll = math.fsum(nll)
+        return _with_prior(nll, math.fsum(variance)) if jeffreys else nll
 
     return objective
 

@@ -8,7 +8,7 @@ What it says of a model, whether a run or evaluate.py wrote it:
   2: the keys of `metrics.METRICS`; no NaN and no Infinity
 - `dataset`, `split`, `examples`: what it was evaluated on; `ensemble`: what it averages
 - metrics by their keys, of a run those that its model sums up; `undefined`, see `report`
-- what the writer knows besides: `models` and `temperature_fitted_on`, or a run's `parameters`,
+- what the writer knows besides: of evaluate.py the keys of `EVALUATED`, of a run `parameters`,
   `epochs`, `steps` and `best`; and `libraries`, their versions
 """
 
@@ -19,9 +19,24 @@ import pathlib
 from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
-from mixmo_tf.evaluation import reporting
+from mixmo_tf.evaluation import classwise, reporting
 
 SCHEMA = 2
+EVALUATED = {  # what evaluate.py writes beside the metrics
+    "models": "the models' paths; several are one deep ensemble",
+    "temperature_fitted_on": "the images that temperatures are fitted on, and sets calibrated",
+    "class_names": "the classes, in the order of all that is per class",
+    "class_images": "of each class, the number of its images",
+    "class_recall": "of each class, the share of its images that is answered right: its accuracy",
+    "class_precision": "of each class, the share of the answers with it that is right",
+    "confusion_matrix": "a list for each class, how many of its images are answered with which "
+    f"class; of more than {classwise.MOST_CLASSES:,} classes it is left out",
+    "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list of what was `wanted` and "
+    "its `value`, the `threshold` on the largest probability, the `coverage` and `risk` that it "
+    "keeps, and those of the `held_out_examples` that it was found on",
+    "paired": "with `--paired`, the model `against` which this one is tested, and what "
+    "`mixmo_tf.evaluation.paired` gives",
+}
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32
 

@@ -92,8 +92,10 @@ def _keep_one(evaluation, folder, settings):
     lines += [f"{name}={value}" for name, value in described if value is not None]
     (folder / run_flags.NAME).write_text("\n".join(lines) + "\n")
     arrays = {"member_logits": evaluation.member_logits, "labels": evaluation.labels}
+    arrays["images"] = evaluation.image_names
     if evaluation.held_out:
         arrays["held_out_member_logits"], arrays["held_out_labels"] = evaluation.held_out
+        arrays["held_out_images"] = evaluation.held_out_names
     np.savez_compressed(folder / "predictions.npz", **arrays)
     _write_metrics([evaluation], folder / "metrics.json")
     if not any(map(is_saved_model, evaluation.files)):
