@@ -106,7 +106,8 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
 
 def is_stream(path: pathlib.Path) -> bool:
     """Whether it is a pipe or a device, or leads to what the process has open already."""
-    return _descriptor(path) is not None or (path.exists() and not path.is_file())
+    is_other = os.path.exists(path) and not os.path.isfile(path)
+    return _descriptor(path) is not None or is_other
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import json
 import shutil
 import struct
 
+import hostile_files
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -245,6 +246,31 @@ def test_hostile_bytes_are_refused(name, signature, tmp_path):
         (tmp_path / "a.jpg").write_bytes(content)
         with pytest.raises(data.DamagedImageError, match="^cannot read .*a.jpg: it is"):
             data.read_images([tmp_path / "a.jpg"], SHAPE)
+
+
+BOTH_REFUSE = """
+import tensorflow as tf
+from mixmo_tf import data
+
+signature = tf.saved_model.load({path!r}).signatures["serving_bytes"]
+signature(image_bytes=tf.zeros([0], tf.string))
+
+
+def load(file):
+    try:
+        signature(image_bytes=tf.constant([open(file, "rb").read()] * 2))
+    except tf.errors.InvalidArgumentError:
+        data.read_images([file] * 2, (16, 16, 3))
+"""
+
+
+def test_hostile_bytes_take_little_time_and_memory(exported, tmp_path):
+    files = [tmp_path / str(i) for i in range(len(HOSTILE))]
+    for file, (content, _) in zip(files, HOSTILE.values(), strict=True):
+        file.write_bytes(b"" if content[:3] == b"GIF" or content[:4] == b"RIFF" else content)
+    load = BOTH_REFUSE.replace("{path!r}", repr(str(exported[1])))
+    for message in hostile_files.messages(load, "load", files):
+        assert message.startswith("cannot read 2 of 2 images: ")
 
 
 def edited(path, folder, edit):
