@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from test_tfds_images import greys, store
 from mixmo_tf import data, deployment, evaluation
 from mixmo_tf.data import corruptions
 from mixmo_tf.evaluation import corruption
-from mixmo_tf.experiments import kept_sets, ood
+from mixmo_tf.experiments import kept_sets, ood, shift_tables
 from mixmo_tf.training import checkpoints
 
 CLASSES = ("a", "b", "c", "d")
@@ -98,6 +99,21 @@ def test_figures_are_those_of_report(work, model, tmp_path):
     assert "  fog  " in said and "  saturate (extra)  " in said and "  all of these  " in said
     assert "Not there: gaussian noise, shot noise, " in said
     assert "mean over 15 –: 70 of its 75 sets are missing." in said
+
+
+def test_the_table_of_imagenet_c_has_its_mce():
+    """Where all answers are wrong, mCE is the mean of one over AlexNet's errors."""
+    wrong = corruption.sums(np.log([[[0.9, 0.1]], [[0.8, 0.2]]]), [1, 1])
+    sets = {(n, s): wrong for n in corruptions.BENCHMARK for s in corruptions.SEVERITIES}
+    found = corruption.summary(sets, with_mce=True) | {
+        "name": "imagenet_c", "examples": 2, "sets_found": 75, "sets_missing": [], "note": None,
+    }  # fmt: skip
+    of_one = types.SimpleNamespace(name="a", shift={"corruptions": found})
+    said = "\n".join(shift_tables.lines([of_one]))
+    mce = 100 * np.mean([1 / error for error in corruption.ALEXNET_ERRORS.values()])
+    assert re.search(rf"mCE, of AlexNet's error, % +{mce:.2f}$", said, re.MULTILINE)
+    assert "mean over 15: accuracy, % " in said and "mean over 19 –: 20 of its 95 sets" in said
+    assert "mean over those found" not in said
 
 
 def test_a_second_call_does_what_is_missing(work, model, tmp_path):
