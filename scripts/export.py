@@ -30,7 +30,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import ExportSettings, command_line, export
 
-    return functools.partial(command_line.run, export, ExportSettings)
+    return functools.partial(command_line.run, export, ExportSettings, description=__doc__)
 
 
 if __name__ == "__main__":

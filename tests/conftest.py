@@ -97,7 +97,7 @@ def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
     return {**sizes, **common}
 
 
-def tiny_network(num_members=2):
+def tiny_network(num_members=2, image_shape=(16, 16, 3)):
     """Fewer layers than any real network, so that XLA compiles it in seconds."""
 
     def encoder(member, image):
@@ -107,7 +107,7 @@ def tiny_network(num_members=2):
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal")
+    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 
 
 def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):

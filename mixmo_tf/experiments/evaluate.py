@@ -11,9 +11,10 @@ import tensorflow as tf
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import abstention, directory, evaluation_files, evaluation_tables, images
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
@@ -51,6 +52,11 @@ class Evaluation(NamedTuple):
     held_out_names: np.ndarray | None  # those of the held-out images
     abstention: list  # of dict, see `abstention.found`
     paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
+
+    def __repr__(self):
+        measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
+        shown = ", ".join(f"{key}={value:.4f}" for key, value in measured.items())
+        return f"Evaluation(name={self.name!r}, {shown}, examples={len(self.labels)})"
 
     @property
     def name(self) -> str:
