@@ -32,7 +32,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import EvaluationSettings, command_line, evaluate
 
-    return functools.partial(command_line.run, evaluate, EvaluationSettings)
+    return functools.partial(command_line.run, evaluate, EvaluationSettings, description=__doc__)
 
 
 if __name__ == "__main__":

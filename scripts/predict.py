@@ -29,7 +29,9 @@ def load():
     from mixmo_tf.experiments import command_line
     from mixmo_tf.experiments.predict import PredictSettings, predict_all
 
-    return functools.partial(command_line.run, predict_all, PredictSettings, rest="files")
+    return functools.partial(
+        command_line.run, predict_all, PredictSettings, rest="files", description=__doc__
+    )
 
 
 if __name__ == "__main__":

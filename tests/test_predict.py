@@ -1,211 +1,167 @@
-"""Image files in, names of classes out, by models of every format."""
+"""`predict` of arrays goes past Keras' pipeline of data, and does what Keras does."""
 
-import csv
-import io
-import json
-
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
-from picture_files import AXES, UPRIGHT, encoded, stored
-from scripts_at_work import call, ending_of
+from conftest import tiny_model, two_replicas
 
-import mixmo_tf
-from mixmo_tf import data, deployment
-from mixmo_tf.experiments import PredictSettings, images, predict
-
-NAMES = ["a", "b c", "ç,d", "e"]
-FORMATS = "model.keras", "exported", "exported/model.onnx", "exported/model_float32.tflite"
+from mixmo_tf.data import stream
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A folder with a trained model in every format."""
-    path = tmp_path_factory.mktemp("models")
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 4, 80)
-    pixels = random.integers(0, 60, (80, 16, 16, 3)) + 60 * labels[:, None, None, None]
-    model = tiny_model(class_names=NAMES)
-    model.fit(pixels.astype(np.uint8), labels, batch_size=8, epochs=2, verbose=0)
-    model.save(path / "model.keras")
-    formats = "saved_model", "onnx", "litert"
-    deployment.export(model, path / "exported", formats, ["float32"], input="jpeg")
-    return path
+class Notes(keras.callbacks.Callback):
+    """What a callback is told, in order; it stops after `stop_after` executions."""
+
+    def __init__(self, stop_after=None):
+        super().__init__()
+        self.events = []
+        self.stop_after = stop_after
+
+    def on_predict_begin(self, logs=None):
+        self.events.append("begin")
+
+    def on_predict_batch_begin(self, batch, logs=None):
+        self.events.append(batch)
+
+    def on_predict_batch_end(self, batch, logs=None):
+        self.events.append((batch, tuple(logs["outputs"].shape)))
+        ended = sum(isinstance(event, tuple) for event in self.events)
+        self.model.stop_predicting = ended == self.stop_after
+
+    def on_predict_end(self, logs=None):
+        self.events.append("end")
 
 
-@pytest.fixture
-def photos(tmp_path):
-    """12 images of three kinds, of any brightness."""
-    random = np.random.default_rng(1)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for i in range(12):
-        size = random.integers(10, 50, 2)
-        pixels = (random.integers(0, 60, (*size, 3)) + 60 * (i % 4)).astype(np.uint8)
-        kind, ending = [("JPEG", "jpg"), ("PNG", "png"), ("WEBP", "webp")][i % 3]
-        content = encoded(pixels, kind, orientation=1 + i % 8)
-        (folder / f"{i:02}.{ending}").write_bytes(content)
-    return folder
+def as_dataset(images, batch_size):
+    dataset = tf.data.Dataset.from_tensor_slices(images).batch(batch_size)
+    return dataset.with_options(stream.without_autotune())
 
 
-def test_every_format_says_the_same(models, photos):
-    pixels = data.read_images(data.find_images([photos]), (16, 16, 3))
-    model = mixmo_tf.load(models / "model.keras")
-    expected = model.predict(pixels, verbose=0)
-    of_members = tf.nn.softmax(model.member_logits(pixels)).numpy()
-    assert len({row.argmax() for row in expected}) > 1
-    for name in FORMATS:
-        predictions = predict(PredictSettings(model=models / name, files=[photos], batch_size=5))
-        assert [each.file for each in predictions] == data.find_images([photos])
-        for each, probabilities, members in zip(predictions, expected, of_members, strict=True):
-            (answer,) = each.classes
-            label = probabilities.argmax()
-            assert (answer.label, answer.name) == (label, NAMES[label]) and each.problem is None
-            assert answer.probability == pytest.approx(probabilities[label], abs=1e-5)
-            assert [member.label for member in each.members] == members.argmax(-1).tolist()
-            for member, row in zip(each.members, members, strict=True):
-                assert member.probability == pytest.approx(row.max(), abs=1e-5)
-
-
-def test_a_savedmodel_says_the_same_of_the_files_bytes(models, photos):
-    files = [file for file in data.find_images([photos]) if not file.endswith("webp")]
-    contents = tf.constant([open(file, "rb").read() for file in files])
-    signature = tf.saved_model.load(models / "exported").signatures["serving_bytes"]
-    probabilities = signature(image_bytes=contents)["probabilities"].numpy()
-    for name in FORMATS:
-        for each, row in zip(
-            predict(PredictSettings(model=models / name, files=files)), probabilities, strict=True
-        ):
-            assert each.classes[0].label == row.argmax()
-            assert each.classes[0].probability == pytest.approx(row.max(), abs=1e-5)
-
-
-def test_a_turned_photo_is_the_same_photo(models, tmp_path):
-    for i in AXES:
-        (tmp_path / f"{i}.png").write_bytes(encoded(stored(i), "PNG", i))
-    predictions = predict(PredictSettings(model=models / "model.keras", files=[tmp_path], top=4))
-    assert len(predictions) == 8 and len({each.classes for each in predictions}) == 1
-    probabilities = [answer.probability for answer in predictions[0].classes]
-    assert sorted(probabilities, reverse=True) == probabilities
-    assert sum(probabilities) == pytest.approx(1, abs=1e-6)
-
-
-def test_a_damaged_file_gets_its_line_and_the_rest_is_answered(models, photos):
-    (photos / "05.webp").write_bytes(b"")
-    (photos / "07.png").write_bytes((photos / "07.png").read_bytes()[:100])
-    flags = f"--model={models / 'model.keras'}", photos, "nowhere.jpg"
-    code, said = ending_of("predict", *flags)
-    problems = f"{photos}/05.webp is empty, {photos}/07.png is damaged, nowhere.jpg is not to be "
-    assert code == (
-        f"predict.py: cannot read 3 of 13 images: {problems}opened (No such file or directory)"
-    )
-    title, *lines = said.splitlines()
-    assert title.split() == ["class", "probability", "member", "0", "member", "1", "problem"]
-    assert [line.split()[0] for line in lines] == [*map(str, sorted(photos.iterdir())), flags[-1]]
-    assert lines[5].split() == [str(photos / "05.webp"), "empty"]
-    assert lines[7].split() == [str(photos / "07.png"), "damaged"]
-    pixels = data.read_images([photos / "04.png"], (16, 16, 3))
-    (expected,) = mixmo_tf.load(models / "model.keras").predict(pixels, verbose=0)
-    name = NAMES[expected.argmax()]
-    assert lines[4].split()[1:-4] == [*name.split(), f"{expected.max():.4f}"]
-
-
-def test_csv_and_json(models, photos, tmp_path):
-    (photos / "03.jpg").write_bytes(b"<html>")
-    files = [f"--{kind}={tmp_path / f'answers.{kind}'}" for kind in ("csv", "json")]
-    model = f"--model={models / 'exported'}"
-    code, said = ending_of("predict", model, f"{photos}/*", "--top=2", *files)
-    assert code == f"predict.py: cannot read {photos}/03.jpg: it is no image" and not said
-    with open(tmp_path / "answers.csv", encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    answers = json.loads((tmp_path / "answers.json").read_text())
-    assert list(rows[0]) == [
-        "file", "class", "probability", "class_2", "probability_2",
-        "member_0_class", "member_0_probability", "member_1_class", "member_1_probability",
-        "problem",
-    ]  # fmt: skip
-    for row, answer in zip(rows, answers, strict=True):
-        assert row["file"] == answer["file"]
-        if answer["problem"]:
-            assert row["problem"] == answer["problem"] == "no image" and not row["class"]
-            assert answer["classes"] == answer["members"] == []
-            continue
-        first, second = answer["classes"]
-        assert (row["class"], row["class_2"]) == (first["class"], second["class"])
-        assert float(row["probability_2"]) == second["probability"] < first["probability"]
-        assert row["member_1_class"] == answer["members"][1]["class"] in NAMES
-        assert NAMES[first["label"]] == first["class"] and row["problem"] == ""
-    code, _ = ending_of("predict", model, photos, files[0])
-    assert code == f"predict.py: {tmp_path}/answers.csv exists; choose another file"
-
-
-def test_answers_can_go_to_a_stream(models, photos, capfd):
-    settings = PredictSettings(model=models / "model.keras", files=[photos], csv="/dev/stdout")
-    predictions = predict(settings)
-    rows = list(csv.DictReader(io.StringIO(capfd.readouterr().out)))
-    assert [row["class"] for row in rows] == [each.classes[0].name for each in predictions]
-
-
-def test_what_is_wrong_is_one_line(models, photos, tmp_path):
-    (tmp_path / "empty").mkdir()
-    good, exported = f"--model={models / 'model.keras'}", f"--model={models / 'exported'}"
-    cases = [
-        ([good], "files must name images, folders or patterns, got none"),
-        ([good, tmp_path / "empty"], f"{tmp_path}/empty has no images (.jpg, "),
-        ([good, f"{tmp_path}/*.gif"], f"no file fits {tmp_path}/*.gif"),
-        ([good, photos, f"--json={tmp_path}/no/x.json"], f"there is no folder {tmp_path}/no for"),
-        (["--model=nowhere.onnx", photos], "there is no ONNX file at nowhere.onnx"),
-        (["--model=nowhere", photos], "there is no model at nowhere"),
-        ([good, good, photos], "--model must be there once, got"),
-        ([exported, photos, "--ensemble=logits"], "ensemble is for a run or a .keras file; that"),
-        ([exported, photos, "--precision=mixed_bfloat16"], "precision is for a run or a .keras"),
-    ]
-    endings, _ = call("predict", *(flags for flags, _ in cases))
-    for ending, (_, message) in zip(endings, cases, strict=True):
-        assert ending.startswith("predict.py: ") and message in ending and "\n" not in ending
-    model = mixmo_tf.load(models / "model.keras")
-    for weights in model.network.weights:
-        weights.assign(tf.fill(weights.shape, np.nan))
-    model.save(tmp_path / "nan.keras")
-    with pytest.raises(ValueError, match="^the model's probabilities are NaN or infinite$"):
-        predict(PredictSettings(model=tmp_path / "nan.keras", files=[photos]))
-
-
-def test_classes_without_names_are_numbers_and_one_member_is_none(tmp_path, photos):
-    model = tiny_model(num_members=1)
-    deployment.export(model, tmp_path / "exported", ["onnx", "litert"], ["float32"])
-    (tmp_path / "exported/class_names.txt").write_text("of\nanother\n")  # has 2 classes
-    for name in ("model.onnx", "model_float32.tflite"):
-        file = tmp_path / "exported" / name
-        assert mixmo_tf.load(file).class_names is None
-        for each in predict(PredictSettings(model=file, files=[photos])):
-            assert each.classes[0].name == str(each.classes[0].label) and each.members == ()
-
-
-def test_several_models_are_members(models, photos, tmp_path):
-    other = tiny_model(class_names=NAMES)
-    other.save(tmp_path / "other.keras")
-    both = f"{models / 'model.keras'},{tmp_path / 'other.keras'}"
-    (first,) = predict(PredictSettings(model=both, files=[photos / "00.jpg"]))
-    alone = predict(PredictSettings(model=tmp_path / "other.keras", files=[photos / "00.jpg"]))
-    assert first.members[1] == pytest.approx(alone[0].classes[0])
-
-
-def test_a_model_of_imagenet_gets_what_it_is_evaluated_on(tmp_path):
-    """The central 87.5 %, of a run, and of what is exported from it."""
+@pytest.mark.parametrize("steps_per_execution", [1, 3])
+@pytest.mark.parametrize("eagerly", [False, True], ids=["compiled", "eagerly"])
+def test_arrays_are_predicted_as_datasets_are(pixels_and_labels, steps_per_execution, eagerly):
+    images, _ = pixels_and_labels
     model = tiny_model()
-    (tmp_path / "run").mkdir()
-    model.save(tmp_path / "run/model.keras")
-    (tmp_path / "run/run.flags").write_text("--dataset=imagenet2012\n")
-    assert images.central_fraction([tmp_path / "run"]) == 0.875
-    deployment.export(model, tmp_path / "exported", ["saved_model", "onnx"], central_fraction=0.875)
-    framed = np.pad(UPRIGHT[:, :16], ((8, 8), (8, 8), (0, 0)))
-    (tmp_path / "a.png").write_bytes(encoded(framed, "PNG"))
-    pixels = data.read_images([tmp_path / "a.png"], (16, 16, 3), 0.875)
-    (expected,) = model.predict(pixels, verbose=0)
-    whole = model.predict(data.read_images([tmp_path / "a.png"], (16, 16, 3)), verbose=0)
-    assert abs(whole.max() - expected.max()) > 1e-3
-    for name in ("run", "exported", "exported/model.onnx"):
-        (only,) = predict(PredictSettings(model=tmp_path / name, files=[tmp_path / "a.png"]))
-        assert only.classes[0].probability == pytest.approx(expected.max(), abs=1e-5)
+    model.compile("sgd", steps_per_execution=steps_per_execution, run_eagerly=eagerly)
+    for kind in (images, tf.constant(images), images.astype(np.float64)):
+        ours, theirs = Notes(), Notes()
+        answers = model.predict(kind, batch_size=12, verbose=0, callbacks=[ours])
+        expected = model.predict(as_dataset(kind, 12), verbose=0, callbacks=theirs)
+        np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-6)
+        assert answers.dtype == np.float32 and ours.events == theirs.events
+    ends = [(0, (12, 4)), (1, (12, 4)), (2, (12, 4)), (3, (4, 4))]
+    ends = ends if steps_per_execution == 1 else [(2, (36, 4)), (5, (4, 4))]
+    assert [event for event in ours.events if isinstance(event, tuple)] == ends
+
+
+def test_a_callback_stops_it_and_a_list_of_keras_is_taken(pixels_and_labels):
+    images, _ = pixels_and_labels
+    model = tiny_model()
+    for data in (images, as_dataset(images, 8)):
+        notes = Notes(stop_after=2)
+        answers = model.predict(data, batch_size=8, verbose=0, callbacks=notes)
+        np.testing.assert_allclose(answers, model(images[:16]), rtol=0, atol=1e-6)
+        assert notes.events[-1] == "end"
+    notes = Notes()
+    callbacks = keras.callbacks.CallbackList([notes], model=model)
+    model.predict(images, batch_size=20, callbacks=callbacks)
+    assert notes.events == ["begin", 0, (0, (20, 4)), 1, (1, (20, 4)), "end"]
+
+
+def test_progress_is_shown_as_keras_shows_it(pixels_and_labels, capsys):
+    images, _ = pixels_and_labels
+    model = tiny_model()
+    for verbose, said in ((1, "5/5"), ("auto", "5/5"), (2, "5/5"), (0, "")):
+        model.predict(images, batch_size=8, verbose=verbose)
+        printed = capsys.readouterr().out
+        assert said in printed and bool(printed) == bool(said), verbose
+
+
+def test_fewer_steps_than_there_are(pixels_and_labels):
+    images, _ = pixels_and_labels
+    model = tiny_model()
+    assert model.predict(images, 8, 0, 2).shape == (16, 4)
+    keras.config.set_max_steps_per_epoch(1)
+    try:
+        with pytest.warns(UserWarning, match="Limiting steps_per_epoch to 1"):
+            assert model.predict(images, batch_size=8, verbose=0).shape == (8, 4)
+    finally:
+        keras.config.set_max_steps_per_epoch(None)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'shuffle'"):
+        model.predict(images, shuffle=True)
+
+
+def test_an_array_makes_no_pipeline_and_few_graphs(pixels_and_labels, monkeypatch):
+    """Either would take many times as long as the network, for a request of one image."""
+    images, _ = pixels_and_labels
+    model = tiny_model()
+    monkeypatch.setattr(keras.Model, "predict", None)
+    monkeypatch.setattr(stream, "evaluation_batches", None)
+    graphs = []
+    predict_step = model.predict_step
+    model.predict_step = lambda data: graphs.append(1) or predict_step(data)
+    for num_images in (1, 2, 7, 40, 3, 1):
+        answers = model.predict(images[:num_images], verbose=0)
+        np.testing.assert_allclose(answers, model(images[:num_images]), rtol=0, atol=1e-6)
+    assert len(graphs) == 2  # of one image, of any number
+
+
+def test_under_strategies(pixels_and_labels):
+    images, _ = pixels_and_labels
+    model = tiny_model()
+    expected = model.predict(images, verbose=0)
+    for strategy in (two_replicas(), tf.distribute.OneDeviceStrategy("/device:CPU:1")):
+        with strategy.scope():
+            ours = tiny_model()
+        for num_images in (0, 1, 37):
+            answers = ours.predict(images[:num_images], batch_size=8, verbose=0)
+            np.testing.assert_allclose(answers, expected[:num_images], rtol=0, atol=1e-6)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self.images[20 * index : 20 * index + 20], np.zeros(20)
+
+
+def test_batches_of_every_kind(pixels_and_labels):
+    images, labels = pixels_and_labels
+    model = tiny_model()
+    expected = model.predict(images, verbose=0)
+    halves = images[:20], images[20:]
+    for batches in (
+        as_dataset(images, 20),
+        as_dataset((images, labels), 16),
+        Batches(images),
+        ((half,) for half in halves),
+        ((half, None) for half in halves),
+    ):
+        np.testing.assert_allclose(model.predict(batches, verbose=0), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_wrong_shape_is_one_sentence_of_every_kind(pixels_and_labels, replicas):
+    images, labels = pixels_and_labels
+    wrong = images[:, :8]
+    strategy = two_replicas() if replicas == 2 else tf.distribute.get_strategy()
+    with strategy.scope():
+        model = tiny_model()
+    sentence = (
+        r"^images must have the shape \(n, 16, 16, 3\) of the network, got \(\d+, 8, 16, 3\)$"
+    )
+    for data in (
+        wrong, as_dataset(wrong, 8), as_dataset((wrong, labels), 8), Batches(wrong),
+        ((wrong[:8],) for _ in range(2)),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=sentence):
+            model.predict(data, verbose=0)
+    with pytest.raises(ValueError, match=r"got \((16|8), 16, 3\)(, a single image)?$"):
+        model.predict(tf.data.Dataset.from_tensor_slices(images), verbose=0)
+    with pytest.raises(ValueError, match="^images must be an array of numbers, got {'a': "):
+        model.predict(as_dataset({"a": images}, 8), verbose=0)

@@ -1,5 +1,7 @@
 """CIFAR-10 and CIFAR-100 (Krizhevsky 2009), as tensorflow-datasets keeps them."""
 
+import os
+
 from mixmo_tf.data import prepared
 from mixmo_tf.data.examples import Examples
 
@@ -22,7 +24,7 @@ CLASS_NAMES = {  # by label, as the archives have them
 }
 
 
-def read(name: str, split: str, data_dir: str | None) -> Examples:
+def read(name: str, split: str, data_dir: str | os.PathLike | None) -> Examples:
     """A split, its images still encoded."""
     import tensorflow_datasets as tfds  # imported here: it takes seconds
 

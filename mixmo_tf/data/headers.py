@@ -68,9 +68,6 @@ class UnreadableError(ValueError):
 def read_all(paths: Sequence[str]) -> list[Header | None]:
     """The headers of files; the many threads are for slow disks.
 
-    Args:
-        paths: list of str.
-
     Returns:
         list of Header, or of None where a file is no image, or of a kind that is not read.
     """

@@ -101,8 +101,7 @@ def images_in(folder: str | os.PathLike) -> list[str]:
     images = [file for file in files if _is_image(file)]
     left_out = sorted(set(files) - set(images))
     if not images:
-        others = f", but {_endings(files)}" if files else ""
-        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)}){others}")
+        raise ValueError(_without_images(folder, files))
     if left_out:
         say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
     return images
@@ -231,17 +230,14 @@ def _list_images(folder, train_classes, needed):
         if not of_class:
             empty.append(class_name)
             if needed:
-                others = f", but {_endings(files)}" if files else ""
-                raise ValueError(
-                    f"{classes[class_name]} has no images ({', '.join(SUFFIXES)}){others}"
-                )
+                raise ValueError(_without_images(classes[class_name], files))
         left_out += sorted(set(files) - set(of_class))
         paths += of_class
         labels += [label] * len(of_class)
     in_no_class = [path.name for path in folder.iterdir() if path.is_file()]
     in_no_class = [name for name in in_no_class if _is_image(name) and not folders.is_hidden(name)]
     if not paths:
-        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+        raise ValueError(_without_images(folder, []))
     if left_out:
         say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
     if in_no_class:
@@ -249,6 +245,12 @@ def _list_images(folder, train_classes, needed):
     if empty:
         say_once(f"{folder}: no images of {_named(empty)}, which are counted as zero images")
     return paths, np.array(labels, np.int64)
+
+
+def _without_images(folder, files):
+    """What is wrong with a folder that has these files, none of them an image."""
+    others = f", but {_endings(files)}" if files else ""
+    return f"{folder} has no images ({', '.join(SUFFIXES)}){others}"
 
 
 def _is_image(file):

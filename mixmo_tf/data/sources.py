@@ -74,7 +74,7 @@ NAMES = tuple(name + source.argument for name, source in SOURCES.items())
 def load_examples(
     name: str,
     split: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -117,7 +117,7 @@ def load_examples(
 
 def load_splits(
     name: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -137,7 +137,7 @@ def load_splits(
 
 
 def load_arrays(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, Info]:
     """`load_examples`, whole in memory.
 
@@ -151,7 +151,7 @@ def load_arrays(
 
 
 def load(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[tf.data.Dataset, Info]:
     """`load_examples` as a tf.data.Dataset of (uint8 image, int64 label), and its Info.
 
@@ -197,6 +197,22 @@ def is_folder(name: str) -> bool:
     return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless the name is that of a dataset; its images may be missing."""
+    if _source(name) is None:
+        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
+        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
+        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+
+
+def check_image_size(name: str, image_size: int) -> None:
+    """Raises ValueError unless the images of a dataset can be brought to this height and width."""
+    arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
+    if not takes_image_size(name):
+        known = " or ".join(each for each in NAMES if takes_image_size(each))
+        raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+
+
 def takes_image_size(name: str) -> bool:
     """Whether a dataset's images have no size of their own."""
     source = _source(name)
@@ -219,16 +235,10 @@ def _source(name):
 
 def _check(name, data_dir, validation_examples, image_size, as_before):
     """Raises ValueError where an argument of `load_examples` is out of range."""
-    if _source(name) is None:
-        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
-        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
-        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+    check_name(name)
     arguments.count("validation_examples", validation_examples, 0)
     if image_size is not None:
-        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
-        if not takes_image_size(name):
-            known = " or ".join(each for each in NAMES if takes_image_size(each))
-            raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+        check_image_size(name, image_size)
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
     if validation_examples and has_validation_split(name, as_before, data_dir):

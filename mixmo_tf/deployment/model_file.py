@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import threading
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from mixmo_tf.paths import expanded
 
 
 class ModelFile:
-    """A file that `MixMo.export` wrote, opened for predictions.
+    """A file that `MixMo.export` wrote, opened for predictions, by any number of threads.
 
     A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, the
     shape of an image, and the number of classes; and `_run`, one batch and names of outputs ->
@@ -139,25 +140,41 @@ class OnnxModel(ModelFile):
 
 
 class LiteRTModel(ModelFile):
-    """A LiteRT file that `formats.litert` wrote."""
+    """A LiteRT file that `formats.litert` wrote.
+
+    An interpreter can answer one thread at a time, so each call takes an idle one, or makes
+    one: no more than there are processors, and each has memory of its own.
+    """
 
     kind = "LiteRT file"
 
     def _open(self, path):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that this class will move to ai_edge_litert
-            content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
-            _check_operations(content)
-            interpreter = tf.lite.Interpreter(model_content=content)
+        self._content = pathlib.Path(path).read_bytes()  # TensorFlow checks bytes, not files
+        _check_operations(self._content)
+        self._places = threading.Semaphore(os.cpu_count() or 1)
+        interpreter, answer = self._interpreter()
+        self._idle = [answer]
         names = interpreter.get_signature_list()["serving_default"]
-        self._answer = interpreter.get_signature_runner("serving_default")
-        num_classes = self._answer.get_output_details()["probabilities"]["shape"][1]
+        num_classes = answer.get_output_details()["probabilities"]["shape"][1]
         shape = interpreter.get_input_details()[0]["shape"][1:]
         return names["inputs"], names["outputs"], shape, num_classes
 
     def _run(self, images, names):
-        answers = self._answer(images=images)
+        with self._places:
+            try:
+                answer = self._idle.pop()
+            except IndexError:
+                _, answer = self._interpreter()
+            answers = answer(images=images)
+            self._idle.append(answer)  # one that failed is not used again
         return [answers[name] for name in names]
+
+    def _interpreter(self):
+        with warnings.catch_warnings():
+            # that it will move to ai_edge_litert; no other, as all threads have the same filters
+            warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
+            interpreter = tf.lite.Interpreter(model_content=self._content)
+        return interpreter, interpreter.get_signature_runner("serving_default")
 
 
 def _class_names_beside(file, num_classes):

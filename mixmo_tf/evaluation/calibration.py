@@ -114,9 +114,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False
         labels: int (N,).
         jeffreys: whether to take the prior into account.
 
-    Returns:
-        float.
-
     Raises:
         ValueError: if the shapes disagree, or a label is out of range.
     """

@@ -63,9 +63,6 @@ def described(
         ensemble: "logits" or "probabilities".
         libraries: dict of str, versions by name.
         more: what this writer knows besides, see above.
-
-    Returns:
-        dict.
     """
     about = {"dataset": dataset, "split": split, "examples": examples, "ensemble": ensemble}
     content = {"schema": SCHEMA, **about, **metrics, **more, "libraries": libraries}

@@ -16,7 +16,8 @@ from mixmo_tf.data import corrupting, tfds_images
 from mixmo_tf.data import corruptions as corruptions_of
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import answers, images, kept_sets
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
 
@@ -32,6 +33,15 @@ _WORDNET_ID = re.compile(r"n\d{8}")
 _log = logging.getLogger(__name__)
 
 
+def _check_name(said):
+    """Raises ValueError unless a text begins with one of `NAMES`."""
+    if said.partition(":")[0] not in NAMES:
+        raise ValueError(
+            f"corruptions must be one of {', '.join(NAMES)}, or one with :PATH, where its folder "
+            f"is, got {said!r}"
+        )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OfCorruptions(OfFlags):
     """Which corrupted images models are evaluated on too."""
@@ -40,6 +50,7 @@ class OfCorruptions(OfFlags):
         None,
         f"Corrupted images to evaluate on too: {', '.join(NAMES)}; with :PATH where the folder is "
         "not in --data_dir. made: made of the test images, once (extra corruptions).",
+        check=_check_name,
     )
     corruption_names: tuple[str, ...] = setting(
         (),
@@ -78,11 +89,6 @@ def find(
     if settings.corruptions is None:
         return None
     name, _, folder = settings.corruptions.partition(":")
-    if name not in NAMES:
-        raise ValueError(
-            f"corruptions must be one of {', '.join(NAMES)}, or one with :PATH, where its folder "
-            f"is, got {settings.corruptions!r}"
-        )
     names = settings.corruption_names or corruptions_of.NAMES
     if name == MADE:
         path = expanded(folder) if folder else _folder_for(tested_on, load_images)

@@ -18,9 +18,10 @@ from mixmo_tf.experiments import (
     images,
     shift,
 )
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
@@ -59,6 +60,11 @@ class Evaluation(NamedTuple):
     abstention: list  # of dict, see `abstention.found`
     paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
     shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
+
+    def __repr__(self):
+        measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
+        shown = ", ".join(f"{key}={value:.4f}" for key, value in measured.items())
+        return f"Evaluation(name={self.name!r}, {shown}, examples={len(self.labels)})"
 
     @property
     def name(self) -> str:

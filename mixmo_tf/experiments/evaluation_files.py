@@ -1,6 +1,8 @@
 """What is kept of evaluations: metrics.json, predictions.npz, and the models."""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
-def writer(settings):
+def writer(settings: Any) -> Callable[[Sequence], None]:
     """What writes the evaluations to the file and the folder that settings name, if they do.
 
     Args:

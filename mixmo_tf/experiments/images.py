@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from mixmo_tf import data
 from mixmo_tf.experiments import directory
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.experiments.run_flags import number, read
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import resolved
@@ -20,7 +21,9 @@ _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_befo
 class OfImages(OfFlags):
     """Which images; where nothing is set, those of the models' runs."""
 
-    dataset: str | None = setting(None, f"{', '.join(data.NAMES)}; the run's own if not set.")
+    dataset: str | None = setting(
+        None, f"{', '.join(data.NAMES)}; the run's own if not set.", check=data.check_name
+    )
     split: str | None = setting(
         None,
         "Which images of it; if not set, the test images, or else those held out, or else all.",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from mixmo_tf.deployment import loading
 from mixmo_tf.deployment.file_predictor import FilePredictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf.experiments.fields import REQUIRED, setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.models.predictor import Predictor
@@ -28,9 +29,7 @@ class OfModels(OfFlags):
         repeated=True,
     )
     ensemble: str | None = setting(
-        None,
-        "What is averaged; if not set, what the model was trained with.",
-        choices=ENSEMBLES,
+        None, "What is averaged; if not set, what the model was trained with.", choices=ENSEMBLES
     )
     precision: str | None = setting(
         None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS

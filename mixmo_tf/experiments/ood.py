@@ -10,7 +10,8 @@ import numpy as np
 from mixmo_tf import data, evaluation
 from mixmo_tf.data import fitting, image_folder, tfds_images
 from mixmo_tf.experiments import answers, images
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 
 GROUPS = ("near", "far")
 PROTOCOL = "openood"

@@ -12,8 +12,9 @@ from mixmo_tf.data import damage
 from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.deployment.model_file import ModelFile
 from mixmo_tf.experiments import images, prediction_tables
-from mixmo_tf.experiments.command_line import REQUIRED, check_is, setting
+from mixmo_tf.experiments.fields import REQUIRED, setting
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.experiments.prediction_tables import Answer, Prediction
 from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded

@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
 INPUTS = ("pixels", "jpeg")
+REQUESTS = "any n; images of another shape or dtype are an error, and the process goes on"
 
 
 def files(input: str, central_fraction: float, **_: Any) -> dict[str, dict]:
@@ -32,7 +34,6 @@ def check(model: keras.Model, input: str, central_fraction: float, **_: Any) -> 
 def write(
     model: keras.Model,
     folder: str | os.PathLike,
-    takes_none: bool = True,
     input: str = "pixels",
     central_fraction: float = 1.0,
 ) -> None:
@@ -41,21 +42,23 @@ def write(
     Args:
         model: Predictor.
         folder: pathlib.Path; created if need be.
-        takes_none: bool, see `signature.Served`.
         input: "pixels", or "jpeg" for a second signature, `signature.OF_BYTES`, which takes the
             bytes of JPEG and PNG files.
         central_fraction: float in (0, 1], see `signature.Served.answer_bytes`.
     """
-    served = signature.Served(model, takes_none)
-    module = tf.Module()  # keras.export.ExportArchive would write every weight twice
-    module.weights = [v.value for network in model.networks for v in network.variables]
-    signatures = {
-        "serving_default": tf.function(served.call, input_signature=served.input_signature)
-    }
+    served, others = signature.Served(model), {}
     if input == "jpeg":
         answer = functools.partial(served.answer_bytes, central_fraction=central_fraction)
-        signatures[signature.OF_BYTES] = tf.function(answer, input_signature=[signature.BYTES])
-    tf.saved_model.save(module, folder, signatures=signatures)
+        others[signature.OF_BYTES] = tf.function(answer, input_signature=[signature.BYTES])
+    write_served(served, folder, **others)
+
+
+def write_served(served: signature.Served, folder: str | os.PathLike, **others: Callable) -> None:
+    """The same of a `signature.Served`, with `others`, tf.functions, as further signatures."""
+    module = tf.Module()  # keras.export.ExportArchive would write every weight twice
+    module.weights = [v.value for network in served.model.networks for v in network.variables]
+    function = tf.function(served.call, input_signature=served.input_signature)
+    tf.saved_model.save(module, folder, signatures={"serving_default": function, **others})
 
 
 def is_saved_model(path: str | os.PathLike) -> bool:

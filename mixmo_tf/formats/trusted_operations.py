@@ -63,9 +63,6 @@ def check(folder: pathlib.Path) -> None:
 
     Nothing of it is executed.
 
-    Args:
-        folder: pathlib.Path.
-
     Raises:
         ValueError: if it holds an operation that is not on the list, an asset, a resource or an
             initialiser, or claims sizes that its files do not have; the message names it.
