@@ -12,6 +12,7 @@ NEEDED = {  # flags that must be given; nothing is there
     "convert_checkpoint": ["--input=nowhere/x.keras", "--output=nowhere.pt"],
     "evaluate": ["--model=nowhere"],
     "export": ["--model=nowhere"],
+    "predict": ["--model=nowhere", "nowhere.jpg"],
     "show_encoders": ["--model=nowhere"],
     "benchmark": ["masks"],
 }

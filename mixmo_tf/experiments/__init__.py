@@ -11,12 +11,15 @@ from mixmo_tf.experiments.pictures import (
     draw_idea,
     draw_masks,
 )
+from mixmo_tf.experiments.predict import PredictSettings, predict
+from mixmo_tf.experiments.prediction_tables import Answer, Prediction
 from mixmo_tf.experiments.run import Run, train
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.experiments.suite import SuiteSettings, reproduce
 from mixmo_tf.training.signals import Interrupted
 
 __all__ = [
+    "Answer",
     "ConvertSettings",
     "EncoderSettings",
     "Evaluation",
@@ -25,6 +28,8 @@ __all__ = [
     "IdeaSettings",
     "Interrupted",
     "MaskSettings",
+    "PredictSettings",
+    "Prediction",
     "Run",
     "Settings",
     "SuiteSettings",
@@ -34,6 +39,7 @@ __all__ = [
     "draw_masks",
     "evaluate",
     "export",
+    "predict",
     "reproduce",
     "train",
 ]

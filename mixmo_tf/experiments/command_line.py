@@ -19,6 +19,7 @@ def run(
     *settings_classes: type,
     argv: list[str] | None = None,
     names: Sequence[str] = (),
+    rest: str | None = None,
     description: str | None = None,
 ) -> None:
     """Runs a script's command as its flags say: `action` gets the settings of each class.
@@ -30,6 +31,8 @@ def run(
         settings_classes: classes that inherit `OfFlags`.
         argv: the command line with the script's name; sys.argv if None.
         names: one of them must be the argument without --, and is the first of `action`.
+        rest: the setting, a tuple of str, of the only class, whose further values the arguments
+            without -- are.
         description: what `--help` begins with; the script's docstring.
 
     Raises:
@@ -43,6 +46,9 @@ def run(
         script = os.path.basename(script)
         if names and (len(others) != 1 or others[0] not in names):
             sys.exit(f"{script}: say which, once: {', '.join(names)}")
+        if rest:
+            values[0][rest].value = [*values[0][rest].value, *others]
+            others = []
         if others and not names:
             sys.exit(f"{script}: unknown argument {others[0]}; flags start with --")
         absl.logging.set_verbosity(absl.logging.WARNING)

@@ -14,15 +14,14 @@ from mixmo_tf.evaluation.metrics import (
     over_runs,
     written,
 )
-from mixmo_tf.experiments import abstention, images, run_flags
+from mixmo_tf.experiments import abstention, images, run_flags, shift_tables
 from mixmo_tf.experiments.tables import aligned
 
 
 def text(evaluations: Sequence) -> str:
     """One Evaluation in full, or several side by side."""
-    if len(evaluations) > 1:
-        return _of_several(evaluations)
-    return _of_one(*evaluations)
+    of_test = _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
+    return "\n".join([of_test, *shift_tables.lines(evaluations)])
 
 
 def runs_by_seed(evaluations: Sequence) -> list[list]:

@@ -152,7 +152,7 @@ def draw_encoders(settings: EncoderSettings) -> np.ndarray:
 def _choose_images(settings):
     """Test images in [0, 1] of different classes for every row: (rows, M, H, W, channels)."""
     dataset, num_members = settings.dataset, settings.num_members
-    split = "test" if data.has_test_split(dataset) else "train"
+    split = "test" if data.has_test_split(dataset, data_dir=settings.data_dir) else "train"
     examples = data.load_examples(dataset, split, settings.data_dir, image_size=settings.image_size)
     present = np.unique(examples.labels)
     if num_members > len(present):

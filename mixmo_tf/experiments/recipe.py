@@ -35,8 +35,9 @@ def load_data(
         as_before,
     )
     if len(examples) == 1:
+        what = "folder" if data.is_folder(settings.dataset) else "images"
         raise ValueError(
-            f"{data.full_name(settings.dataset)} has no val or test folder: set "
+            f"{data.full_name(settings.dataset)} has no val or test {what}: set "
             "--validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:

@@ -44,8 +44,8 @@ class Settings(OfFlags):
     )
     image_size: int | None = setting(
         None,
-        "Height and width in pixels that the images of an image_folder are brought to, or of "
-        "imagenet2012 (224 if not set).",
+        "Height and width in pixels that the images of an image_folder or of tfds:NAME are brought "
+        "to, or of imagenet2012 (224 if not set).",
         bounds=(1, arguments.LARGEST_SIDE),
     )
     validation_examples: int = setting(

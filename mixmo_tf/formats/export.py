@@ -26,7 +26,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "saved_model": Format(
-        saved_model.write, saved_model.check, lambda **_: {"": {}}, saved_model.REQUESTS,
+        saved_model.write, saved_model.check, saved_model.files, saved_model.REQUESTS,
         "for TensorFlow and TensorFlow Serving"),
     "onnx": Format(
         onnx.write, onnx.check, lambda **_: {"model.onnx": {}}, onnx.REQUESTS,
@@ -49,6 +49,8 @@ def export(
     formats: Sequence[str] = ("saved_model",),
     litert_dtypes: Sequence[str] = litert.DTYPES,
     calibration_images: np.ndarray | None = None,
+    input: str = "pixels",
+    central_fraction: float = 1.0,
 ) -> list[pathlib.Path]:
     """Writes a folder that is itself the SavedModel, and holds the other formats' files.
 
@@ -61,6 +63,10 @@ def export(
         formats: list of `FORMATS`; "tflite" is "litert".
         litert_dtypes: list of `litert.DTYPES`, a file each.
         calibration_images: uint8 (N, H, W, channels), for LiteRT's int8.
+        input: one of `saved_model.INPUTS`; "jpeg" gives the SavedModel a second signature,
+            `serving_bytes`, that takes the bytes of JPEG and PNG files, str (n,).
+        central_fraction: float in (0, 1], how much of the shorter side of a file's image the
+            model is given, see `data.read_images`.
 
     Returns:
         list of pathlib.Path, each of what `mixmo_tf.load` takes.
@@ -81,7 +87,14 @@ def export(
     formats = list(map(name_of, formats))
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
-    options = {"litert_dtypes": litert_dtypes, "calibration_images": calibration_images}
+    if input != "pixels" and "saved_model" not in formats:
+        raise ValueError(f"input={input} is for the format saved_model")
+    options = {
+        "litert_dtypes": litert_dtypes,
+        "calibration_images": calibration_images,
+        "input": input,
+        "central_fraction": central_fraction,
+    }
     wanted = {name: FORMATS[name] for name in FORMATS if name in formats}
     for each in wanted.values():
         each.check(model, **options)
@@ -97,7 +110,8 @@ def export(
                 each.write(model, folder / name, **how)
                 names.append(name)
         requests = {name: each.requests for name, each in wanted.items()}
-        signature.write_description(model, folder, requests)
+        takes_bytes = input == "jpeg"
+        signature.write_description(model, folder, requests, takes_bytes, central_fraction)
     return [path / name for name in names]
 
 
