@@ -6,8 +6,8 @@ python docs/readme_tables.py
 import pathlib
 
 from mixmo_tf.data import SOURCES
-from mixmo_tf.evaluation import METRICS
-from mixmo_tf.experiments import Settings, command_line, tables
+from mixmo_tf.evaluation import CALIBRATED, METRICS, metrics_json
+from mixmo_tf.experiments import Settings, absl_flags, tables
 from mixmo_tf.masks import BLOCKS
 from mixmo_tf.networks import NETWORKS
 
@@ -47,7 +47,9 @@ def _datasets():
 
 
 def _metrics():
-    return _table(("key", "what"), [(f"`{key}`", each.meaning) for key, each in METRICS.items()])
+    metrics = {key: metric.meaning for key, metric in {**METRICS, **CALIBRATED}.items()}
+    rows = [(f"`{key}`", what) for key, what in {**metrics, **metrics_json.EVALUATED}.items()]
+    return _table(("key", "what"), rows)
 
 
 def _table(titles, rows):
@@ -59,7 +61,7 @@ TABLES = {
     "blocks": _blocks,
     "datasets": _datasets,
     "metrics": _metrics,
-    "flags": lambda: command_line.table(Settings),
+    "flags": lambda: absl_flags.table(Settings),
 }
 
 if __name__ == "__main__":

@@ -2,12 +2,15 @@
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
 
 UNDEFINED = "undefined"
 NOT_A_NUMBER = "not a number"
+_NUMBER = r"(?:-?\d[\d.e+-]*|null)"
+_NUMBERS = re.compile(rf"\[\n *({_NUMBER}(?:,\n *{_NUMBER})*)\n *\]")  # no text has line breaks
 
 
 def dumps(content: Any) -> str:
@@ -18,12 +21,13 @@ def dumps(content: Any) -> str:
             not finite is written as `finite` has it.
 
     Returns:
-        str that ends with a line break.
+        str that ends with a line break; a list of numbers is one line.
 
     Raises:
         TypeError: if there is anything else in it.
     """
-    return json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+    text = json.dumps(finite(content), indent=2, allow_nan=False) + "\n"
+    return _NUMBERS.sub(lambda found: "[" + re.sub(r"\n *", " ", found[1]) + "]", text)
 
 
 def finite(content: Any) -> Any:

@@ -20,10 +20,11 @@ from mixmo_tf.networks import layers, preact_resnet
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
-    augmentation bad_input calibration crops diversity doors examples folders image_folder loading
-    masks memory_split metric_checks mixing msda networks pairing parts probability
-    ratios reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet torch_state
+    abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
+    diversity doors examples folders image_folder loading masks memory_split metric_checks
+    mixing msda networks out_of_distribution pairing parts probability ratios reference report
+    schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
+    torch_state
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 
 
@@ -107,6 +108,13 @@ def first_epoch_of(finished, path):
 
 
 @pytest.fixture
+def published():
+    """A small MixMo whose weights a checkpoint of the published code can hold."""
+    network = mixmo_tf.networks.preact_resnet18(1, 2, 10, (32, 32, 3), filters=4)
+    return mixmo_tf.MixMo(network)
+
+
+@pytest.fixture
 def offline(monkeypatch):
     """No host can be reached: a proxy that is not there refuses every connection."""
     for name in ("http_proxy", "https_proxy"):
@@ -159,7 +167,7 @@ def small(name, num_members, num_classes=7, image_shape=(32, 32, 3)):
     return {**sizes, **common}
 
 
-def tiny_network(num_members=2):
+def tiny_network(num_members=2, image_shape=(16, 16, 3)):
     """Fewer layers than any real network, so that XLA compiles it in seconds."""
 
     def encoder(member, image):
@@ -169,7 +177,7 @@ def tiny_network(num_members=2):
         x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
         return keras.layers.GlobalAveragePooling2D()(x)
 
-    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, (16, 16, 3), "he_normal")
+    return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 
 
 def as_if_trained(model, seed=0):
@@ -180,10 +188,12 @@ def as_if_trained(model, seed=0):
     return model
 
 
-def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
+def tiny_model(
+    jit_compile=False, num_members=2, learning_rate=0.05, image_shape=(16, 16, 3), **arguments
+):
     """A compiled MixMo on `tiny_network`, the same weights at every call."""
     keras.utils.set_random_seed(0)
-    model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
+    model = mixmo_tf.MixMo(tiny_network(num_members, image_shape), **arguments)
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)
     return model

@@ -17,7 +17,7 @@ from mixmo_tf.training import signals
 
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
-    "show_encoders", "draw_idea",
+    "show_encoders", "draw_idea", "predict",
 )  # fmt: skip
 STAGES = [  # what a script has begun to import; all end as these two do
     *((script, None) for script in SCRIPTS),

@@ -9,11 +9,13 @@ import keras
 import numpy as np
 import pytest
 from conftest import make_shallow
+from scipy.special import softmax
 from scripts_at_work import ending_of, said_of
 from test_image_folder import grey, save
 from test_strict_json import strictly
 
-from mixmo_tf import data, evaluation, experiments
+import mixmo_tf
+from mixmo_tf import data, deployment, evaluation, experiments, strict_json
 from mixmo_tf.training import checkpoints
 
 
@@ -98,6 +100,75 @@ def test_the_metrics_of_one_model(runs, tmp_path):
     assert read["held_out"]["nll"] == first["nll"] and read["held_out"]["nllc"] != first["nllc"]
 
 
+def test_a_fold_an_export_and_a_deep_ensemble_have_the_same_figures(runs, tmp_path):
+    """All that is of the ensemble; what is between members as far as there are any."""
+    model = checkpoints.load_model(runs / "run")
+    deployment.fold(model).save(tmp_path / "folded.keras")
+    model.export(tmp_path / "exported")
+    twin = checkpoints.load_model(runs / "run")
+    mixmo_tf.DeepEnsemble([model, twin]).save(tmp_path / "twice.keras")
+    (expected,), _ = evaluate(runs / "run")
+    of_one = [key for key, metric in evaluation.METRICS.items() if not metric.between]
+    for name in ("folded.keras", "exported", "twice.keras"):
+        (found,), _ = evaluate(tmp_path / name, dataset="digits")
+        for key in of_one:  # rounding may change the place of an image, of 360, among all
+            near = {"rel": 1e-4} if key in ("nll", "nllc", "brier") else {"abs": 5e-3}
+            value = pytest.approx(expected.metrics[key], **near)
+            assert found.metrics[key] == value, (name, key)
+        matrices = [np.array(each.described()["confusion_matrix"]) for each in (expected, found)]
+        assert np.abs(matrices[0] - matrices[1]).sum() <= 2
+        scores = evaluation.ood_scores(found.member_logits, found.ensemble)
+        expected_scores = evaluation.ood_scores(expected.member_logits)
+        if name == "folded.keras":  # which has no members
+            del expected_scores["mutual_information"]
+        if name == "twice.keras":  # whose members are alike
+            expected_scores["mutual_information"] = np.zeros(360)
+        assert list(scores) == list(expected_scores)
+        for key, of_images in expected_scores.items():
+            np.testing.assert_allclose(scores[key], of_images, rtol=1e-4, atol=1e-5)
+
+
+def test_thresholds_and_a_paired_test(runs, tmp_path):
+    held_out, twin, kept = runs / "held_out", tmp_path / "twin", tmp_path / "kept"
+    shutil.copytree(runs / "twin", twin)  # whose member 0 is always unsure
+    flags = (runs / "held_out" / "run.flags").read_text()
+    (twin / "run.flags").write_text(flags)
+    wanted = {"abstain_risk": 0.5, "abstain_coverage": 0.9}
+    found, printed = evaluate(held_out, twin, paired=True, output_dir=kept, **wanted)
+    for i, each in enumerate(found):
+        described = strictly((kept / str(i) / "metrics.json").read_text())
+        predictions = np.load(kept / str(i) / "predictions.npz")
+        p, p_held_out = (
+            softmax(evaluation.ensemble_logits(predictions[f"{name}member_logits"]), axis=1)
+            for name in ("", "held_out_")
+        )
+        held_out_labels = predictions["held_out_labels"]
+        by_risk, by_coverage = described["abstention"]
+        for threshold, name, value in ((by_risk, "risk", 0.5), (by_coverage, "coverage", 0.9)):
+            assert (threshold["wanted"], threshold["value"]) == (name, value)
+            assert threshold["held_out_examples"] == 100
+            at = evaluation.abstention_threshold(p_held_out, held_out_labels, **{name: value})
+            there = evaluation.coverage_and_risk(p_held_out, held_out_labels, at)
+            here = evaluation.coverage_and_risk(p, predictions["labels"], at)
+            figures = {"threshold": at, "coverage": here[0], "risk": here[1]}
+            figures |= {"held_out_coverage": there[0], "held_out_risk": there[1]}
+            finite = strict_json.finite(figures)
+            assert {key: threshold[key] for key in figures} == {key: finite[key] for key in figures}
+        assert by_coverage["held_out_coverage"] >= 0.9
+        answered = f"{100 * by_coverage['coverage']:.2f} % are answered"
+        assert f"{each.name}: For a coverage of at least 90 %, answer where" in printed
+        assert answered in printed
+        assert set(evaluation.CALIBRATED) <= set(described)
+        assert set(described["class_names"]) == set("0123456789")
+        assert np.sum(described["confusion_matrix"]) == 360 == sum(described["class_images"])
+        np.testing.assert_array_equal(predictions["images"], np.arange(360))
+        np.testing.assert_array_equal(predictions["held_out_images"], np.arange(100))
+    assert "paired" not in found[0].described() and described["paired"]["against"] == str(held_out)
+    expected = evaluation.paired(found[1].logits(), found[0].logits(), found[0].labels)
+    assert described["paired"] == {"against": str(held_out), **expected}
+    assert f"Against {held_out} on the same images, by McNemar's exact test" in printed
+
+
 def test_several_rows_make_a_table(runs, tmp_path):
     run, twin = runs / "run", runs / "twin"
     kept = tmp_path / "kept"
@@ -160,6 +231,9 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     assert two == [one, {**one, "models": [str(twin)]}]
     assert one["ratio_error"] is None and one["undefined"]["ratio_error"] == reason
     assert one["member_misclassification_auroc"] == [None, None] and one["nllc"] < 0.1
+    evaluate(path, output_dir=tmp_path / "kept")
+    names = np.load(tmp_path / "kept" / "predictions.npz")["images"]
+    assert set(names) == {f"{name}/{i}.png" for name in ("black", "white") for i in range(16)}
     lines = printed.splitlines()
     assert lines.count(f"ratio-error –: {reason}.") == 2
     assert lines.count("AUROC –: all answers are right, or all are wrong.") == 2
@@ -198,6 +272,9 @@ def test_what_is_wrong_is_one_line(runs, tmp_path):
         ([foreign], {"dataset": "digits"}, "has no model.json: it is not from MixMo"),
         ([run / "saved_model"], {"precision": "mixed_bfloat16"}, "whose precision is fixed"),
         ([tmp_path / "none.keras"], {}, "there is no model at"),
+        ([run], {"abstain_risk": 0.05}, "abstain_risk needs held-out images beside the test"),
+        ([held_out], {"abstain_coverage": 1.5}, "abstain_coverage must be <= 1, got 1.5"),
+        ([run], {"paired": True}, "paired needs two --model or more, to test against the first"),
         (
             [run, held_out],
             {"split": "validation"},

@@ -41,6 +41,8 @@ def test_every_format_gives_the_models_answers(finished, tmp_path):
     assert described["inputs"]["images"]["shape"] == ["n", 32, 32, 3]
     assert described["outputs"]["probabilities"]["shape"] == ["n", 10]
     assert described["outputs"]["member_logits"]["shape"] == ["n", 1, 10]
+    assert list(described["requests"]) == ["saved_model", "onnx", "litert"]
+    assert all("images of another shape" in said for said in described["requests"].values())
     assert not list(output.parent.glob("partial-*"))
 
 
@@ -164,6 +166,17 @@ def test_a_difference_that_is_no_number_fails_the_check(finished, tmp_path):
     model.save(run_of_nan / "model.keras")
     failed = f"export.py: {run_of_nan / 'exported'} failed its check: its probabilities or the"
     assert refusal("export", f"--model={run_of_nan}", "--check_images=10").startswith(failed)
+
+
+def test_tflite_is_litert(finished, tmp_path):
+    path, _, _ = finished
+    flags = [f"--model={path}", "--format=tflite", "--litert=int8", "--check_images=20"]
+    endings, printed = call("export", [*flags, f"--output_dir={tmp_path / 'x'}"])
+    assert endings == [None] and "model_int8.tflite" in printed
+    names = {file.name for file in (tmp_path / "x").iterdir()}
+    assert names == {"model_int8.tflite", "model.json", "class_names.txt"}
+    tiny_model().export(tmp_path / "y.tflite", format="tflite")
+    assert mixmo_tf.load(tmp_path / "y.tflite").num_classes == 4
 
 
 def test_a_new_format_is_a_line_of_the_table(tmp_path, monkeypatch):

@@ -11,7 +11,6 @@ from conftest import tiny_model
 from scripts_at_work import DIGITS, exit_messages, full_disk
 from test_reproduce import CONFIGS, finish
 
-from mixmo_tf import MixMo, networks
 from mixmo_tf.deployment import save_torch_checkpoint
 from mixmo_tf.training import history, logs
 
@@ -64,15 +63,14 @@ def test_curves_and_history(tmp_path):
 
 
 @pytest.mark.torch
-def test_the_other_scripts(finished, tmp_path):
+def test_the_other_scripts(finished, published, tmp_path):
     path, _, _ = finished
     model, output = f"--model={path}", tmp_path / "x"
     figures = tmp_path / "figures.json"
     figures.write_text(json.dumps({"accuracy": 0.5}))
-    published, torch = tmp_path / "x.keras", tmp_path / "x.pt"
-    of_published_code = MixMo(networks.preact_resnet18(1, 2, 10, (32, 32, 3), filters=4))
-    of_published_code.save(published)
-    save_torch_checkpoint(of_published_code, torch)
+    kept, torch = tmp_path / "x.keras", tmp_path / "x.pt"
+    published.save(kept)
+    save_torch_checkpoint(published, torch)
     suite = tmp_path / "suite"
     for config in CONFIGS:
         finish(suite, config, 0, {"accuracy": 0.5, "member_accuracy": [0.5], "nll": 1.0})
@@ -93,7 +91,7 @@ def test_the_other_scripts(finished, tmp_path):
         ),
         "convert_checkpoint": (
             20_000,
-            ([f"--input={published}", f"--output={tmp_path / 'y.pt'}"], tmp_path / "y.pt"),
+            ([f"--input={kept}", f"--output={tmp_path / 'y.pt'}"], tmp_path / "y.pt"),
             ([f"--input={torch}", f"--output={tmp_path / 'y.keras'}"], tmp_path / "y.keras"),
         ),
         "show_masks": (1000, (["--mixing=cow", f"--output_dir={tmp_path}"], tmp_path / "cow.png")),

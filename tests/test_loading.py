@@ -31,3 +31,14 @@ def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(ValueError, match="has no model.json: it is not from MixMo.export"):
         mixmo_tf.load(tmp_path)
+
+
+@pytest.mark.parametrize("share", [0, 0.001, 0.5, 0.999])
+def test_a_file_that_is_cut_short_is_damaged(tmp_path, share):
+    model = tiny_model()
+    model.save(tmp_path / "model.keras")
+    whole = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "model.keras").write_bytes(whole[: int(share * len(whole))])
+    for path in (tmp_path, tmp_path / "model.keras"):
+        with pytest.raises(ValueError, match="model.keras is no .* file: it is damaged, no zip "):
+            mixmo_tf.load(path)

@@ -135,7 +135,7 @@ def test_a_signature_from_before_is_given_no_empty_batch(tmp_path):
     from mixmo_tf.formats import saved_model, signature
 
     ours = model()
-    saved_model.write(ours, tmp_path, takes_none=False)
-    signature.write_description(ours, tmp_path)
+    saved_model.write_served(signature.Served(ours, takes_none=False), tmp_path)
+    signature.write_description(ours, tmp_path, {})
     loaded = mixmo_tf.load(tmp_path)
     assert loaded.member_logits(NONE).shape == (0, 2, 4)

@@ -17,7 +17,7 @@ from conftest import tiny_model
 from scripts_at_work import DIGITS, ROOT, command, exit_messages, full_disk, refusal, said_of
 from test_reproduce import CONFIGS, finish
 
-from mixmo_tf import MixMo, evaluation, experiments, networks, outputs
+from mixmo_tf import evaluation, experiments, outputs
 from mixmo_tf.deployment import save_torch_checkpoint
 from mixmo_tf.experiments import EvaluationSettings, directory, evaluation_files
 from mixmo_tf.training import checkpoints
@@ -203,7 +203,7 @@ def contents(folder):
 
 @pytest.mark.torch
 @pytest.mark.usefixtures("shallow")
-def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_path):
+def test_files_that_look_like_partial_ones_survive_every_command(finished, published, tmp_path):
     path, flags, _ = finished
     work = tmp_path / "work"
     work.mkdir()
@@ -213,7 +213,6 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, tmp_p
     before = contents(tmp_path)
     model = f"--model={path}"
     of_torch, torch = tmp_path / "to.keras", tmp_path / "from.pt"
-    published = MixMo(networks.preact_resnet18(1, 2, 10, (32, 32, 3), filters=4))
     published.save(of_torch)
     save_torch_checkpoint(published, torch)
     for config in CONFIGS:

@@ -67,6 +67,17 @@ def test_the_ensemble_averages_what_it_is_told_to():
         evaluation.report(logits, labels, ensemble="votes")
 
 
+def test_a_figure_of_every_kind_is_in_the_report():
+    logits, labels = random_case(300, 2, 4)
+    figures = evaluation.report(logits, labels, held_out=(logits[:90], labels[:90]))
+    of_one = [key for key, metric in evaluation.METRICS.items() if not metric.between]
+    of_one += evaluation.CALIBRATED
+    assert set(figures) == {*evaluation.METRICS, *of_one, *(f"member_{key}" for key in of_one)}
+    aleatoric, epistemic = evaluation.entropy_split(logits)
+    assert figures["aleatoric_entropy"] == pytest.approx(aleatoric.mean())
+    assert figures["mutual_information"] == pytest.approx(epistemic.mean())
+
+
 def test_temperatures_come_from_held_out_examples():
     logits, labels = random_case(300, 2, 4)
     held_out = 2 * logits[:200], labels[:200]
@@ -207,8 +218,12 @@ def test_no_figure_depends_on_the_order_of_the_images(ensemble, held_out):
     orders.append(np.argsort(logits.mean(axis=1).argmax(axis=1) != labels))  # first the right ones
     expected = evaluation.report(logits, labels, ensemble, others)
     for order in orders:
+        if held_out:
+            some = np.random.default_rng(len(order)).permutation(90)
+            others = others[0][some], others[1][some]
         figures = evaluation.report(logits[order], labels[order], ensemble, others)
         assert set(figures) == set(expected)
+        assert held_out == (set(evaluation.CALIBRATED) <= set(figures))
         for name in figures:
             assert figures[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
 
@@ -222,6 +237,14 @@ def test_no_figure_of_quantised_probabilities_depends_on_the_order():
         evaluation.ece, evaluation.adaptive_ece, evaluation.tace, evaluation.brier,
         evaluation.accuracy, evaluation.misclassification_auroc, evaluation.aurc,
         evaluation.coverage_at_risk, lambda p, y: evaluation.coverage_at_risk(p, y, 0.7),
+        evaluation.eaurc, evaluation.augrc, evaluation.risk_at_coverage,
+        evaluation.classwise_ece, evaluation.balanced_accuracy,
+        lambda p, y: evaluation.abstention_threshold(p, y, risk=0.3),
+        lambda p, y: evaluation.abstention_threshold(p, y, coverage=0.5),
+        lambda p, y: evaluation.coverage_and_risk(p, y, 0.5)[1],
+        evaluation.conformal.threshold,
+        lambda p, y: evaluation.conformal.coverage_and_size(p, y, 0.8, "raps")[1],
+        lambda p, y: evaluation.ood(p[y > 1, 0], p[y <= 1, 1])["aupr_in"],
         lambda p, y: evaluation.top_k_accuracy(p, y, 2),
         lambda p, y: evaluation.risk_coverage(p, y)[1],
     ]  # fmt: skip

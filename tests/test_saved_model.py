@@ -74,6 +74,22 @@ def test_it_is_loaded_as_a_model(tmp_path, pixels_and_labels):
         exported(tf.zeros([1, 8, 8, 3]))
 
 
+def test_a_dataset_that_is_not_finite_is_not_taken_for_black_images(tmp_path, pixels_and_labels):
+    """The signature takes uint8, which NaN would become."""
+    images = pixels_and_labels[0][:8].astype(np.float32)
+    model = tiny_model()
+    model.export(tmp_path / "exported")
+    exported = mixmo_tf.load(tmp_path / "exported")
+    expected = model.predict(images, verbose=0)
+    for value in (np.nan, np.inf, -np.inf):
+        odd = images.copy()
+        odd[3, 2, 1, 0] = value
+        answers = exported.predict(tf.data.Dataset.from_tensor_slices(odd).batch(4), verbose=0)
+        assert np.isnan(answers[3]).all()
+        others = np.arange(8) != 3
+        np.testing.assert_allclose(answers[others], expected[others], atol=1e-5)
+
+
 def test_any_class_names_of_an_earlier_version_are_taken(tmp_path):
     """It wrote whatever names a model had."""
     tiny_model(class_names=["a", "b", "c", "d"]).export(tmp_path / "exported")

@@ -113,26 +113,18 @@ def test_flagfiles_that_are_not_there_are_named(script, tmp_path):
 
 
 BAD_FLAGS = [  # beside what lies out of the bounds of one flag, which test_bad_flags.py tries
-    ("--alpha=inf", "alpha must be >= 0, got inf"),
-    ("--alpha=-1", "alpha must be >= 0, got -1.0"),
-    ("--weight_root=0", "weight_root must be > 0, got 0.0"),
-    ("--input_repetition=1.5", "input_repetition must be in [0, 1], got 1.5"),
-    ("--mixing_probability=-0.5", "mixing_probability must be in [0, 1], got -0.5"),
     (
         "--batch_size=2000",
         "batch_size must be in [1, 1437], the number of training images, got 2000",
     ),
-    ("--batch_size=0", "batch_size must be in [1, 1437]"),
-    ("--learning_rate=0", "learning_rate must be > 0, got 0.0"),
     ("--milestones=ten", "milestones must be epochs, got ten"),
-    ("--l2=-1", "l2 must be >= 0, got -1.0"),
     (
         "--network=wide_resnet --depth=27",
         "depth of a wide_resnet must be 10, 16, 22, 28, …, got 27",
     ),
     (
         "--num_members=1 --mixing=cow",
-        "mixing must be None for a network with M = 1, got 'cow'",
+        "mixing must be none for num_members=1, got cow",
     ),
     ("--mixing=none", "mixing=none is for num_members=1, got 2 members"),
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
@@ -140,8 +132,6 @@ BAD_FLAGS = [  # beside what lies out of the bounds of one flag, which test_bad_
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
     ("--image_size=16", "image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"),
     ("--validation_examples=5", "validation_examples must be 0 or in [10, 1427]"),
-    ("--memory_gib=inf", "memory_gib must be >= 0, got inf"),
-    ("--milestones=10000000000", "milestones must be <= 2147483647, got 10000000000"),
     ("--network=wide_resnet --width=1000000", "depth=28, width=1000000 would take "),
     ("--filters=100000000", "width=1, filters=100000000 would take "),
     ("--width=100000000", "width=100000000, filters=16 would take "),
@@ -150,9 +140,6 @@ BAD_FLAGS = [  # beside what lies out of the bounds of one flag, which test_bad_
         "training preact_resnet18 on images of 32×32 with num_members=2, batch_size=1400, "
         "batch_repetitions=10000, width=1, filters=16 would take ",
     ),
-    ("--learning_rate=nan", "learning_rate must be > 0, got nan"),
-    ("--learning_rate=inf", "learning_rate must be > 0, got inf"),
-    ("--l2=inf", "l2 must be >= 0, got inf"),
     ("--initialize_from=/nowhere", "there is no model at /nowhere"),
     (
         "--dataset=cifar10 --data_dir=/tmp/nowhere",

@@ -58,3 +58,49 @@ def test_a_risk_that_is_met_exactly_is_met():
     for risk in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match=r"risk must be in \[0, 1\]"):
             evaluation.coverage_at_risk(p, labels, risk)
+
+
+def test_the_conventions_by_hand():
+    """Confidences .9 .8 .7 .6 .8, errors 0 0 1 1 0: selective risks 0, 0, 0, 1/4, 2/5."""
+    p, labels = case([0.9, 0.8, 0.7, 0.6, 0.8], [1, 1, 0, 0, 1])
+    np.testing.assert_allclose(evaluation.risk_coverage(p, labels)[1], [0, 0, 0, 0.25, 0.4])
+    assert evaluation.aurc(p, labels) == pytest.approx(0.13)
+    best = 0.4 + 0.6 * np.log(0.6)
+    assert evaluation.eaurc(p, labels) == pytest.approx(0.13 - best)
+    assert evaluation.eaurc(p, labels) == pytest.approx(0.0365, abs=5e-5)
+    assert evaluation.augrc(p, labels) == pytest.approx((0.2 / 2 + (0.2 + 0.4) / 2) / 5)
+    assert evaluation.augrc(p, labels) == pytest.approx(0.08)
+    assert evaluation.coverage_at_risk(p, labels, 0.05) == pytest.approx(0.6)
+    assert evaluation.risk_at_coverage(p, labels) == 0.25
+    figures = evaluation.report(np.log(p)[:, None], labels)
+    keys = ["aurc", "eaurc", "augrc", "coverage_at_5_risk", "risk_at_80_coverage"]
+    expected = [0.13, 0.13 - best, 0.08, 0.6, 0.25]
+    assert [figures[key] for key in keys] == pytest.approx(expected)
+
+
+def test_without_any_order_augrc_is_half_the_error_rate():
+    p, labels = case([0.7] * 5, [1, 0, 1, 1, 0])
+    assert evaluation.augrc(p, labels) == pytest.approx(0.2)
+    for coverage in (0, 0.5, 1):
+        assert evaluation.risk_at_coverage(p, labels, coverage) == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("correct, aurc", [(True, 0), (False, 1)])
+def test_all_right_and_all_wrong_are_the_best_order_of_their_errors(correct, aurc):
+    p, labels = case([0.9, 0.8, 0.7], [correct] * 3)
+    assert evaluation.aurc(p, labels) == aurc and evaluation.eaurc(p, labels) == 0
+    assert evaluation.augrc(p, labels) == aurc / 2
+    assert evaluation.risk_at_coverage(p, labels) == aurc
+
+
+def test_a_coverage_counts_the_answers_that_it_needs():
+    """⌈0.28 · 100⌉ is 28, though 0.28 * 100 is more than 28; the 29th is wrong."""
+    confidence = np.linspace(0.99, 0.6, 100)
+    p, labels = case(confidence, np.arange(100) != 28)
+    assert 0.28 * 100 > 28
+    assert evaluation.risk_at_coverage(p, labels, 0.28) == 0
+    assert evaluation.risk_at_coverage(p, labels, 0.281) == pytest.approx(1 / 29)
+    assert evaluation.risk_at_coverage(p, labels, 0) == 0
+    for coverage in (-0.1, 1.1, float("nan")):
+        with pytest.raises(ValueError, match=r"coverage must be in \[0, 1\]"):
+            evaluation.risk_at_coverage(p, labels, coverage)

@@ -44,6 +44,16 @@ def test_what_is_not_finite_is_null_with_a_sentence():
         strict_json.dumps({"a": object()})
 
 
+def test_a_list_of_numbers_is_one_line():
+    content = {"a": [1, -2.5e-30, None], "b": [[1, 2], [3, 4]], "c": "[\n 1, 2\n]", "d": ["1"]}
+    text = strict_json.dumps(content)
+    assert strictly(text) == content
+    assert text.splitlines()[1:6] == [
+        '  "a": [1, -2.5e-30, null],', '  "b": [', "    [1, 2],", "    [3, 4]", "  ],",
+    ]  # fmt: skip
+    assert strict_json.dumps([1, 2]) == "[1, 2]\n"
+
+
 def test_nothing_else_writes_json():
     files = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "scripts").glob("*.py")]
     writers = {file.name for file in files if re.search(r"\bjson\.dumps?\(", file.read_text())}

@@ -31,7 +31,7 @@ from scripts_at_work import (
 )
 from tensorflow.python.framework import config
 
-from mixmo_tf.experiments import directory
+from mixmo_tf.experiments import directory, run_lock
 
 
 def start(*flags):
@@ -179,10 +179,8 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
 @pytest.mark.usefixtures("shallow")
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ending, _ = ending_of("train", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
-    assert ending == (
-        "train.py: the loss or a gradient became NaN or infinite at step 2; "
-        "there is no checkpoint yet"
-    )
+    said = "train.py: the loss or a gradient became NaN or infinite at step 2; there is no checkpo"
+    assert ending.startswith(said) and "\n" not in ending
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
@@ -199,7 +197,7 @@ def test_a_directory_in_use_is_refused(finished):
 
 
 def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
-    """As `directory.trainer` does, for a moment; another process alone is refused."""
+    """As `run_lock.trainer` does, for a moment; another process alone is refused."""
     with open(tmp_path / "run.lock", "w+") as looking:
         looking.write("pid 4711 on node-3")  # which is gone
         looking.flush()
@@ -207,10 +205,10 @@ def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
         threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
         with directory.start(tmp_path, [], {}):
             holder = f"pid {os.getpid()} on {platform.node()}"
-            assert directory.trainer(tmp_path) == holder
+            assert run_lock.trainer(tmp_path) == holder
             with pytest.raises(BlockingIOError, match=re.escape(f"({holder})")):
                 directory.start(tmp_path, [], {})
-    assert directory.trainer(tmp_path) is None
+    assert run_lock.trainer(tmp_path) is None
 
 
 @pytest.mark.usefixtures("shallow")

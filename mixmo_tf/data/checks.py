@@ -1,6 +1,7 @@
 """Checks of the images and labels that a model is given: one clear line on what is wrong."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,19 @@ from mixmo_tf import arguments
 
 _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
+_OVERSHOOT = 128  # beyond 0 and 255, more than any kernel that scales images
+
+
+def check_data(name: str, data: Any) -> None:
+    """Raises ValueError where `data` cannot be images, or batches of them."""
+    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
+    if no_batches or not getattr(data, "ndim", 1):
+        came = "None" if data is None else f"a {type(data).__name__}"
+        raise ValueError(
+            f"{name} must be an array of images (n, height, width, channels), or a "
+            f"tf.data.Dataset or another iterable of batches, got {came}"
+        )
 
 
 def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tensor:
@@ -23,7 +37,7 @@ def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tens
     elif not tf.is_tensor(images):
         raise ValueError(f"images must be an array of numbers, got {arguments.brief(images)}")
     images = tf.convert_to_tensor(images)
-    _check_shape(images, image_shape)
+    check_shape(images, image_shape)
     return images
 
 
@@ -37,20 +51,46 @@ def check_pixels(images: arguments.Array, image_shape: Sequence[int]) -> argumen
     Raises:
         ValueError: unless they are numbers of that shape, finite in float32; or if they are floats
             that look divided by 255 (not all equal, within [0, 1]) or normalised (some below 0,
-            none above 10).
+            none above 10), or beyond 0 to 255 (floats by more than 128).
     """
     array = _as_array("images", images)
-    _check_shape(array, image_shape)
+    check_shape(array, image_shape)
     dtype = tf.as_dtype(array.dtype)
-    if dtype.is_integer or not array.size:
+    if dtype == tf.uint8 or not array.size:
         return images
     low, high = array.min(), array.max()  # NaN if one is, and without a copy of the array
     if not _is_finite(np.array([low, high])):
         first = next(i for i, image in enumerate(array) if not _is_finite(image))
         raise ValueError(f"images must be finite, pixels 0 to 255, but image {first} is not")
-    if _are_scaled(low, high):
+    if not dtype.is_integer and _are_scaled(low, high):
         raise ValueError(f"{said_of_scaled('images')}; got {low} to {high}")
+    beyond = 0 if dtype.is_integer else _OVERSHOOT
+    if low < -beyond or high > 255 + beyond:
+        raise ValueError(f"images must be pixels 0 to 255, got {low} to {high}")
     return images
+
+
+def check_shape(images: arguments.Array, image_shape: Sequence[int]) -> None:
+    """Checks what can be told without the values.
+
+    Args:
+        images: array or tensor, of a graph too.
+        image_shape: (H, W, channels).
+
+    Raises:
+        ValueError: unless they are an array (n, H, W, channels), if their rank is known.
+    """
+    shape = getattr(images, "shape", None)
+    if shape is None:
+        raise ValueError(f"images must be an array of numbers, got {arguments.brief(images)}")
+    if getattr(shape, "rank", 4) is None:  # of a graph, where it is not known
+        return
+    if len(shape) != 4 or tuple(shape[1:]) != tuple(image_shape):
+        is_one = tuple(shape) == tuple(image_shape)
+        raise ValueError(
+            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
+            f"of the network, got {tuple(shape)}{', a single image' if is_one else ''}"
+        )
 
 
 def said_of_scaled(images: str) -> str:
@@ -159,11 +199,7 @@ def check_not_empty(images: tf.Tensor) -> None:
         ValueError: if n is known to be 0.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 0.
     """
-    message = "a batch to train on must have images, got none"
-    if images.shape[0] == 0:
-        raise ValueError(message)
-    if images.shape[0] is None:
-        tf.debugging.Assert(tf.shape(images)[0] > 0, [message])
+    _check_number(images, 0, "a batch to train on must have images, got none")
 
 
 def check_has_partners(images: tf.Tensor) -> None:
@@ -173,10 +209,7 @@ def check_has_partners(images: tf.Tensor) -> None:
         ValueError: if n is known to be 1.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 1.
     """
-    message = "msda needs two images or more in a step of a replica, got 1"
-    if images.shape[0] == 1:
-        raise ValueError(message)
-    tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
+    _check_number(images, 1, "msda needs two images or more in a step of a replica, got 1")
 
 
 def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
@@ -215,15 +248,12 @@ def _is_finite(array):
     return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
 
 
-def _check_shape(images, image_shape):
-    if getattr(images.shape, "rank", 4) is None:  # of a graph, where it is not known
-        return
-    if len(images.shape) != 4 or tuple(images.shape[1:]) != tuple(image_shape):
-        is_one = tuple(images.shape) == tuple(image_shape)
-        raise ValueError(
-            f"images must have the shape (n, {', '.join(map(str, image_shape))}) "
-            f"of the network, got {tuple(images.shape)}{', a single image' if is_one else ''}"
-        )
+def _check_number(images, too_few, message):
+    """Raises where the number of images is `too_few`, now or when the graph runs."""
+    if images.shape[0] == too_few:
+        raise ValueError(message)
+    if images.shape[0] is None:
+        tf.debugging.Assert(tf.shape(images)[0] != too_few, [message])
 
 
 def _check_kind(dtype, shape):

@@ -4,7 +4,11 @@
 arrays besides, and a Keras metric where it adds up over batches.
 """
 
+from mixmo_tf.evaluation import conformal
+from mixmo_tf.evaluation.abstention import abstention_threshold, coverage_and_risk
 from mixmo_tf.evaluation.calibration import adaptive_ece, ece, fit_temperature, tace
+from mixmo_tf.evaluation.classwise import balanced_accuracy, classwise_ece, per_class
+from mixmo_tf.evaluation.comparison import paired
 from mixmo_tf.evaluation.diversity import (
     MEASURES,
     PairwiseDiversity,
@@ -19,17 +23,21 @@ from mixmo_tf.evaluation.diversity import (
     ratio_error_published,
 )
 from mixmo_tf.evaluation.inference import predict
-from mixmo_tf.evaluation.information import mutual_information, pairwise_kl
+from mixmo_tf.evaluation.information import entropy_split, mutual_information, pairwise_kl
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
-from mixmo_tf.evaluation.metrics import METRICS, over_runs
+from mixmo_tf.evaluation.metrics import CALIBRATED, METRICS, over_runs
 from mixmo_tf.evaluation.metrics_json import read_metrics
+from mixmo_tf.evaluation.out_of_distribution import ood, ood_scores
 from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.evaluation.reporting import report
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
 from mixmo_tf.evaluation.selective import (
+    augrc,
     aurc,
     coverage_at_risk,
+    eaurc,
     misclassification_auroc,
+    risk_at_coverage,
     risk_coverage,
 )
 from mixmo_tf.evaluation.streaming import (
@@ -40,6 +48,7 @@ from mixmo_tf.evaluation.streaming import (
 )
 
 __all__ = [
+    "CALIBRATED",
     "MEASURES",
     "METRICS",
     "Brier",
@@ -47,25 +56,37 @@ __all__ = [
     "MutualInformation",
     "PairwiseDiversity",
     "PairwiseKL",
+    "abstention_threshold",
     "accuracy",
     "adaptive_ece",
+    "augrc",
     "aurc",
+    "balanced_accuracy",
     "brier",
+    "classwise_ece",
+    "conformal",
     "correlation",
+    "coverage_and_risk",
     "coverage_at_risk",
     "disagreement",
     "double_fault",
+    "eaurc",
     "ece",
     "encoder_norms",
     "ensemble_logits",
+    "entropy_split",
     "error_counts",
     "error_disagreement",
     "fit_temperature",
     "misclassification_auroc",
     "mutual_information",
     "nll",
+    "ood",
+    "ood_scores",
     "over_runs",
+    "paired",
     "pairwise_kl",
+    "per_class",
     "pooled_ratio_error",
     "predict",
     "q_statistic",
@@ -73,6 +94,7 @@ __all__ = [
     "ratio_error_published",
     "read_metrics",
     "report",
+    "risk_at_coverage",
     "risk_coverage",
     "split_score",
     "tace",

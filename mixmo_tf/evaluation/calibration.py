@@ -6,6 +6,7 @@ apart, so each counts with the mean gap of all of them.
 """
 
 import functools
+import math
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -38,10 +39,18 @@ def ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -
     Raises:
         ValueError: if the shapes disagree, or an argument is out of range.
     """
+    gaps = ece_gaps(probabilities, labels, num_bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def ece_gaps(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> np.ndarray:
+    """What `ece` sums up: of each bin Σ (right − confidence), float64 (num_bins,).
+
+    These add up over batches, and over sets of images.
+    """
     confidence, correct = _confidence_and_correct(probabilities, labels, num_bins)
     bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return np.bincount(bins, weights=correct - confidence, minlength=num_bins)
 
 
 def adaptive_ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> float:
@@ -104,9 +113,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False
         logits: float (N, C).
         labels: int (N,).
         jeffreys: whether to take the prior into account.
-
-    Returns:
-        float.
 
     Raises:
         ValueError: if the shapes disagree, or a label is out of range.
@@ -200,11 +206,15 @@ def _terms(behind, own, log_temperature, with_variance=False):
 
 
 def _objective(behind, own, jeffreys=False):
-    """What a temperature minimises, as a function of its logarithm."""
+    """What a temperature minimises, as a function of its logarithm.
+
+    The sums are exact, so that the order of the examples does not matter.
+    """
 
     def objective(log_temperature):
         nll, variance = _terms(behind, own, log_temperature, jeffreys)
-        return _with_prior(nll.sum(), variance.sum()) if jeffreys else nll.sum()
+        nll = math.fsum(nll)
+        return _with_prior(nll, math.fsum(variance)) if jeffreys else nll
 
     return objective
 

@@ -35,7 +35,25 @@ def mutual_information(member_logits: ArrayLike) -> float:
         member_logits: float (N, M, C).
 
     Returns:
-        float in [0, ln M].
+        float in [0, ln M]; the mean of `entropy_split`'s epistemic part.
+
+    Raises:
+        ValueError: if M < 2.
+    """
+    return float(entropy_split(member_logits)[1].mean())
+
+
+def entropy_split(member_logits: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """The entropy of the mean of the members' probabilities, in two parts (Depeweg et al. 2018).
+
+    Args:
+        member_logits: float (N, M, C).
+
+    Returns:
+        aleatoric: float64 (N,), nats; what every member is unsure of, the mean of the members'
+            entropies.
+        epistemic: float64 (N,), nats; what members differ by, the mutual information, in
+            [0, ln M]. The sum of both is the entropy of the mean.
 
     Raises:
         ValueError: if M < 2.
@@ -44,7 +62,7 @@ def mutual_information(member_logits: ArrayLike) -> float:
     mean = p.mean(axis=1)
     entropy_of_mean = -xlogy(mean, mean).sum(axis=-1)
     mean_entropy = -xlogy(p, p).sum(axis=-1).mean(axis=-1)
-    return float(np.maximum(entropy_of_mean - mean_entropy, 0).mean())
+    return mean_entropy, np.maximum(entropy_of_mean - mean_entropy, 0)
 
 
 def _probabilities(member_logits):

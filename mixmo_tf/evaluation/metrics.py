@@ -1,7 +1,7 @@
 """METRICS: every metric once, with its title, its meaning, its function and how it is written.
 
 `report`, metrics.json, tables, pictures and the README follow from it: to add a metric, write its
-function and its line here.
+function and its line here; in CALIBRATED, if it needs held-out images.
 """
 
 import dataclasses
@@ -13,7 +13,15 @@ import numpy as np
 from scipy.special import softmax
 
 from mixmo_tf import strict_json
-from mixmo_tf.evaluation import calibration, diversity, information, scores, selective
+from mixmo_tf.evaluation import (
+    calibration,
+    classwise,
+    conformal,
+    diversity,
+    information,
+    scores,
+    selective,
+)
 
 MEMBER = "member_"  # before a key: the list of the members' own
 _PERCENT, _TWO_DIGITS = ".2%", ".2f"
@@ -42,12 +50,35 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """A Record, and the same model's answers to held-out images."""
+
+    record: Record
+    held_out: Record
+
+    @functools.cached_property
+    def aps(self) -> tuple[float, float]:
+        """Coverage and size of the APS sets."""
+        return self._sets("aps")
+
+    @functools.cached_property
+    def raps(self) -> tuple[float, float]:
+        """Coverage and size of the RAPS sets."""
+        return self._sets("raps")
+
+    def _sets(self, method):
+        of_both = [(each.probabilities, each.labels) for each in (self.record, self.held_out)]
+        threshold = conformal.threshold(*of_both[1], method=method)
+        return conformal.coverage_and_size(*of_both[0], threshold, method)
+
+
+@dataclasses.dataclass(frozen=True)
 class Metric:
-    """A line of `METRICS`."""
+    """A line of `METRICS` or `CALIBRATED`."""
 
     title: str | None  # in tables; None for what metrics.json alone holds
     meaning: str
-    function: Callable[[Record], float | list]
+    function: Callable[[Record], float | list]  # in CALIBRATED, of a Calibrated
     form: str = ".4f"  # as `format` takes it; what ends with % is written in per cent
     undefined: str = strict_json.NOT_A_NUMBER  # what it means that it is NaN
     between: bool = False  # whether it is measured between members
@@ -62,6 +93,9 @@ METRICS = {
     "top5_accuracy": Metric(
         "top-5", "top-5 accuracy",
         lambda r: scores.top_k_accuracy(r.logits, r.labels, 5), _PERCENT, side_by_side=True),
+    "balanced_accuracy": Metric(
+        "balanced accuracy", "mean of the accuracies on each class' images",
+        lambda r: classwise.balanced_accuracy(r.logits, r.labels), _PERCENT),
     "nll": Metric(
         "NLL", "negative log-likelihood, nats",
         lambda r: scores.nll(r.logits, r.labels), side_by_side=True),
@@ -86,16 +120,28 @@ METRICS = {
     "tace": Metric(
         "TACE", "thresholded adaptive calibration error, 15 bins, probabilities > 1e-3",
         lambda r: calibration.tace(r.probabilities, r.labels), side_by_side=True),
+    "classwise_ece": Metric(
+        "classwise ECE", "mean over the classes of the ECE of each one's probability",
+        lambda r: classwise.classwise_ece(r.probabilities, r.labels)),
     "misclassification_auroc": Metric(
         "AUROC", "AUROC of confidence against being right",
         lambda r: selective.misclassification_auroc(r.probabilities, r.labels),
         undefined="all answers are right, or all are wrong", side_by_side=True),
     "aurc": Metric(
-        "AURC", "area under the risk-coverage curve",
+        "AURC", "area under the risk-coverage curve, the mean of the selective risks",
         lambda r: selective.aurc(r.probabilities, r.labels), side_by_side=True),
+    "eaurc": Metric(
+        "E-AURC", "the same, less that of the best order of as many errors",
+        lambda r: selective.eaurc(r.probabilities, r.labels)),
+    "augrc": Metric(
+        "AUGRC", "area under the generalised risk over coverage, by trapezoids from (0, 0)",
+        lambda r: selective.augrc(r.probabilities, r.labels)),
     "coverage_at_5_risk": Metric(
         "coverage at 5 % risk", "largest coverage with an error of at most 5 %",
         lambda r: selective.coverage_at_risk(r.probabilities, r.labels), _PERCENT),
+    "risk_at_80_coverage": Metric(
+        "risk at 80 % coverage", "error among the 80 % of the answers that are most confident",
+        lambda r: selective.risk_at_coverage(r.probabilities, r.labels), _PERCENT),
     "ratio_error": Metric(
         "ratio-error", "errors of exactly one of two members over errors of both",
         lambda r: diversity.ratio_error(r.predicted, r.labels), _TWO_DIGITS, between=True,
@@ -125,8 +171,13 @@ METRICS = {
     "pairwise_kl": Metric(
         "pairwise KL", "KL divergence between two members, nats",
         lambda r: information.pairwise_kl(r.logits), between=True),
+    "aleatoric_entropy": Metric(
+        "aleatoric entropy", "what all members are unsure of: their mean entropy, nats",
+        lambda r: information.entropy_split(r.logits)[0].mean().item(), between=True),
     "mutual_information": Metric(
-        "mutual information", "entropy of the members' mean minus their mean entropy, nats",
+        "mutual information",
+        "what members differ by, the epistemic part: entropy of their mean minus their mean "
+        "entropy, nats",
         lambda r: information.mutual_information(r.logits), between=True),
     # lists, the pairs of members in the order (0, 1), (0, 2), …, (1, 2), …
     "both_wrong": Metric(
@@ -136,14 +187,33 @@ METRICS = {
         None, "of each pair of members, on how many examples exactly one is wrong",
         lambda r: diversity.error_counts(r.predicted, r.labels)[1].tolist(), between=True),
 }  # fmt: skip
+CALIBRATED = {  # with held-out images alone
+    "aps_coverage": Metric(
+        "APS coverage", "share of the images whose label is in their APS set, of 90 %",
+        lambda c: c.aps[0], _PERCENT),
+    "aps_size": Metric(
+        "APS size", "mean number of classes in an APS set", lambda c: c.aps[1], _TWO_DIGITS),
+    "raps_coverage": Metric(
+        "RAPS coverage", "share of the images whose label is in their RAPS set, of 90 %",
+        lambda c: c.raps[0], _PERCENT),
+    "raps_size": Metric(
+        "RAPS size", "mean number of classes in a RAPS set", lambda c: c.raps[1], _TWO_DIGITS),
+}  # fmt: skip
+_ALL = METRICS | CALIBRATED
 OF_ONE = [key for key, metric in METRICS.items() if not metric.between]  # also of each member
 BETWEEN = [key for key, metric in METRICS.items() if metric.between]
 SIDE_BY_SIDE = [key for key, metric in METRICS.items() if metric.side_by_side]
 
 
+def undefined(key: str) -> str | None:
+    """What it means that a figure is NaN; None where the key is none of this package's."""
+    key = key.removeprefix(MEMBER)
+    return _ALL[key].undefined if key in _ALL else classwise.UNDEFINED.get(key)
+
+
 def heading(key: str) -> str:
     """How a metric is called in tables and pictures, such as "accuracy, %"."""
-    metric = METRICS[key.removeprefix(MEMBER)]
+    metric = _of(key)
     whose = "members' " if key.startswith(MEMBER) else ""
     return whose + metric.title + (", %" if metric.form.endswith("%") else "")
 
@@ -152,7 +222,7 @@ def written(key: str, value: float | None, deviation: float | None = None) -> st
     """A value, or None for –, as it is written in tables; and ± its deviation, unless None."""
     if value is None:
         return "–"
-    form = METRICS[key.removeprefix(MEMBER)].form
+    form = _of(key).form
     values = [value] if deviation is None else [value, deviation]
     return " ± ".join(format(each, form).rstrip("%") for each in values)
 
@@ -168,7 +238,7 @@ def over_runs(runs: list[dict], key: str) -> tuple[float | None, float | None]:
         float and float. None and None where a run does not define it; the deviation alone is
         None with one run, and for a metric that is `pooled` over the runs instead.
     """
-    metric = METRICS[key.removeprefix(MEMBER)]
+    metric = _of(key)
     if metric.pooled:
         return metric.pooled(runs), None
     values = [run.get(key) for run in runs]
@@ -177,3 +247,8 @@ def over_runs(runs: list[dict], key: str) -> tuple[float | None, float | None]:
     if key.startswith(MEMBER):
         values = list(map(statistics.mean, values))
     return statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def _of(key):
+    """The Metric, or that of a member's."""
+    return _ALL[key.removeprefix(MEMBER)]

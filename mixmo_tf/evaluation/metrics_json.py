@@ -8,7 +8,7 @@ What it says of a model, whether a run or evaluate.py wrote it:
   2: the keys of `metrics.METRICS`; no NaN and no Infinity
 - `dataset`, `split`, `examples`: what it was evaluated on; `ensemble`: what it averages
 - metrics by their keys, of a run those that its model sums up; `undefined`, see `report`
-- what the writer knows besides: `models` and `temperature_fitted_on`, or a run's `parameters`,
+- what the writer knows besides: of evaluate.py the keys of `EVALUATED`, of a run `parameters`,
   `epochs`, `steps` and `best`; and `libraries`, their versions
 """
 
@@ -16,14 +16,29 @@ import json
 import math
 import os
 import pathlib
-import re
-import sys
 from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
-from mixmo_tf.evaluation import reporting
+from mixmo_tf.evaluation import classwise, reporting
 
 SCHEMA = 2
+EVALUATED = {  # what evaluate.py writes beside the metrics
+    "models": "the models' paths; several are one deep ensemble",
+    "temperature_fitted_on": "the images that temperatures are fitted on, and sets calibrated",
+    "class_names": "the classes, in the order of all that is per class",
+    "class_images": "of each class, the number of its images",
+    "class_recall": "of each class, the share of its images that is answered right: its accuracy",
+    "class_precision": "of each class, the share of the answers with it that is right",
+    "confusion_matrix": "a list for each class, how many of its images are answered with which "
+    f"class; of more than {classwise.MOST_CLASSES:,} classes it is left out",
+    "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list of what was `wanted` and "
+    "its `value`, the `threshold` on the largest probability, the `coverage` and `risk` that it "
+    "keeps, and those of the `held_out_examples` that it was found on",
+    "paired": "with `--paired`, the model `against` which this one is tested, and what "
+    "`mixmo_tf.evaluation.paired` gives",
+    "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
+    "ood": "with `--ood`, how well scores part images of something else: see Under shift",
+}
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32
 
@@ -48,9 +63,6 @@ def described(
         ensemble: "logits" or "probabilities".
         libraries: dict of str, versions by name.
         more: what this writer knows besides, see above.
-
-    Returns:
-        dict.
     """
     about = {"dataset": dataset, "split": split, "examples": examples, "ensemble": ensemble}
     content = {"schema": SCHEMA, **about, **metrics, **more, "libraries": libraries}
@@ -68,21 +80,7 @@ def write_metrics(file: pathlib.Path, content: dict | list, replace: bool = Fals
     Raises:
         OSError: if it cannot be written.
     """
-    text = strict_json.dumps(content)
-    descriptor = _descriptor(file)
-    if descriptor is not None:  # by its name, what it leads to would be opened and emptied
-        sys.stdout.flush()
-        with open(descriptor, "w", closefd=False) as stream:
-            stream.write(text)
-    elif is_stream(file):
-        file.write_text(text)
-    else:
-        outputs.write(file, text, replace)
-
-
-def is_stream(file: pathlib.Path) -> bool:
-    """Whether it is a pipe or a device, or leads to what the process has open already."""
-    return _descriptor(file) is not None or (file.exists() and not file.is_file())
+    outputs.write(file, strict_json.dumps(content), replace)
 
 
 def read_metrics(path: str | os.PathLike) -> dict | list[dict]:
@@ -143,10 +141,3 @@ def _errors(metrics):
     shared = shared if some else 0
     counts = {"both_wrong": [shared], "one_wrong": [errors - 2 * shared]}
     return {"ratio_error": ratio if some else None, **counts}
-
-
-def _descriptor(file):
-    """The number of what is open already under a name such as /dev/stdout; None for others."""
-    if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(file)):
-        return int(found[1])
-    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(file))

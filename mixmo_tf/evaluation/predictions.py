@@ -7,7 +7,7 @@ from scipy.special import log_softmax, logsumexp
 from mixmo_tf import arguments
 
 ENSEMBLES = ("logits", "probabilities")
-_ROUNDING = 16 * np.finfo(np.float64).eps  # a softmax depends that much on the classes' order
+ROUNDING = 16 * np.finfo(np.float64).eps  # a softmax depends that much on the classes' order
 
 
 def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.ndarray:
@@ -42,10 +42,34 @@ def ranks(confidence: np.ndarray) -> np.ndarray:
         int (N,); every rank up to the largest occurs.
     """
     order = np.argsort(confidence)
-    rises = np.diff(confidence[order], prepend=confidence[order[:1]]) > _ROUNDING
+    rises = np.diff(confidence[order], prepend=confidence[order[:1]]) > ROUNDING
     result = np.empty(len(order), int)
     result[order] = np.cumsum(rises)
     return result
+
+
+def ties(confidence: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """After each group of equal confidence, from the largest on: answers, and errors.
+
+    Args:
+        confidence: float64 (N,) in [0, 1].
+        wrong: bool (N,).
+    """
+    ranked = ranks(confidence)
+    answers, errors = np.bincount(ranked), np.bincount(ranked, weights=wrong)
+    return np.cumsum(answers[::-1]), np.cumsum(errors[::-1])
+
+
+def confidence_and_wrong(
+    probabilities: ArrayLike, labels: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """The largest probabilities, float64 (N,), and whether they are of a wrong class, bool (N,).
+
+    Raises:
+        ValueError: as `check`.
+    """
+    probabilities, labels = check(probabilities, labels, "probabilities")
+    return probabilities.max(axis=1), probabilities.argmax(axis=1) != labels
 
 
 def check_members(
@@ -54,28 +78,38 @@ def check_members(
     """Returns them as arrays, float (N, M, C) and int (N,).
 
     Raises:
-        ValueError: if a shape or dtype is wrong, a logit is not finite in float32, or a label is
-            out of range.
+        ValueError: as `check_member_logits`, or if a label is out of range, or their number wrong.
     """
-    member_logits = _numbers(member_logits, name)
+    member_logits = check_member_logits(member_logits, name)
+    _, labels = check(member_logits[:, 0], labels, name)
+    return member_logits, labels
+
+
+def check_member_logits(member_logits: ArrayLike, name: str = "member_logits") -> np.ndarray:
+    """Returns them as an array, float (N, M, C).
+
+    Raises:
+        ValueError: if the shape or dtype is wrong, or a logit is not finite in float32.
+    """
+    member_logits = numbers(member_logits, name)
     if member_logits.ndim != 3 or member_logits.shape[1] < 1:
         raise ValueError(f"{name} must be (N, M, C), got {member_logits.shape}")
-    _, labels = check(member_logits[:, 0], labels, name)
+    if not member_logits.size:
+        raise ValueError(f"{name} must be of one example or more, got {member_logits.shape}")
     bad = np.argwhere(~(np.abs(member_logits) <= np.finfo(np.float32).max))
     if len(bad):
         value = member_logits[tuple(bad[0])]
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite in float32: {value}")
-    return member_logits, labels
+    return member_logits
 
 
 def check(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns scores, float64 (N, C), and labels, int (N,), such as logits or probabilities.
 
     Raises:
-        ValueError: if a shape or dtype is wrong, a score is NaN or +inf, or a label is out of
-            range.
+        ValueError: as `check_scores`, or if a label is out of range, or their number wrong.
     """
-    scores, labels = _numbers(scores, name).astype(np.float64), np.asarray(labels)
+    scores, labels = numbers(scores, name), np.asarray(labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not scores.size:
         raise ValueError(
             f"{name} and labels must be of the same examples, one or more, "
@@ -86,12 +120,25 @@ def check(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[np.ndarray, 
     wrong = labels[(labels < 0) | (labels >= scores.shape[1])]
     if len(wrong):
         raise ValueError(f"labels must be in 0 to {scores.shape[1] - 1}, got {wrong[0]}")
+    return check_scores(scores, name), labels
+
+
+def check_scores(scores: ArrayLike, name: str) -> np.ndarray:
+    """Returns them, such as logits or probabilities, as float64 (N, C).
+
+    Raises:
+        ValueError: if the shape or dtype is wrong, a score is NaN or +inf, or a probability is
+            none.
+    """
+    scores = numbers(scores, name).astype(np.float64, copy=False)
+    if scores.ndim != 2 or not scores.size:
+        raise ValueError(f"{name} must be (N, C), one example or more, got {scores.shape}")
     check_finite(scores, name)
     if name == "probabilities" and not (scores.min() >= 0 and scores.max() <= 1 + 1e-6):
         raise ValueError(
             f"probabilities must be in [0, 1], got {scores.min():g} to {scores.max():g}"
         )
-    return scores, labels
+    return scores
 
 
 def check_finite(scores: np.ndarray, name: str) -> None:
@@ -105,7 +152,7 @@ def check_finite(scores: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} of example {bad[0, 0]} are not finite")
 
 
-def _numbers(array, name):
+def numbers(array: ArrayLike, name: str) -> np.ndarray:
     """An array, of float64 where its dtype is not one of NumPy's floats."""
     try:
         array = np.asarray(array)

@@ -3,7 +3,8 @@
 `Brier` and `ExpectedCalibrationError` take probabilities, in `compile(metrics=[...])` or on
 their own; `PairwiseKL` and `MutualInformation` take members' logits. Accuracy, top-5 accuracy
 and NLL are Keras' own; the measures of pairs are `PairwiseDiversity`. What needs all examples
-in order (AUROC, AURC, the adaptive calibration errors, a temperature) does not stream.
+in order, or twice, does not stream: AUROC and the other areas under curves, thresholds to abstain
+by, conformal sets, the adaptive calibration errors, temperatures, a paired test's interval.
 """
 
 from typing import Any

@@ -10,10 +10,18 @@ import tensorflow as tf
 
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import directory, evaluation_files, evaluation_tables, images
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments import (
+    abstention,
+    directory,
+    evaluation_files,
+    evaluation_tables,
+    images,
+    shift,
+)
+from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
@@ -21,10 +29,15 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(OfModels, OfImages):
+class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfShift):
     """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
 
     batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
+    paired: bool = setting(
+        False,
+        "Test each further --model against the first one, image by image: McNemar's test of the "
+        "accuracies, and a bootstrap interval of the difference of the NLLs.",
+    )
     json: str | None = setting(None, "File to write the metrics to; none if not set.")
     output_dir: str | None = setting(
         None, "New folder to keep metrics, predictions and the model in; none if not set."
@@ -41,6 +54,17 @@ class Evaluation(NamedTuple):
     labels: np.ndarray  # int64 (N,)
     metrics: dict  # of `evaluation.report`
     held_out: tuple | None  # (member_logits, labels) that temperatures are fitted on
+    class_names: tuple  # of str, by label
+    image_names: np.ndarray  # (N,), files below the split's folder, or where there are none indices
+    held_out_names: np.ndarray | None  # those of the held-out images
+    abstention: list  # of dict, see `abstention.found`
+    paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
+    shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
+
+    def __repr__(self):
+        measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
+        shown = ", ".join(f"{key}={value:.4f}" for key, value in measured.items())
+        return f"Evaluation(name={self.name!r}, {shown}, examples={len(self.labels)})"
 
     @property
     def name(self) -> str:
@@ -55,6 +79,7 @@ class Evaluation(NamedTuple):
 
     def described(self) -> dict:
         """What metrics.json says."""
+        per_class = evaluation.per_class(self.logits(), self.labels)
         return metrics_json.described(
             self.metrics,
             dataset=self.images.dataset,
@@ -63,8 +88,17 @@ class Evaluation(NamedTuple):
             ensemble=self.ensemble,
             libraries=directory.versions(),
             models=list(map(str, self.files)),
+            **(self.shift or {}),
             temperature_fitted_on=self.fitted_on,
+            class_names=self.class_names,
+            **{key: figures.tolist() for key, figures in per_class.items()},
+            **({"abstention": self.abstention} if self.abstention else {}),
+            **({"paired": self.paired} if self.paired else {}),
         )
+
+    def logits(self) -> np.ndarray:
+        """The ensemble's, float64 (N, C)."""
+        return evaluation.ensemble_logits(self.member_logits, self.ensemble)
 
 
 def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
@@ -83,15 +117,20 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
             results cannot be written; the message is a line.
     """
     check_is(settings, EvaluationSettings)
+    groups = settings.groups()
+    if settings.paired and len(groups) < 2:
+        raise ValueError("paired needs two --model or more, to test against the first one, got one")
     write = evaluation_files.writer(settings)
     load_images = functools.cache(images.load)
     evaluations = []
-    for files in settings.groups():
+    for files in groups:
         try:
             evaluations.append(_evaluate(settings, files, load_images, evaluations[:1]))
         except ValueError as error:
             name = ",".join(map(str, files))
             raise ValueError(str(error) if name in str(error) else f"{name}: {error}") from None
+    if settings.paired:
+        evaluations[1:] = [_tested(each, evaluations[0]) for each in evaluations[1:]]
     _log.info(evaluation_tables.text(evaluations))
     write(evaluations)
     if settings.output_dir:
@@ -103,15 +142,54 @@ def _evaluate(settings, files, load_images, before):
     """One Evaluation; of those `before`, the first has the images that all must have."""
     models = settings.load(files)
     tested_on, fitted_on = images.find(settings, files, models[0])
+    abstention.check(settings, fitted_on)
     deep_ensemble.check_alike(models, settings.ensemble)
     for first in before:
         _check_same_images(first, tested_on, files, load_images)
+    shifted = shift.find(settings, tested_on, models, load_images)
     ensemble = settings.ensemble or models[0].ensemble
     predict = functools.partial(_predict, models, load_images, settings.batch_size)
     member_logits, labels = predict(tested_on)
     held_out = predict(fitted_on) if fitted_on else None
     metrics = evaluation.report(member_logits, labels, ensemble, held_out)
-    return Evaluation(files, ensemble, tested_on, member_logits, labels, metrics, held_out)
+    together = functools.partial(evaluation.ensemble_logits, ensemble=ensemble)
+    return Evaluation(
+        files,
+        ensemble,
+        tested_on,
+        member_logits,
+        labels,
+        metrics,
+        held_out,
+        load_images(tested_on).info.class_names,
+        _names(load_images(tested_on)),
+        _names(load_images(fitted_on)) if fitted_on else None,
+        abstention.found(
+            settings,
+            (together(member_logits), labels),
+            (together(held_out[0]), held_out[1]) if held_out else None,
+        ),
+        shift=shift.evaluate(
+            shifted,
+            files,
+            models,
+            member_logits,
+            ensemble=ensemble,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
+        ),
+    )
+
+
+def _names(examples):
+    """The images' files, str (N,), or where they have none their indices, int (N,)."""
+    return np.arange(len(examples)) if examples.names is None else examples.names.astype(str)
+
+
+def _tested(this, first):
+    """The Evaluation, with what a paired test against the first one says."""
+    figures = evaluation.paired(this.logits(), first.logits(), this.labels)
+    return this._replace(paired={"against": first.name, **figures})
 
 
 def _check_same_images(first, tested_on, files, load_images):

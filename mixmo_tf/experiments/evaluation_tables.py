@@ -1,7 +1,11 @@
 """Evaluations as text: one model in full, or several side by side."""
 
+from collections.abc import Sequence
+
+from mixmo_tf.evaluation import conformal
 from mixmo_tf.evaluation.metrics import (
     BETWEEN,
+    CALIBRATED,
     MEMBER,
     METRICS,
     OF_ONE,
@@ -10,18 +14,17 @@ from mixmo_tf.evaluation.metrics import (
     over_runs,
     written,
 )
-from mixmo_tf.experiments import images, run_flags
+from mixmo_tf.experiments import abstention, images, run_flags, shift_tables
 from mixmo_tf.experiments.tables import aligned
 
 
-def text(evaluations):
+def text(evaluations: Sequence) -> str:
     """One Evaluation in full, or several side by side."""
-    if len(evaluations) > 1:
-        return _of_several(evaluations)
-    return _of_one(*evaluations)
+    of_test = _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
+    return "\n".join([of_test, *shift_tables.lines(evaluations)])
 
 
-def runs_by_seed(evaluations):
+def runs_by_seed(evaluations: Sequence) -> list[list]:
     """Those of runs that differ in their seed alone: lists of two Evaluations or more.
 
     A run that was extended differs from one that had all its epochs from the start.
@@ -53,7 +56,7 @@ def _of_one(evaluation):
         lines += [f"  model {i}: {file}" for i, file in enumerate(evaluation.files)]
     columns = ["ensemble", *(f"{what} {i}" for i in range(num_members))]
     cells = [["", *columns]]
-    for key in OF_ONE:
+    for key in [*OF_ONE, *CALIBRATED] if evaluation.held_out else OF_ONE:
         values = [evaluation.metrics[key], *evaluation.metrics[MEMBER + key]]
         cells.append([heading(key), *(written(key, value) for value in values)])
     lines += aligned(cells if num_members > 1 else [line[:2] for line in cells[1:]])
@@ -62,6 +65,11 @@ def _of_one(evaluation):
         shown = [key for key in BETWEEN if METRICS[key].title]
         lines += aligned([[heading(key), written(key, evaluation.metrics[key])] for key in shown])
     lines += _undefined([evaluation]) + _temperatures([evaluation])
+    if evaluation.held_out:
+        lines.append(
+            f"Sets of {100 * conformal.COVERAGE:g} % calibrated on {evaluation.fitted_on}."
+        )
+    lines += map(abstention.in_words, evaluation.abstention)
     return "\n".join(lines)
 
 
@@ -79,7 +87,43 @@ def _of_several(evaluations):
         )
         lines += aligned([titles, *map(_of_group, groups)])
     lines += _undefined(evaluations, SIDE_BY_SIDE) + _temperatures(evaluations)
+    for each in evaluations:
+        lines += [f"{each.name}: {abstention.in_words(found)}" for found in each.abstention]
+    lines += _paired(evaluations[1:])
     return "\n".join(lines)
+
+
+def _paired(evaluations):
+    """Those that were tested against another one, a line each; no line if none was."""
+    tested = [each for each in evaluations if each.paired]
+    if not tested:
+        return []
+    against = tested[0].paired["against"]
+    titles = [
+        "accuracy, %",
+        "only this right",
+        "only that right",
+        "McNemar p",
+        "NLL",
+        "95 % interval",
+    ]
+    cells = [["", *titles]]
+    for each in tested:
+        test = each.paired
+        low, high = (written("nll", test[f"nll_difference_{end}"]) for end in ("low", "high"))
+        cells.append([
+            each.name,
+            f"{100 * test['accuracy_difference']:+.2f}",
+            str(test["only_this_right"]),
+            str(test["only_other_right"]),
+            f"{test['mcnemar_p']:.2g}",
+            f"{test['nll_difference']:+.4f}",
+            f"{low} to {high}",
+        ])  # fmt: skip
+    return [
+        f"Against {against} on the same images, by McNemar's exact test and a bootstrap interval:",
+        *aligned(cells),
+    ]
 
 
 def _undefined(evaluations, keys=METRICS):

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,13 +11,19 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.formats import saved_model
-from mixmo_tf.formats.signature import check_precision
+from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
 DTYPES = ("float32", "float16", "int8")
+REQUESTS = (
+    "n >= 1; images of another shape or dtype are an error; an interpreter answers one thread at a "
+    "time, and others silently wrong"
+)
 
 
-def files(litert_dtypes: Sequence[str], calibration_images: np.ndarray | None) -> dict[str, dict]:
+def files(
+    litert_dtypes: Sequence[str], calibration_images: np.ndarray | None, **_: Any
+) -> dict[str, dict]:
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
     return {
         f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
@@ -25,7 +32,10 @@ def files(litert_dtypes: Sequence[str], calibration_images: np.ndarray | None) -
 
 
 def check(
-    model: keras.Model, litert_dtypes: Sequence[str], calibration_images: np.ndarray | None
+    model: keras.Model,
+    litert_dtypes: Sequence[str],
+    calibration_images: np.ndarray | None,
+    **_: Any,
 ) -> None:
     """Raises ValueError unless `write` can do its work, for each of the dtypes."""
     for dtype in litert_dtypes or [None]:
@@ -65,7 +75,7 @@ def write(
     """
     check(model, [dtype], calibration_images)
     with at_once(new_file(file)) as path, tempfile.TemporaryDirectory() as folder:
-        saved_model.write(model, folder, takes_none=False)
+        saved_model.write_served(_Guarded(model, takes_none=False), folder)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)
         if dtype != "float32":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -80,3 +90,15 @@ def write(
             reason = str(error).split("\n")[0]
             raise ValueError(f"LiteRT cannot express the model: {reason}") from error
         path.write_bytes(content)
+
+
+class _Guarded(Served):
+    """`Served` for LiteRT, whose interpreter gives its input whatever shape a request has.
+
+    Its kernels would compute with most of them. But a concatenation is refused where any size
+    or the rank differs, so images are put behind a black one, which is taken away again.
+    """
+
+    def call(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        black = tf.zeros((1, *self.model.image_shape), images.dtype)
+        return super().call(tf.concat([black, images], axis=0)[1:])

@@ -10,6 +10,8 @@ from mixmo_tf import extras
 from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
+REQUESTS = "any n; images of another shape or dtype are an error of ONNX Runtime"
+
 
 def check(model: keras.Model, **_: Any) -> None:
     """Raises ImportError or ValueError unless `write` can do its work."""
@@ -18,7 +20,7 @@ def check(model: keras.Model, **_: Any) -> None:
 
 
 def write(model: keras.Model, file: str | os.PathLike) -> None:
-    """Writes a model as an ONNX file, which takes and gives what `Served` does, for n >= 1.
+    """Writes a model as an ONNX file, which takes and gives what `Served` does.
 
     Args:
         model: Predictor whose networks compute in float32.

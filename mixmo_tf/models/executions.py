@@ -121,10 +121,15 @@ def of_steps(
 def of_predictions(model: keras.Model) -> Callable[[list], tf.Tensor]:
     """Makes what Keras calls with a list of batches: predictions of this worker's replicas.
 
-    Keras would gather those of all workers; here every worker predicts everything.
+    Keras would gather those of all workers; here every worker predicts everything. It changes
+    nothing of the model, so that any number of threads may call it.
 
     Args:
         model: Predictor.
+
+    Returns:
+        function of a list of batches that gives the probabilities (n, C) of all of them; it
+        raises ValueError where images have another shape than the model's.
     """
     strategy = model.distribute_strategy
 
@@ -140,11 +145,14 @@ def of_predictions(model: keras.Model) -> Callable[[list], tf.Tensor]:
                 found += strategy.experimental_local_results(values)
         return tf.concat(outputs, axis=0), tf.reduce_min(look_scaled)
 
-    compute = on_all if model.run_eagerly else tf.function(on_all)
+    compute = on_all if model.run_eagerly else tf.function(on_all, reduce_retracing=True)
 
     def run(batches):
+        for batch in batches:  # or the graph's own error, of many lines, would say so
+            images, _, _ = keras.utils.unpack_x_y_sample_weight(batch)
+            for of_replica in strategy.experimental_local_results(images):
+                checks.check_shape(of_replica, model.image_shape)
         outputs, look_scaled = compute(batches)
-        model.expects_data = False
         _warn_of_scaled(model, look_scaled)
         return outputs
 

@@ -57,7 +57,15 @@ class ExportedModel(Predictor):
         self._module, self._function = module, function
 
     def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
-        """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C)."""
-        if images.dtype != tf.uint8:
-            images = tf.saturate_cast(tf.round(images), tf.uint8)
-        return self._function(images=images)["member_logits"]
+        """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C).
+
+        The logits of an image that is not finite are NaN, which uint8 cannot be.
+        """
+        if images.dtype == tf.uint8:
+            return self._function(images=images)["member_logits"]
+        pixels = tf.saturate_cast(tf.round(images), tf.uint8)
+        logits = self._function(images=pixels)["member_logits"]
+        if not images.dtype.is_floating:
+            return logits
+        finite = tf.reduce_all(tf.math.is_finite(images), axis=[1, 2, 3])  # (n,)
+        return tf.where(finite[:, None, None], logits, float("nan"))

@@ -1,0 +1,74 @@
+"""Thresholds on confidence: by hand, with ties, and on images that they were not found on."""
+
+import numpy as np
+import pytest
+from test_selective import case
+
+from mixmo_tf import evaluation
+
+
+def test_by_hand():
+    """By falling confidence: right, right, wrong, right, wrong."""
+    p, labels = case([0.9, 0.6, 0.8, 0.7, 0.65], [1, 0, 1, 0, 1])
+    for risk, threshold, kept in [
+        (0, 0.8, (2 / 5, 0)),
+        (0.25, 0.65, (4 / 5, 1 / 4)),  # of the first three 1/3 are wrong, of the first four 1/4
+        (0.3, 0.65, (4 / 5, 1 / 4)),
+        (0.4, 0.6, (1, 2 / 5)),
+        (1, 0.6, (1, 2 / 5)),
+    ]:
+        assert evaluation.abstention_threshold(p, labels, risk=risk) == threshold
+        assert evaluation.coverage_and_risk(p, labels, threshold) == pytest.approx(kept)
+        assert evaluation.coverage_at_risk(p, labels, risk) == kept[0]
+    for coverage, threshold in [(0, 0.9), (0.2, 0.9), (0.21, 0.8), (0.6, 0.7), (1, 0.6)]:
+        assert evaluation.abstention_threshold(p, labels, coverage=coverage) == threshold
+
+
+def test_no_threshold_parts_what_ties():
+    p, labels = case([0.7, 0.7, 0.7, 0.9], [0, 1, 1, 1])
+    assert evaluation.abstention_threshold(p, labels, risk=0.2) == 0.9
+    assert evaluation.abstention_threshold(p, labels, coverage=0.5) == 0.7
+    assert evaluation.coverage_and_risk(p, labels, 0.7) == (1, 0.25)
+    near = p + [1e-16, 0]  # as softmax may have it
+    assert evaluation.coverage_and_risk(p, labels, near[0, 0]) == (1, 0.25)
+
+
+def test_where_the_surest_answer_is_wrong_nothing_is_answered():
+    p, labels = case([0.9, 0.8], [0, 1])
+    threshold = evaluation.abstention_threshold(p, labels, risk=0.4)
+    coverage, risk = evaluation.coverage_and_risk(p, labels, threshold)
+    assert threshold == np.inf and coverage == 0 and np.isnan(risk)
+
+
+def test_it_holds_on_other_images_about():
+    """Labels drawn from the probabilities: what the first half says holds on the second."""
+    random = np.random.default_rng(0)
+    p = random.dirichlet(np.ones(5) / 2, 20_000)
+    labels = (random.random((20_000, 1)) > p.cumsum(axis=1)).sum(axis=1)
+    half = slice(None, 10_000), slice(10_000, None)
+    found = evaluation.abstention_threshold(p[half[0]], labels[half[0]], risk=0.1)
+    assert evaluation.coverage_and_risk(p[half[1]], labels[half[1]], found)[1] == pytest.approx(
+        0.1, abs=0.015
+    )
+    found = evaluation.abstention_threshold(p[half[0]], labels[half[0]], coverage=0.7)
+    assert evaluation.coverage_and_risk(p[half[1]], labels[half[1]], found)[0] == pytest.approx(
+        0.7, abs=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted, message",
+    [
+        ({}, "risk or coverage must be given, one of them, got 0"),
+        ({"risk": 0.1, "coverage": 0.9}, "one of them, got 2"),
+        ({"risk": 1.5}, r"risk must be in \[0, 1\], got 1.5"),
+        ({"coverage": -1}, r"coverage must be in \[0, 1\], got -1"),
+        ({"coverage": "0.9"}, "coverage must be a number, got '0.9'"),
+    ],
+)
+def test_bad_wishes_are_named(wanted, message):
+    p, labels = case([0.9, 0.8], [1, 1])
+    with pytest.raises(ValueError, match=message):
+        evaluation.abstention_threshold(p, labels, **wanted)
+    with pytest.raises(ValueError, match="threshold must be >= 0, got nan"):
+        evaluation.coverage_and_risk(p, labels, float("nan"))
