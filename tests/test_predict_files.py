@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -145,6 +147,18 @@ def test_answers_can_go_to_a_stream(models, photos, capfd):
     predictions = predict(settings)
     rows = list(csv.DictReader(io.StringIO(capfd.readouterr().out)))
     assert [row["class"] for row in rows] == [each.classes[0].name for each in predictions]
+
+
+def test_files_may_have_any_name(models, photos, tmp_path):
+    """Of another encoding, or with a line break."""
+    files = [photos / os.fsdecode(name) for name in (b"caf\xe9.jpg", b"two\nlines.jpg")]
+    for file in files:
+        shutil.copy(photos / "00.jpg", file)
+    answers = tmp_path / "answers.csv"
+    code, _ = ending_of("predict", f"--model={models / 'model.keras'}", *files, f"--csv={answers}")
+    assert code is None
+    for file in files:
+        assert os.fsencode(file) in answers.read_bytes()
 
 
 def test_what_is_wrong_is_one_line(models, photos, tmp_path):

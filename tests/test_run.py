@@ -169,6 +169,24 @@ def test_a_folder_in_which_this_process_trains(tmp_path):
     run_lock.take(tmp_path).close()
 
 
+def test_what_is_shown_of_an_evaluation():
+    evaluation = experiments.Evaluation(
+        files=[pathlib.Path("runs/a"), pathlib.Path("runs/b")],
+        ensemble="logits",
+        images=None,
+        member_logits=np.zeros((4, 2, 3), np.float32),
+        labels=np.zeros(4, np.int64),
+        metrics={"accuracy": 0.5, "nll": 1.25, "ece": 0.1},
+        held_out=None,
+        class_names=(),
+        image_names=np.arange(4),
+        held_out_names=None,
+        abstention=[],
+    )
+    shown = "Evaluation(name='runs/a,runs/b', accuracy=0.5000, nll=1.2500, examples=4)"
+    assert repr(evaluation) == shown
+
+
 @pytest.mark.parametrize("where", ["terminal", "notebook", "file"])
 def test_who_sees_a_bar(where, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: where == "terminal", raising=False)

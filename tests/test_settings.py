@@ -114,7 +114,10 @@ def test_values_of_numpy_and_of_the_arguments_words():
         ({"mixing": "none"}, "mixing=none is for num_members=1, got 2 members"),
         ({"mixing": "cow", "num_members": 1}, "mixing must be none for num_members=1, got cow"),
         ({"dataset": "mnist"}, "dataset must be one of digits, "),
-        ({"image_size": 16}, "image_size is for imagenet2012 or image_folder:PATH or tfds:NAME, "),
+        (
+            {"image_size": 16},
+            "image_size is for imagenet2012 or image_folder:PATH or tfds:NAME, got ",
+        ),
     ],
 )
 def test_values_that_do_not_go_together(wrong, message):

@@ -28,6 +28,7 @@ def setting(
     check: Callable[[str], None] | None = None,
     unit: str | None = None,
     repeated: bool = False,
+    any_name: bool = False,
 ) -> Any:
     """A field of a dataclass that inherits `OfFlags`.
 
@@ -43,6 +44,7 @@ def setting(
         check: function of a text that raises ValueError where it is wrong.
         unit: what the numbers of a tuple are.
         repeated: whether a tuple's flag is given once for each value, not with commas.
+        any_name: whether a text may be what no flagfile can hold, as the name of a file may be.
     """
     metadata = {
         "help": help,
@@ -52,6 +54,7 @@ def setting(
         "check": check,
         "unit": unit,
         "repeated": repeated,
+        "any_name": any_name,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -131,7 +134,8 @@ def _one_checked(field, kind, value):
         arguments.one_of(name, value, choices)
     if kind is str:
         arguments.path(name, value)
-        value = one_line(name, str(os.fspath(value)))
+        value = str(os.fspath(value))
+        value = value if field.metadata["any_name"] else one_line(name, value)
         if check:
             check(value)
         return value

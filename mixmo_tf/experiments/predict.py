@@ -38,6 +38,7 @@ class PredictSettings(OfModels):
         "Image files, folders of them, and patterns in quotes, such as 'photos/*.jpg'; predict.py "
         "takes them without --files too.",
         repeated=True,
+        any_name=True,
     )
     top: int = setting(1, "Classes >= 1 that are given, the most probable first.", bounds=(1, None))
     batch_size: int = setting(100, "Images per batch.", bounds=(1, None))
