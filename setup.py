@@ -9,6 +9,7 @@ ROOT = pathlib.Path(__file__).parent
 VERSION = runpy.run_path(str(ROOT / "mixmo_tf/version.py"))["VERSION"]
 COMMANDS = sorted(file.stem for file in ROOT.glob("scripts/[!_]*.py"))
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
+CORRUPTIONS = ["imagecorruptions-imaug>=1.1.5", "joblib"]
 TORCH = ["torch>=2.6", "safetensors"]
 
 setup(
@@ -54,8 +55,9 @@ setup(
     extras_require={
         "cuda": ["tensorflow[and-cuda]>=2.21,<2.22"],
         "onnx": ONNX,
+        "corruptions": CORRUPTIONS,
         "torch": TORCH,
-        "test": ["pytest", "pytest-xdist", *ONNX],
+        "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

@@ -7,7 +7,7 @@ import pathlib
 
 from mixmo_tf.data import SOURCES
 from mixmo_tf.evaluation import CALIBRATED, METRICS, metrics_json
-from mixmo_tf.experiments import Settings, command_line, tables
+from mixmo_tf.experiments import Settings, absl_flags, tables
 from mixmo_tf.masks import BLOCKS
 from mixmo_tf.networks import NETWORKS
 
@@ -61,7 +61,7 @@ TABLES = {
     "blocks": _blocks,
     "datasets": _datasets,
     "metrics": _metrics,
-    "flags": lambda: command_line.table(Settings),
+    "flags": lambda: absl_flags.table(Settings),
 }
 
 if __name__ == "__main__":

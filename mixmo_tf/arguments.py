@@ -6,10 +6,12 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 Array: TypeAlias = np.ndarray | tf.Tensor
+Integer: TypeAlias = int | tf.Tensor | keras.Variable  # a scalar
 MOST = 2**31 - 1  # the largest int32, which TensorFlow counts in
 LARGEST_SIDE = 10_000  # pixels of an image
 

@@ -18,7 +18,7 @@ PROBABILITY = 0.5  # chance that an image is mixed at all
 # The mixing block that draws the masks m: Mixup (Zhang et al. 2018), CutMix (Yun et al. 2019).
 METHODS = {"mixup": "linear", "cutmix": "cutmix"}
 NAMES = tuple(METHODS)
-Weighted: TypeAlias = tuple[tf.Tensor, tf.Tensor | None]  # labels, and their sample weights
+Weighted: TypeAlias = Sequence[tf.Tensor | None]  # labels, and their sample weights or None
 
 
 class Partners(NamedTuple):

@@ -10,6 +10,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 
@@ -86,9 +87,27 @@ def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]
 
 
 def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:
-    """Writes str or bytes to the file `path` at once; the rest is as for `at_once`."""
-    with at_once(path, replace) as partial:
-        partial.write_bytes(content if isinstance(content, bytes) else content.encode())
+    """Writes str or bytes to the file `path` at once; the rest is as for `at_once`.
+
+    Where `path` is a pipe or a device, such as /dev/stdout, it gets them as they are.
+    """
+    content = content if isinstance(content, bytes) else content.encode()
+    descriptor = _descriptor(path)
+    if descriptor is not None:  # by its name, what it leads to would be opened and emptied
+        sys.stdout.flush()
+        with open(descriptor, "wb", closefd=False) as stream:
+            stream.write(content)
+    elif is_stream(path):
+        path.write_bytes(content)
+    else:
+        with at_once(path, replace) as partial:
+            partial.write_bytes(content)
+
+
+def is_stream(path: pathlib.Path) -> bool:
+    """Whether it is a pipe or a device, or leads to what the process has open already."""
+    is_other = os.path.exists(path) and not os.path.isfile(path)
+    return _descriptor(path) is not None or is_other
 
 
 @contextlib.contextmanager
@@ -122,6 +141,13 @@ def remove_partial(folder: pathlib.Path, names: str) -> None:
             continue
         if {file.name for file in partial.iterdir()} <= {found[1]}:
             shutil.rmtree(partial)
+
+
+def _descriptor(path):
+    """The number of what is open already under a name such as /dev/stdout; None for others."""
+    if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(path)):
+        return int(found[1])
+    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(path))
 
 
 def _to_the_disk(file):

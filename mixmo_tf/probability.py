@@ -29,7 +29,7 @@ class AnnealedProbability(keras.optimizers.schedules.LearningRateSchedule):
         self.probability = float(probability)
         self.total_steps = int(total_steps)
 
-    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
+    def __call__(self, step: arguments.Integer) -> tf.Tensor:
         remaining = 1 - tf.cast(step, tf.float32) / self.total_steps
         return self.probability * tf.clip_by_value(12 * remaining, 0.0, 1.0)
 

@@ -15,15 +15,14 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
+from mixmo_tf.arguments import Integer
 
 Seed: TypeAlias = tf.Tensor | np.ndarray | Sequence[int]  # int32 (2,)
 Shape: TypeAlias = tf.Tensor | Sequence[int | tf.Tensor]
 _ALGORITHM = "philox"
 
 
-def step_seed(
-    run_seed: int | tf.Tensor, step: int | tf.Tensor, replica: int | tf.Tensor = 0
-) -> tf.Tensor:
+def step_seed(run_seed: Integer, step: Integer, replica: Integer = 0) -> tf.Tensor:
     """The seed of one training step on one replica.
 
     Args:
@@ -39,7 +38,7 @@ def step_seed(
     return fold_in(fold_in(run_seed, step), replica)
 
 
-def fold_in(seed: Seed, number: int | tf.Tensor) -> tf.Tensor:
+def fold_in(seed: Seed, number: Integer) -> tf.Tensor:
     """Derives a new seed from `seed` (2,) and an integer scalar; returns int32 (2,).
 
     All 64 bits are hashed: `tf.random.fold_in` keeps 32, with which a long run would meet
@@ -67,7 +66,7 @@ def uniform(shape: Shape, seed: Seed) -> tf.Tensor:
     return (tf.cast(bits, tf.float32) + 0.5) * 2.0**-23
 
 
-def integers(shape: Shape, seed: Seed, high: int | tf.Tensor) -> tf.Tensor:
+def integers(shape: Shape, seed: Seed, high: Integer) -> tf.Tensor:
     """int32 draws, uniform in 0 … high - 1."""
     return tf.random.stateless_uniform(shape, _seed(seed), 0, high, tf.int32, alg=_ALGORITHM)
 

@@ -35,7 +35,9 @@ def load():
     def measure(name, settings):
         BENCHMARKS[name](settings)
 
-    return functools.partial(command_line.run, measure, BenchmarkSettings, names=BENCHMARKS)
+    return functools.partial(
+        command_line.run, measure, BenchmarkSettings, names=BENCHMARKS, description=__doc__
+    )
 
 
 if __name__ == "__main__":

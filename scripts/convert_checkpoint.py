@@ -24,9 +24,11 @@ def main():
 
 def load():
     """Imports what the command needs; what it gives runs the command."""
-    from mixmo_tf.experiments import command_line, convert
+    from mixmo_tf.experiments import ConvertSettings, command_line, convert_checkpoint
 
-    return functools.partial(command_line.run, convert.convert_checkpoint, convert.ConvertSettings)
+    return functools.partial(
+        command_line.run, convert_checkpoint, ConvertSettings, description=__doc__
+    )
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ def main():
 
 def load():
     """Imports what the command needs; what it gives runs the command."""
-    from mixmo_tf.experiments import command_line, pictures
+    from mixmo_tf.experiments import IdeaSettings, command_line, draw_idea
 
-    return functools.partial(command_line.run, pictures.draw_idea, pictures.IdeaSettings)
+    return functools.partial(command_line.run, draw_idea, IdeaSettings, description=__doc__)
 
 
 if __name__ == "__main__":

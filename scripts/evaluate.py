@@ -5,11 +5,13 @@
     python scripts/evaluate.py --model=runs/a --model=runs/b    a table, a line each
     python scripts/evaluate.py --model=runs/a --model=runs/b --paired    b tested against a
     python scripts/evaluate.py --model=runs/a --abstain_risk=0.05        when not to answer
+    python scripts/evaluate.py --model=runs/a --corruptions=made         corrupted images too
+    python scripts/evaluate.py --model=runs/a --ood=near:cifar100        and of something else
 
-A model is a run's folder, a .keras file or a SavedModel of export.py. Runs that differ in
+A model is a run's folder, a .keras file or what export.py wrote. Runs that differ in
 their seed alone get a line more, mean ± standard deviation. With --output_dir the metrics are
 kept in metrics.json, the members' logits with the labels and the images' names in
-predictions.npz, and, unless a SavedModel was evaluated, model.keras, which evaluate.py and
+predictions.npz, and, unless an exported model was evaluated, model.keras, which evaluate.py and
 export.py take like any other; of several --model, each in a folder of its own, 0, 1, ….
 """
 
@@ -30,7 +32,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import EvaluationSettings, command_line, evaluate
 
-    return functools.partial(command_line.run, evaluate, EvaluationSettings)
+    return functools.partial(command_line.run, evaluate, EvaluationSettings, description=__doc__)
 
 
 if __name__ == "__main__":

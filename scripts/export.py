@@ -9,7 +9,8 @@ plain network with the same outputs, unless --nofold, or --members, which keeps 
 The folder is itself the SavedModel; beside it are model.onnx, a model_DTYPE.tflite for each
 --litert, class_names.txt, and model.json, which says what all of them take and give: uint8
 images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
-`member_probabilities` and `member_logits` (n, M, C).
+`member_probabilities` and `member_logits` (n, M, C). With --input=jpeg the SavedModel takes the
+bytes of JPEG and PNG files too, by its signature `serving_bytes`.
 """
 
 import functools
@@ -29,7 +30,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import ExportSettings, command_line, export
 
-    return functools.partial(command_line.run, export, ExportSettings)
+    return functools.partial(command_line.run, export, ExportSettings, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import SuiteSettings, command_line
 
-    return functools.partial(command_line.run, compare, SuiteSettings)
+    return functools.partial(command_line.run, compare, SuiteSettings, description=__doc__)
 
 
 def compare(settings):
@@ -36,8 +36,8 @@ def compare(settings):
 
     try:
         experiments.reproduce(settings)
-    except signals.Interrupted as signal:
-        message = f"reproduce.py: ended by {signal}; the same command goes on from there"
+    except signals.Interrupted as interrupt:
+        message = f"reproduce.py: ended by {interrupt.by}; the same command goes on from there"
         print(message, file=sys.stderr)
         sys.exit(signals.EXIT_CODE)
 

@@ -23,9 +23,9 @@ def main():
 
 def load():
     """Imports what the command needs; what it gives runs the command."""
-    from mixmo_tf.experiments import command_line, pictures
+    from mixmo_tf.experiments import EncoderSettings, command_line, draw_encoders
 
-    return functools.partial(command_line.run, pictures.draw_encoders, pictures.EncoderSettings)
+    return functools.partial(command_line.run, draw_encoders, EncoderSettings, description=__doc__)
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ def main():
 
 def load():
     """Imports what the command needs; what it gives runs the command."""
-    from mixmo_tf.experiments import command_line, pictures
+    from mixmo_tf.experiments import MaskSettings, command_line, draw_masks
 
-    return functools.partial(command_line.run, pictures.draw_masks, pictures.MaskSettings)
+    return functools.partial(command_line.run, draw_masks, MaskSettings, description=__doc__)
 
 
 if __name__ == "__main__":

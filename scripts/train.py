@@ -26,7 +26,7 @@ def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import Settings, command_line
 
-    return functools.partial(command_line.run, train, Settings)
+    return functools.partial(command_line.run, train, Settings, description=__doc__)
 
 
 def train(settings):
@@ -43,8 +43,9 @@ def train(settings):
         experiments.train(settings)
     except checkpoints.NotFiniteError as error:
         sys.exit(f"train.py: {error}")
-    except signals.Interrupted as signal:
-        print(f"train.py: ended by {signal}; the same command goes on from there", file=sys.stderr)
+    except signals.Interrupted as interrupt:
+        message = f"train.py: ended by {interrupt.by}; the same command goes on from there"
+        print(message, file=sys.stderr)
         sys.exit(signals.EXIT_CODE)
     except replicas.WorkerLostError as error:
         signals.exit_now(f"train.py: {error}; give all workers the same command again")

@@ -17,7 +17,7 @@ from mixmo_tf.distribution import strategies
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
-    abstention augmentation bad_input calibration classwise comparison conformal crops
+    abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
     diversity doors examples folders image_folder loading masks memory_split metric_checks
     mixing msda networks out_of_distribution pairing parts probability ratios reference report
     schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
@@ -110,10 +110,12 @@ def tiny_network(num_members=2, image_shape=(16, 16, 3)):
     return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 
 
-def tiny_model(jit_compile=False, num_members=2, learning_rate=0.05, **arguments):
+def tiny_model(
+    jit_compile=False, num_members=2, learning_rate=0.05, image_shape=(16, 16, 3), **arguments
+):
     """A compiled MixMo on `tiny_network`, the same weights at every call."""
     keras.utils.set_random_seed(0)
-    model = mixmo_tf.MixMo(tiny_network(num_members), **arguments)
+    model = mixmo_tf.MixMo(tiny_network(num_members, image_shape), **arguments)
     optimizer = keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True)
     model.compile(optimizer, metrics=["accuracy"], jit_compile=jit_compile)
     return model

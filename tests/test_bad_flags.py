@@ -1,16 +1,18 @@
 """Every flag of every script, with values that it cannot have: a line that names it."""
 
+import sys
 import typing
 
 import pytest
-from scripts_at_work import ROOT, ending_of
+from scripts_at_work import ROOT, ending_of, load
 
-from mixmo_tf.experiments import command_line
+from mixmo_tf.experiments import command_line, fields
 
 NEEDED = {  # flags that must be given; nothing is there
     "convert_checkpoint": ["--input=nowhere/x.keras", "--output=nowhere.pt"],
     "evaluate": ["--model=nowhere"],
     "export": ["--model=nowhere"],
+    "predict": ["--model=nowhere", "nowhere.jpg"],
     "show_encoders": ["--model=nowhere"],
     "benchmark": ["masks"],
 }
@@ -27,6 +29,7 @@ OF_SCRIPTS = [  # wrong only for what the script does with them
     ("convert_checkpoint", "--mean=1,2,3", "--mean is for an --output that ends in .keras"),
     ("convert_checkpoint", "--std=1,2", "std must be three numbers, got 1,2"),
     ("export", "--nofold --members", "--members and --fuse_batch_norm say how to fold"),
+    ("reproduce", "--seeds=-1", "seeds must be >= 0, got -1"),
     ("reproduce", "--seed=1", "seed is each run's own; say --seeds"),
     ("reproduce", "--seeds=1,1", "seeds must be different whole numbers, got 1,1"),
 ]
@@ -57,6 +60,9 @@ def wrong_values(field, kind):
     if kind is bool:
         yield from ("maybe", "", "2")
     low, high = field.metadata["bounds"] or (None, None)
+    if element is float:
+        yield from ("nan", "inf", "-inf")
+    yield from () if field.metadata["above"] is None else (str(field.metadata["above"]),)
     yield from () if low is None else (str(low - 1), "-" + "9" * 9)
     yield from () if high is None else (str(high + 1), "9" * 30)
 
@@ -67,7 +73,7 @@ def test_every_flag_is_named(script, classes):
     assert ending_of(script, *needed) == (None, "")
     (settings_class,) = classes
     count = 0
-    for field, kind in command_line._fields(settings_class):
+    for field, kind in fields.of(settings_class):
         for value in wrong_values(field, kind):
             flag = f"--{field.name}={value}"
             code, said = ending_of(script, *needed, flag)
@@ -76,6 +82,30 @@ def test_every_flag_is_named(script, classes):
             assert message.startswith("FATAL Flags parsing error: ") or "\n" not in message, flag
             count += 1
     assert count >= (0 if script == "show_encoders" else 3)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_begins_with_what_the_script_is_for(script, monkeypatch):
+    """An installed command's own module has no docstring, and a % in one is a %."""
+    monkeypatch.setattr("sys.argv", [f"mixmo-{script}"])
+    main = sys.modules["__main__"]
+    monkeypatch.setattr(main, "__doc__", None)
+    code, said = ending_of(script, "--help")
+    description = load(script).__doc__
+    assert code == 1 and said.startswith(description) and "USAGE" not in said
+    assert main.__doc__ is None
+    if script == "reproduce":
+        words = " ".join(said.split())
+        assert "--output_dir: Folder of the runs' folders, and of the suite's table" in words
+        assert "--seed: Not for this command: --seeds says each run's own." in words
+        assert "runs/DATASET" not in words and "Seed of the initial weights" not in words
+
+
+def test_a_description_is_shown_as_it_is(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["toy.py"])
+    with pytest.raises(SystemExit):
+        command_line.run(print, argv=["toy.py", "--help"], description="Over 97 % of %s.\n")
+    assert capsys.readouterr().out.startswith("Over 97 % of %s.\n")
 
 
 @pytest.mark.parametrize("script, flag_line, message", OF_SCRIPTS)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import inspect
 import math
 import pathlib
 import re
@@ -10,6 +11,7 @@ import pytest
 
 from mixmo_tf import data
 from mixmo_tf.experiments import Settings, flagfiles, recipe, suites
+from mixmo_tf.models.mixmo import MixMo
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
@@ -189,6 +191,19 @@ def test_the_flags_reach_the_model_and_its_optimizer():
     config = {**model.get_config(), **model.optimizer.get_config()["learning_rate"]["config"]}
     assert {name: config[name] for name in expected} == expected
     assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
+
+
+def test_each_argument_of_the_method_is_a_setting_of_its_name():
+    said = {
+        "mixing": "cow", "mixing_probability": 0.25, "alpha": 0.5, "weight_root": 2.0,
+        "batch_repetitions": 3, "input_repetition": 0.5, "msda": "mixup", "l2": 0.125,
+        "ensemble": "probabilities", "augmentation": "flip", "seed": 7,
+    }  # fmt: skip
+    model = recipe.build_model(Settings(width=1, filters=4, **said), info("digits"))
+    arguments = set(inspect.getfullargspec(MixMo.__init__).kwonlyargs)
+    assert arguments == said.keys() | {"mean", "std", "class_names"}  # of the images
+    assert model.mixing_probability.probability == said.pop("mixing_probability")
+    assert {name: getattr(model, name) for name in said} == said
 
 
 @pytest.mark.parametrize("suite, method", PAPER_CELLS)

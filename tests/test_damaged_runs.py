@@ -11,7 +11,7 @@ from test_survival import first_epoch_of
 
 import mixmo_tf
 from mixmo_tf import experiments
-from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import directory, run_flags, run_lock
 from mixmo_tf.training import checkpoints, history
 
 
@@ -245,7 +245,6 @@ def test_threads_are_those_of_tensorflow(system_tells):
         {"best": []},
         {"ratio_error": "none"},
         {"both_wrong": [None]},
-        {"steps": "44"},
     ],
 )
 def test_metrics_of_another_kind_are_none(finished, figures):
@@ -253,15 +252,23 @@ def test_metrics_of_another_kind_are_none(finished, figures):
     whole = directory.read_metrics(finished[0])
     assert directory.are_metrics(whole)
     assert directory.are_metrics({**whole, "nll": None, "ratio_error": None})
-    if "steps" not in figures:  # of a training, which an evaluation has none of
-        assert not directory.are_metrics({**whole, **figures})
+    assert not directory.are_metrics({**whole, **figures})
 
 
-def test_a_run_with_such_metrics_is_evaluated_again(finished, copy):
-    change = lambda all: all.replace(b'"accuracy": ', b'"accuracy": null, "was": ')  # noqa: E731
-    path = copy("run", "metrics.json", change)
-    assert exit_messages("train", [*DIGITS, f"--output_dir={path}"]) == [None]
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        (b'"accuracy": ', b'"accuracy": null, "was": '),
+        (b'"steps": 44', b'"steps": "44"'),
+        (b'"steps": 44', b'"steps": 22'),
+    ],
+)
+def test_a_run_with_such_metrics_is_evaluated_again(finished, copy, right, wrong):
+    """The steps are of a training: an evaluation has none, so they are no part of the kind."""
+    path = copy("run", "metrics.json", lambda content: content.replace(right, wrong, 1))
     file = "metrics.json"
+    assert (path / file).read_bytes() != (finished[0] / file).read_bytes()
+    assert exit_messages("train", [*DIGITS, f"--output_dir={path}"]) == [None]
     assert (path / file).read_bytes() == (finished[0] / file).read_bytes()
 
 
@@ -292,7 +299,7 @@ def test_a_lock_of_something_else_stays(tmp_path):
         make(lock)
         for start in (
             lambda folder: directory.start(folder, ["--alpha=2"], {"--alpha": "2"}),
-            directory.trainer,
+            run_lock.trainer,
         ):
             with pytest.raises(ValueError, match=f"{lock} is no lock of a run"):
                 start(lock.parent)

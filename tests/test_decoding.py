@@ -4,46 +4,24 @@ import io
 import struct
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from picture_files import (
+    AXES,
+    DOTS,
+    UPRIGHT,
+    encoded,
+    palette,
+    png_chunk,
+    stored,
+    with_exif_at_end,
+)
 from PIL import Image
 
 from mixmo_tf import data
 from mixmo_tf.data import decoding, headers
-
-# Six blocks of 8×8, of other colours each: turned or mirrored, it is never the same.
-BLOCKS = np.array([[[200, 30, 30], [30, 200, 30], [30, 30, 200]],
-                   [[90, 90, 90], [220, 220, 40], [10, 120, 130]]], np.uint8)  # fmt: skip
-UPRIGHT = BLOCKS.repeat(8, axis=0).repeat(8, axis=1)  # (16, 24, 3)
-AXES = {  # what the stored rows and columns show, by EXIF's tag 274: the side that comes first
-    1: "top left", 2: "top right", 3: "bottom right", 4: "bottom left",
-    5: "left top", 6: "right top", 7: "right bottom", 8: "left bottom",
-}  # fmt: skip
-
-
-def stored(orientation):
-    """The pixels that a camera stores for UPRIGHT, by the table of the EXIF standard."""
-    rows, columns = AXES[orientation].split()
-    image = UPRIGHT
-    if "bottom" in (rows, columns):
-        image = image[::-1]
-    if "right" in (rows, columns):
-        image = image[:, ::-1]
-    return image if rows in ("top", "bottom") else image.swapaxes(0, 1)
-
-
-def encoded(pixels, kind, orientation=None, **options):
-    """The bytes of a file, through Pillow."""
-    if orientation:
-        options["exif"] = Image.Exif()
-        options["exif"][274] = orientation
-    content = io.BytesIO()
-    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
-    image.save(content, kind, **options)
-    return content.getvalue()
 
 
 def decoded(path, content=None, image_size=None):
@@ -90,17 +68,8 @@ def test_the_central_square_is_that_of_the_turned_image(tmp_path):
     np.testing.assert_array_equal(turned, UPRIGHT[:, 4:20])
 
 
-def png_chunk(name, content):
-    whole = name + content
-    return struct.pack(">I", len(content)) + whole + struct.pack(">I", zlib.crc32(whole))
-
-
 def test_exif_after_the_pixels_of_a_png(tmp_path):
-    content = encoded(stored(6), "PNG")
-    exif = Image.Exif()
-    exif[274] = 6
-    end = content.index(b"IEND") - 4
-    content = content[:end] + png_chunk(b"eXIf", exif.tobytes()[6:]) + content[end:]
+    content = with_exif_at_end(encoded(stored(6), "PNG"), 6)
     np.testing.assert_array_equal(decoded(tmp_path / "a.png", content), UPRIGHT)
 
 
@@ -180,21 +149,10 @@ def test_an_orientation_that_is_none_leaves_the_image(tmp_path):
         np.testing.assert_array_equal(decoded(tmp_path / "a.png", content), UPRIGHT)
 
 
-# A black dot on nothing, and a half-transparent red one.
-DOTS = np.zeros((2, 3, 4), np.uint8)
-DOTS[0, 1] = 0, 0, 0, 255
-DOTS[1, 2] = 200, 0, 100, 128
+# DOTS on white.
 ON_WHITE = np.full((2, 3, 3), 255, np.uint8)
 ON_WHITE[0, 1] = 0
 ON_WHITE[1, 2] = 227, 127, 177  # (200·128 + 255·127) / 255 = 227.4, 127, 177.2
-
-
-def palette(transparent=0):
-    """Red, which may be transparent, green and blue, as 3 × 1 pixels."""
-    image = Image.new("P", (3, 1))
-    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255])
-    image.putdata([0, 1, 2])
-    return image, {} if transparent is None else {"transparency": transparent}
 
 
 def test_transparent_images_lie_on_white(tmp_path):

@@ -15,7 +15,7 @@ from mixmo_tf.training import signals
 
 SCRIPTS = (
     "train", "evaluate", "export", "convert_checkpoint", "reproduce", "benchmark", "show_masks",
-    "show_encoders", "draw_idea",
+    "show_encoders", "draw_idea", "predict",
 )  # fmt: skip
 FOLDER = pathlib.Path(ending.__file__).parent  # of this file alone: the package takes seconds
 PIPES = {"cwd": ROOT, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

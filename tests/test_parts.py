@@ -28,7 +28,7 @@ def test_the_parts_of_a_network_with_members():
     ]
     assert parts.image_shape(network) == (16, 24, 3)
     assert parts.mask_size(network) == (8, 12)
-    assert set(parts.inputs("abc", "d")) == set(network.input)
+    assert set(parts.inputs("abc", "d")) == set(network.input) == set(parts.input_names(3))
     assert parts.inputs("ab") == {"image_0": "a", "image_1": "b"}
     assert [tuple(each.shape) for each in parts.logits(network)] == [(None, 7)] * 3
 
@@ -37,7 +37,7 @@ def test_the_parts_of_a_plain_network():
     network = tiny_network(1)
     assert parts.until_mixing(network) == [] and parts.mask_size(network) == (1, 1)
     assert names(parts.encoders(network) + parts.heads(network)) == ["encoder_0", "head_0"]
-    assert set(parts.inputs(["a"])) == set(network.input)
+    assert set(parts.inputs(["a"])) == set(network.input) == set(parts.input_names(1))
 
 
 def test_numbers_in_a_name():

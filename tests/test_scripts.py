@@ -131,7 +131,7 @@ BAD_FLAGS = [
         "--batch_size=2000",
         "batch_size must be in [1, 1437], the number of training images, got 2000",
     ),
-    ("--batch_size=0", "batch_size must be in [1, 1437]"),
+    ("--batch_size=0", "batch_size must be >= 1, got 0"),
     ("--epochs=0", "epochs must be >= 1, got 0"),
     ("--learning_rate=0", "learning_rate must be > 0, got 0.0"),
     ("--warmup_steps=-1", "warmup_steps must be >= 0, got -1"),
@@ -146,7 +146,7 @@ BAD_FLAGS = [
     ),
     (
         "--num_members=1 --mixing=cow",
-        "mixing must be None for a network with M = 1, got 'cow'",
+        "mixing must be none for num_members=1, got cow",
     ),
     ("--mixing=none", "mixing=none is for num_members=1, got 2 members"),
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),

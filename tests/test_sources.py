@@ -143,7 +143,8 @@ def test_unknown_names_are_named():
     with pytest.raises(ValueError, match="the split validation needs validation_examples > 0"):
         data.load_arrays("digits", "validation")
     with pytest.raises(
-        ValueError, match="image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"
+        ValueError,
+        match="image_size is for imagenet2012 or image_folder:PATH or tfds:NAME, got 16 for digits",
     ):
         data.load_arrays("digits", "train", image_size=16)
 

@@ -21,7 +21,7 @@ import time
 import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, command, exit_messages, run
 
-from mixmo_tf.experiments import directory
+from mixmo_tf.experiments import directory, run_lock
 
 
 def start(*flags):
@@ -202,7 +202,7 @@ def test_a_directory_in_use_is_refused(finished):
 
 
 def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
-    """As `directory.trainer` does, for a moment; another process alone is refused."""
+    """As `run_lock.trainer` does, for a moment; another process alone is refused."""
     with open(tmp_path / "run.lock", "w+") as looking:
         looking.write("pid 4711 on node-3")  # which is gone
         looking.flush()
@@ -210,10 +210,10 @@ def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
         threading.Timer(0.2, lambda: fcntl.flock(looking, fcntl.LOCK_UN)).start()
         with directory.start(tmp_path, [], {}):
             holder = f"pid {os.getpid()} on {platform.node()}"
-            assert directory.trainer(tmp_path) == holder
+            assert run_lock.trainer(tmp_path) == holder
             with pytest.raises(BlockingIOError, match=re.escape(f"({holder})")):
                 directory.start(tmp_path, [], {})
-    assert directory.trainer(tmp_path) is None
+    assert run_lock.trainer(tmp_path) is None
 
 
 def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):

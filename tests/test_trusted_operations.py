@@ -278,7 +278,8 @@ def test_a_network_of_ones_own_is_trusted(tmp_path):
 
 
 def test_no_operation_on_the_list_has_an_effect():
-    definitions = {name: op_def_registry.get(name) for name in trusted_operations.OPERATIONS}
+    names = trusted_operations.OPERATIONS | trusted_operations.OF_BYTES
+    definitions = {name: op_def_registry.get(name) for name in names}
     assert None not in definitions.values()
     stateful = {name for name, definition in definitions.items() if definition.is_stateful}
     calls_and_reads = {"If", "StatefulPartitionedCall", "ReadVariableOp", "VarHandleOp"}

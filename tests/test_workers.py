@@ -67,7 +67,7 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
     chief, other = finish(start_two(*flags, f"--output_dir={quiet}", "--steps_per_execution=3"))
     assert chief[0] == other[0] == 0, chief[2] + other[2]  # a worker whose weights differ fails
     assert "devices         2 CPU of 2 workers" in chief[1] and "Saved the model" in chief[1]
-    waits = "Waiting until all workers of TF_CONFIG are there\n"
+    waits = "Training waits until all workers of TF_CONFIG are there.\n"
     assert other[1] == f"{waits}Training with the chief, which writes {quiet} on its machine.\n"
     check_every_image_is_evaluated_once(quiet)
 
@@ -108,7 +108,9 @@ def test_ctrl_c_ends_a_worker_that_waits_for_others():
         text=True,
         stdout=subprocess.PIPE,
     ) as worker:
-        assert worker.stdout.readline() == "Waiting until all workers of TF_CONFIG are there\n"
+        assert (
+            worker.stdout.readline() == "Training waits until all workers of TF_CONFIG are there.\n"
+        )
         time.sleep(2)
         worker.send_signal(signal.SIGINT)
         assert worker.wait(timeout=10) == -signal.SIGINT

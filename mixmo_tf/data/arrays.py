@@ -8,12 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data.checks import (
-    check_class_weight,
-    check_label_array,
-    check_pixels,
-    check_weights,
-)
+from mixmo_tf.data.checks import check_label_array, check_pixels, check_weights
 
 
 def are_arrays(values: Iterable) -> bool:
@@ -37,7 +32,7 @@ def weighted(
         image_shape: (H, W, channels).
         num_classes: int.
         sample_weight: None or (N,).
-        class_weight: None or a dict of weights by label.
+        class_weight: None or a dict of weights by label, as `checks.check_class_weight` has it.
 
     Returns:
         list of the images, the labels (N,) and the weights (N,), if there are any.
@@ -56,7 +51,6 @@ def weighted(
     if sample_weight is not None:
         sample_weight = check_weights(sample_weight, len(labels))
     if class_weight is not None:
-        check_class_weight(class_weight, num_classes)
         if sample_weight is not None:
             raise ValueError("class_weight and sample_weight cannot be given at the same time")
         sample_weight = np.array([class_weight.get(int(i), 1.0) for i in labels], np.float32)

@@ -1,6 +1,7 @@
 """Checks of the images and labels that a model is given: one clear line on what is wrong."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,18 @@ from mixmo_tf import arguments
 _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
 _OVERSHOOT = 128  # beyond 0 and 255, more than any kernel that scales images
+
+
+def check_data(name: str, data: Any) -> None:
+    """Raises ValueError where `data` cannot be images, or batches of them."""
+    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
+    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
+    if no_batches or not getattr(data, "ndim", 1):
+        came = "None" if data is None else f"a {type(data).__name__}"
+        raise ValueError(
+            f"{name} must be an array of images (n, height, width, channels), or a "
+            f"tf.data.Dataset or another iterable of batches, got {came}"
+        )
 
 
 def check_images(images: arguments.Array, image_shape: Sequence[int]) -> tf.Tensor:
@@ -186,11 +199,7 @@ def check_not_empty(images: tf.Tensor) -> None:
         ValueError: if n is known to be 0.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 0.
     """
-    message = "a batch to train on must have images, got none"
-    if images.shape[0] == 0:
-        raise ValueError(message)
-    if images.shape[0] is None:
-        tf.debugging.Assert(tf.shape(images)[0] > 0, [message])
+    _check_number(images, 0, "a batch to train on must have images, got none")
 
 
 def check_has_partners(images: tf.Tensor) -> None:
@@ -200,10 +209,7 @@ def check_has_partners(images: tf.Tensor) -> None:
         ValueError: if n is known to be 1.
         tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 1.
     """
-    message = "msda needs two images or more in a step of a replica, got 1"
-    if images.shape[0] == 1:
-        raise ValueError(message)
-    tf.debugging.Assert(tf.shape(images)[0] != 1, [message])
+    _check_number(images, 1, "msda needs two images or more in a step of a replica, got 1")
 
 
 def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
@@ -240,6 +246,14 @@ def _as_array(name, values):
 def _is_finite(array):
     """Whether all are finite in float32, in which a model computes."""
     return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
+
+
+def _check_number(images, too_few, message):
+    """Raises where the number of images is `too_few`, now or when the graph runs."""
+    if images.shape[0] == too_few:
+        raise ValueError(message)
+    if images.shape[0] is None:
+        tf.debugging.Assert(tf.shape(images)[0] != too_few, [message])
 
 
 def _check_kind(dtype, shape):

@@ -5,9 +5,17 @@ A box is (top, left, height, width), int32, in pixels.
 
 import tensorflow as tf
 
+from mixmo_tf import arguments
+
 AREA = 0.08, 1.0  # of the image
 ASPECT_RATIO = 3 / 4, 4 / 3  # width / height
 CENTRAL_FRACTION = 0.875  # of the shorter side: 224 pixels of 256
+
+
+def check_fraction(fraction: float) -> None:
+    """Raises ValueError unless `fraction` is how much of a side a central square may take."""
+    arguments.above("central_fraction", fraction, 0)
+    arguments.within("central_fraction", fraction, 0, 1)
 
 
 def random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -48,6 +56,12 @@ def decode_jpeg(content: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
         uint8 (size, size, 3).
     """
     return scaled(tf.io.decode_and_crop_jpeg(content, box, channels=3), size)
+
+
+def central_square(image: tf.Tensor, size: int, fraction: float = 1.0) -> tf.Tensor:
+    """The `central_box` of an image (h, w, channels), scaled to uint8 (size, size, channels)."""
+    top, left, height, width = tf.unstack(central_box(tf.shape(image), fraction))
+    return scaled(image[top : top + height, left : left + width], size)
 
 
 def scaled(image: tf.Tensor, size: int) -> tf.Tensor:

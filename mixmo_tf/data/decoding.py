@@ -27,7 +27,7 @@ def element(path: str | os.PathLike, header: headers.Header) -> bytes:
 
 
 def decoder(
-    elements: Iterable[bytes], image_size: int | None = None
+    elements: Iterable[bytes], image_size: int | None = None, central_fraction: float = 1.0
 ) -> Callable[[tf.Tensor], tf.Tensor]:
     """A function from one of `elements`, str tensor (), to pixels uint8 (height, width, 3).
 
@@ -35,6 +35,7 @@ def decoder(
         elements: sequence of `element`s, all that it will be given.
         image_size: int, pixels: the central square of each image is scaled to this height and
             width; None leaves images as they are.
+        central_fraction: float in (0, 1], how much of the shorter side the square takes.
     """
     codes = sorted({each[:_CODE_LENGTH] for each in elements})
 
@@ -48,8 +49,7 @@ def decoder(
             image = tf.switch_case(tf.argmax(is_way, output_type=tf.int32), ways)
         if image_size is None:
             return image
-        top, left, height, width = tf.unstack(crops.central_box(tf.shape(image)))
-        return crops.scaled(image[top : top + height, left : left + width], image_size)
+        return crops.central_square(image, image_size, central_fraction)
 
     return decode
 

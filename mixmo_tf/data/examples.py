@@ -10,7 +10,7 @@ import hashlib
 import math
 import multiprocessing.pool
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -92,6 +92,11 @@ class Examples:
             info=dataclasses.replace(self.info, num_examples=len(indices)),
             names=None if self.names is None else self.names[indices],
         )
+
+    def changed(self, decode: Callable, image_shape: Sequence[int | None]) -> "Examples":
+        """The same examples, decoded by another function, to images of a shape, which is known."""
+        info = dataclasses.replace(self.info, image_shape=tuple(image_shape))
+        return dataclasses.replace(self, decode=decode, info=info)
 
     def fingerprint(self) -> str:
         """A hash, str, of the labels, and of the names, or else of the pixels."""

@@ -6,6 +6,7 @@ The kind is that of the content, whatever the file is called.
 import functools
 import multiprocessing.pool
 import os
+import stat
 import struct
 import zlib
 from collections.abc import Sequence
@@ -67,9 +68,6 @@ class UnreadableError(ValueError):
 def read_all(paths: Sequence[str]) -> list[Header | None]:
     """The headers of files; the many threads are for slow disks.
 
-    Args:
-        paths: list of str.
-
     Returns:
         list of Header, or of None where a file is no image, or of a kind that is not read.
     """
@@ -84,9 +82,12 @@ def read(path: str | os.PathLike) -> Header:
     """The Header of a file.
 
     Raises:
-        UnreadableError: if it is no image, or one of a kind that is not read.
+        UnreadableError: if it is no image, or one of a kind that is not read; or no file, but a
+            folder, a pipe, which would be waited for, or a device.
         OSError: if the file cannot be opened.
     """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise UnreadableError("no file")
     with open(path, "rb") as file:
         start = file.read(_START)
         kind = _kind(start)

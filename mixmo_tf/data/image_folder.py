@@ -64,32 +64,47 @@ def read(name: str, split: str, image_size: int | None = None, as_before: bool =
         names = _named([other.name for other in found.others])
         say_once(f"{root}: left out {names}, which are no splits with a folder per class")
     paths, labels = _list_images(folder, classes, needed=split == "train")
-    headers_of = headers.read_all(paths)
-    elements = np.empty(len(paths), object)
-    elements[:] = [
-        decoding.element(path, header or headers.Header("opaque"))
-        for path, header in zip(paths, headers_of, strict=True)
-    ]
-    decode = decoding.decoder(elements, image_size)
-    location, names = _below(folder, paths)
+    return _examples(name, folder, paths, labels, tuple(classes), image_size)
 
-    def examples(image_shape):
-        return Examples(
-            images=elements,
-            labels=labels,
-            info=Info(name, len(paths), image_shape, tuple(classes)),
-            decode=decode,
-            names=names,
-            location=location,
-        )
 
-    if None in headers_of:
-        examples(None).find_damaged()  # these, and whatever else is wrong
-    try:
-        return examples(tuple(decode(tf.constant(elements[0])).shape))
-    except (tf.errors.OpError, ValueError):
-        examples(None).find_damaged()
-        raise
+def read_unlabelled(name: str) -> Examples:
+    """All images of a folder, whatever folders are in it; they count as one class.
+
+    Args:
+        name: "image_folder:PATH".
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        ValueError: if it has no images.
+        DamagedImageError: as for `read`.
+    """
+    folder = pathlib.Path(name.removeprefix(PREFIX))
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    paths = images_in(folder)
+    return _examples(name, folder, paths, np.zeros(len(paths), np.int64), ("image",))
+
+
+def images_in(folder: str | os.PathLike) -> list[str]:
+    """The images in a folder and those inside it, in the order of their paths.
+
+    Args:
+        folder: str or pathlib.Path.
+
+    Returns:
+        list of str. What is left out is logged.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    files = folders.files(folder)
+    images = [file for file in files if _is_image(file)]
+    left_out = sorted(set(files) - set(images))
+    if not images:
+        raise ValueError(_without_images(folder, files))
+    if left_out:
+        say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
+    return images
 
 
 def would_be_class(name: str, path: pathlib.Path) -> bool:
@@ -112,8 +127,9 @@ def would_be_class(name: str, path: pathlib.Path) -> bool:
     return False
 
 
-def splits(name: str, as_before: bool = False) -> list[str]:
+def splits(name: str, as_before: bool = False, data_dir: None | str = None) -> list[str]:
     """The splits that have a folder; none where folders cannot be told, which `read` says."""
+    del data_dir  # of tensorflow-datasets
     try:
         found = _found(name, as_before)
         return [split for split in ("train", "validation", "test") if found.of(split) is not None]
@@ -162,6 +178,32 @@ def _fingerprint(train, folder):
     return Examples(paths, labels, info=None, names=names).fingerprint()
 
 
+def _examples(name, folder, paths, labels, class_names, image_size=None):
+    """Examples of files below a folder; their shape is that of the first image.
+
+    Raises:
+        DamagedImageError: if files are no images, or the first image cannot be read; it names all
+            that cannot.
+    """
+    headers_of = headers.read_all(paths)
+    elements = np.empty(len(paths), object)
+    elements[:] = [
+        decoding.element(path, header or headers.Header("opaque"))
+        for path, header in zip(paths, headers_of, strict=True)
+    ]
+    decode = decoding.decoder(elements, image_size)
+    location, names = _below(folder, paths)
+    info = Info(name, len(paths), None, class_names)
+    examples = Examples(elements, labels, info, decode, names, location)
+    if None in headers_of:
+        examples.find_damaged()  # these, and whatever else is wrong
+    try:
+        return examples.changed(decode, decode(tf.constant(elements[0])).shape)
+    except (tf.errors.OpError, ValueError):
+        examples.find_damaged()
+        raise
+
+
 def _below(folder, paths):
     """A folder as `Examples.location`, and the names of the paths in it, str (N,)."""
     location = f"{folder}{os.sep}"
@@ -188,17 +230,14 @@ def _list_images(folder, train_classes, needed):
         if not of_class:
             empty.append(class_name)
             if needed:
-                others = f", but {_endings(files)}" if files else ""
-                raise ValueError(
-                    f"{classes[class_name]} has no images ({', '.join(SUFFIXES)}){others}"
-                )
+                raise ValueError(_without_images(classes[class_name], files))
         left_out += sorted(set(files) - set(of_class))
         paths += of_class
         labels += [label] * len(of_class)
     in_no_class = [path.name for path in folder.iterdir() if path.is_file()]
     in_no_class = [name for name in in_no_class if _is_image(name) and not folders.is_hidden(name)]
     if not paths:
-        raise ValueError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+        raise ValueError(_without_images(folder, []))
     if left_out:
         say_once(f"{folder}: left out {_count(left_out, 'file')}: {_endings(left_out)}")
     if in_no_class:
@@ -206,6 +245,12 @@ def _list_images(folder, train_classes, needed):
     if empty:
         say_once(f"{folder}: no images of {_named(empty)}, which are counted as zero images")
     return paths, np.array(labels, np.int64)
+
+
+def _without_images(folder, files):
+    """What is wrong with a folder that has these files, none of them an image."""
+    others = f", but {_endings(files)}" if files else ""
+    return f"{folder} has no images ({', '.join(SUFFIXES)}){others}"
 
 
 def _is_image(file):

@@ -1,5 +1,7 @@
 """ImageNet and Tiny ImageNet; the validation images of both are the test images."""
 
+import os
+
 import numpy as np
 
 from mixmo_tf.data import prepared
@@ -11,7 +13,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _IN_TFDS = {"train": "train", "test": "validation"}  # the names of the splits
 
 
-def read(name: str, split: str, data_dir: str | None, image_size: int | None) -> Records:
+def read(
+    name: str, split: str, data_dir: str | os.PathLike | None, image_size: int | None
+) -> Records:
     """ImageNet (Russakovsky et al. 2015)."""
     import tensorflow_datasets as tfds  # imported here: it takes seconds
 
@@ -40,7 +44,7 @@ def read(name: str, split: str, data_dir: str | None, image_size: int | None) ->
     return Records(source, features, np.arange(len(source)), info, version, str(path))
 
 
-def read_tiny(name: str, split: str, data_dir: str | None) -> Examples:
+def read_tiny(name: str, split: str, data_dir: str | os.PathLike | None) -> Examples:
     """Tiny ImageNet."""
     del name
     from mixmo_tf.data.tiny_imagenet import TinyImagenet  # imported here: it takes seconds

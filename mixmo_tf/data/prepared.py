@@ -63,11 +63,7 @@ def prepare(builder: Any, by_hand: bool = False) -> Any:
 
 
 def encoded(
-    builder: Any,
-    split: str,
-    class_names: tuple[str, ...],
-    name_feature: str,
-    **statistics: tuple,
+    builder: Any, split: str, class_names: tuple[str, ...], name_feature: str, **statistics: tuple
 ) -> Examples:
     """Examples whose images are still encoded, as tensorflow-datasets stores them.
 

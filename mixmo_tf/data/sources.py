@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import cifar, digits, image_folder, imagenet
+from mixmo_tf.data import cifar, crops, digits, image_folder, imagenet, tfds_images
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.data.records import Records
@@ -29,15 +29,17 @@ class Source:
         read: function (name, split, and by keyword what it takes) -> Examples or Records.
         what: a few words for README.
         takes: which of data_dir, image_size and as_before it takes, see `load_examples`.
-        splits: function (name, as_before) -> which of `SPLITS` there are.
+        splits: function (name, as_before, data_dir) -> which of `SPLITS` there are.
         argument: what follows a name that ends with a colon.
+        central_fraction: how much of the shorter side of an image a model is evaluated on.
     """
 
     read: Callable
     what: str
     takes: tuple[str, ...] = ()
-    splits: Callable = lambda name, as_before: ("train", "test")
+    splits: Callable = lambda name, as_before, data_dir: ("train", "test")
     argument: str = ""
+    central_fraction: float = 1.0
 
 
 SOURCES = {
@@ -46,7 +48,10 @@ SOURCES = {
     "cifar100": Source(cifar.read, "CIFAR-100, 32×32", ("data_dir",)),
     "tiny_imagenet": Source(imagenet.read_tiny, "Tiny ImageNet, 64×64", ("data_dir",)),
     "imagenet2012": Source(
-        imagenet.read, "ImageNet, random crops, 224×224 or --image_size", ("data_dir", "image_size")
+        imagenet.read,
+        "ImageNet, random crops, 224×224 or --image_size",
+        ("data_dir", "image_size"),
+        central_fraction=crops.CENTRAL_FRACTION,
     ),
     image_folder.PREFIX: Source(
         image_folder.read,
@@ -55,6 +60,13 @@ SOURCES = {
         image_folder.splits,
         "PATH",
     ),
+    tfds_images.PREFIX: Source(
+        tfds_images.read,
+        "any images of tensorflow-datasets with a class each, by their name there",
+        ("data_dir", "image_size"),
+        tfds_images.splits,
+        "NAME",
+    ),
 }
 NAMES = tuple(name + source.argument for name, source in SOURCES.items())
 
@@ -62,7 +74,7 @@ NAMES = tuple(name + source.argument for name, source in SOURCES.items())
 def load_examples(
     name: str,
     split: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -70,7 +82,7 @@ def load_examples(
     """Finds a split; a dataset of tensorflow-datasets is downloaded if need be.
 
     Args:
-        name: one of `NAMES`; "image_folder:PATH" with a path.
+        name: one of `NAMES`; "image_folder:PATH" with a path, "tfds:NAME" with a name.
         split: one of `SPLITS`. "test" are the images that published numbers are for, which
             ImageNet and Tiny ImageNet call validation images; "validation" are training images
             that were held out, or, if none are to be, an image folder's `val/` beside `test/`.
@@ -78,7 +90,8 @@ def load_examples(
             ~/tensorflow_datasets.
         validation_examples: int, training images to hold out; "train" is without them.
         image_size: int, pixels, the height and width that images are brought to: those of
-            image folders, see `image_folder.read`, and of ImageNet (224 if None).
+            image folders, see `image_folder.read`, of ImageNet (224 if None), and of "tfds:NAME"
+            (its own if None).
         as_before: bool, whether the `val/` of an image folder is for the test and its `test/` for
             nothing, as before 0.2.
 
@@ -92,7 +105,7 @@ def load_examples(
     """
     arguments.one_of("split", split, SPLITS)
     _check(name, data_dir, validation_examples, image_size, as_before)
-    has_validation = validation_examples or has_validation_split(name, as_before)
+    has_validation = validation_examples or has_validation_split(name, as_before, data_dir)
     if split == "validation" and not has_validation:
         raise ValueError("the split validation needs validation_examples > 0")
     if split == "test" or not validation_examples:
@@ -104,7 +117,7 @@ def load_examples(
 
 def load_splits(
     name: str,
-    data_dir: str | None = None,
+    data_dir: str | os.PathLike | None = None,
     validation_examples: int = 0,
     image_size: int | None = None,
     as_before: bool = False,
@@ -116,15 +129,15 @@ def load_splits(
     if validation_examples:
         parts = examples["train"].hold_out(validation_examples)
         examples["train"], examples["validation"] = parts
-    elif has_validation_split(name, as_before):
+    elif has_validation_split(name, as_before, data_dir):
         examples["validation"] = _read(name, "validation", *how)
-    if has_test_split(name, as_before):
+    if has_test_split(name, as_before, data_dir):
         examples["test"] = _read(name, "test", *how)
     return examples
 
 
 def load_arrays(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[np.ndarray, np.ndarray, Info]:
     """`load_examples`, whole in memory.
 
@@ -138,7 +151,7 @@ def load_arrays(
 
 
 def load(
-    name: str, split: str, data_dir: str | None = None, **options: Any
+    name: str, split: str, data_dir: str | os.PathLike | None = None, **options: Any
 ) -> tuple[tf.data.Dataset, Info]:
     """`load_examples` as a tf.data.Dataset of (uint8 image, int64 label), and its Info.
 
@@ -148,26 +161,32 @@ def load(
     return examples.batches(1).unbatch(), examples.info
 
 
-def has_test_split(name: str, as_before: bool = False) -> bool:
+def has_test_split(name: str, as_before: bool = False, data_dir: str | None = None) -> bool:
     """Whether a dataset has test images apart from its training images."""
     source = _source(name)
-    return source is None or "test" in source.splits(full_name(name), as_before)
+    return source is None or "test" in source.splits(full_name(name), as_before, data_dir)
 
 
-def has_validation_split(name: str, as_before: bool = False) -> bool:
+def has_validation_split(name: str, as_before: bool = False, data_dir: str | None = None) -> bool:
     """Whether a dataset has images to validate on, apart from those to train and to test on."""
     source = _source(name)
-    return source is not None and "validation" in source.splits(full_name(name), as_before)
+    if source is None:
+        return False
+    return "validation" in source.splits(full_name(name), as_before, data_dir)
 
 
 def full_name(name: str) -> str:
-    """The name of a dataset; that of an image folder with its absolute path.
+    """The one name of a dataset: that of an image folder with its absolute path.
+
+    What has a name of its own here and is called by that of tensorflow-datasets, such as
+    "tfds:cifar10", has its own.
 
     Raises:
         FileNotFoundError: if the path begins with ~NAME and there is no such home folder.
     """
     if not is_folder(name):
-        return name
+        rest = name.removeprefix(tfds_images.PREFIX)
+        return rest if rest in SOURCES else name
     path = expanded(name.removeprefix(image_folder.PREFIX))
     return image_folder.PREFIX + os.path.abspath(path)
 
@@ -178,34 +197,51 @@ def is_folder(name: str) -> bool:
     return name.startswith(image_folder.PREFIX) and name != image_folder.PREFIX
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless the name is that of a dataset; its images may be missing."""
+    if _source(name) is None:
+        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
+        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
+        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+
+
+def check_image_size(name: str, image_size: int) -> None:
+    """Raises ValueError unless the images of a dataset can be brought to this height and width."""
+    arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
+    if not takes_image_size(name):
+        known = " or ".join(each for each in NAMES if takes_image_size(each))
+        raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+
+
 def takes_image_size(name: str) -> bool:
     """Whether a dataset's images have no size of their own."""
     source = _source(name)
     return source is not None and "image_size" in source.takes
 
 
+def central_fraction(name: str) -> float:
+    """How much of the shorter side of an image a model of a dataset is evaluated on."""
+    source = _source(name)
+    return source.central_fraction if source else 1.0
+
+
 def _source(name):
     """The Source of a name; None if there is none."""
     arguments.text("dataset", name)
-    kind, colon, argument = name.partition(":")
+    rest = name.removeprefix(tfds_images.PREFIX)
+    kind, colon, argument = (rest if rest in SOURCES else name).partition(":")
     return SOURCES.get(kind + colon) if bool(colon) == bool(argument) else None
 
 
 def _check(name, data_dir, validation_examples, image_size, as_before):
     """Raises ValueError where an argument of `load_examples` is out of range."""
-    if _source(name) is None:
-        known, folder = ", ".join(NAMES), image_folder.PREFIX + name
-        way_out = f"; {folder} is that folder's" if os.path.isdir(expanded(name)) else ""
-        raise ValueError(f"dataset must be one of {known}, got {name!r}{way_out}")
+    check_name(name)
     arguments.count("validation_examples", validation_examples, 0)
     if image_size is not None:
-        arguments.count("image_size", image_size, 1, arguments.LARGEST_SIDE)
-        if not takes_image_size(name):
-            known = " or ".join(each for each in NAMES if takes_image_size(each))
-            raise ValueError(f"image_size is for {known}, got {image_size} for {name}")
+        check_image_size(name, image_size)
     if data_dir is not None:
         arguments.path("data_dir", data_dir)
-    if validation_examples and has_validation_split(name, as_before):
+    if validation_examples and has_validation_split(name, as_before, data_dir):
         say_once(f"{name}: its own validation images are not used, as training images are held out")
 
 

@@ -8,6 +8,7 @@ the mean of kernels and biases, do the same: the core stays as it is.
 import keras
 import numpy as np
 
+from mixmo_tf import random_state
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.predictor import Predictor
@@ -20,6 +21,7 @@ _PLACES = (
 )  # fmt: skip
 
 
+@random_state.kept()
 def fold(
     model: Predictor, members: bool = False, fuse_batch_norm: bool = False
 ) -> FoldedModel | DeepEnsemble:

@@ -15,6 +15,8 @@ from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
+FILES = (".onnx", ".tflite")  # the endings of what is a file
+
 
 def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFile:
     """Loads a trained model, whatever its format.
@@ -49,6 +51,15 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
         files = sorted(file.name for file in path.iterdir() if file.suffix in (".onnx", ".tflite"))
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)
+
+
+def is_exported(path: str | os.PathLike) -> bool:
+    """Whether `load` takes a path for what `export` wrote, and not for a run or a .keras file."""
+    path = expanded(path)
+    is_run = (path / "model.keras").is_file()
+    return path.suffix in FILES or (
+        not is_run and (is_saved_model(path) or (path / DESCRIPTION).is_file())
+    )
 
 
 def load_as_one(files: Sequence[str | os.PathLike], ensemble: str | None = None) -> Predictor:

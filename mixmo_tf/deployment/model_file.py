@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
-from mixmo_tf import arguments, extras
+from mixmo_tf import arguments, class_labels, extras
 from mixmo_tf.data.checks import check_pixels
+from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
 
@@ -18,11 +19,13 @@ class ModelFile:
     """A file that `MixMo.export` wrote, opened for predictions, by any number of threads.
 
     A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, the
-    shape of an image, and the number of classes; and `_run`, one batch -> probabilities.
+    shape of an image, and the number of classes; and `_run`, one batch and names of outputs ->
+    a list of these.
 
     Attributes:
         image_shape: (H, W, channels).
         num_classes: int C.
+        class_names: C str by label, of the `class_names.txt` beside the file; None without.
 
     Args:
         file: its path; ~ is the home folder.
@@ -59,6 +62,8 @@ class ModelFile:
             )
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
+        self.class_names = _class_names_beside(file, self.num_classes)
+        self._tells_members = "member_probabilities" in outputs
 
     def predict(
         self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
@@ -77,16 +82,38 @@ class ModelFile:
             ValueError: if an argument is wrong; see `data.checks.check_pixels`.
         """
         del verbose
+        return self._predict(images, batch_size, ["probabilities"])[0]
+
+    def predict_members(
+        self, images: arguments.Array, batch_size: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ensemble's probabilities, and each member's; the rest is as for `predict`.
+
+        Returns:
+            float32 (N, C), and float32 (N, M, C), with M = 0 if the file does not tell them.
+        """
+        names = ["probabilities", "member_probabilities"][: 1 + self._tells_members]
+        probabilities, *of_members = self._predict(images, batch_size, names)
+        none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
+        return probabilities, of_members[0] if of_members and len(probabilities) else none
+
+    def member_logits(self, images: arguments.Array) -> np.ndarray:
+        """Each member's logits, in one batch: (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
+        return self._predict(images, max(len(images), 1), ["member_logits"])[0]
+
+    def _predict(self, images, batch_size, names):
+        """The outputs of these names, all batches together; of no images each is empty (0, C)."""
         images = np.asarray(check_pixels(images, self.image_shape))
         if batch_size is not None:
             batch_size = arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
-            return np.zeros((0, self.num_classes), np.float32)
+            return [np.zeros((0, self.num_classes), np.float32)] * len(names)
         if images.dtype != np.uint8:
             images = np.clip(np.round(images), 0, 255).astype(np.uint8)
         size = batch_size or 32
         starts = range(0, len(images), size)
-        return np.concatenate([self._run(images[start : start + size]) for start in starts])
+        batches = [self._run(images[start : start + size], names) for start in starts]
+        return list(map(np.concatenate, zip(*batches, strict=True)))
 
 
 class OnnxModel(ModelFile):
@@ -108,8 +135,8 @@ class OnnxModel(ModelFile):
             )
         return *names, inputs[0].shape[1:], probabilities.shape[1]
 
-    def _run(self, images):
-        return self._session.run(["probabilities"], {"images": images})[0]
+    def _run(self, images, names):
+        return self._session.run(names, {"images": images})
 
 
 class LiteRTModel(ModelFile):
@@ -132,15 +159,15 @@ class LiteRTModel(ModelFile):
         shape = interpreter.get_input_details()[0]["shape"][1:]
         return names["inputs"], names["outputs"], shape, num_classes
 
-    def _run(self, images):
+    def _run(self, images, names):
         with self._places:
             try:
                 answer = self._idle.pop()
             except IndexError:
                 _, answer = self._interpreter()
-            probabilities = answer(images=images)["probabilities"]
+            answers = answer(images=images)
             self._idle.append(answer)  # one that failed is not used again
-        return probabilities
+        return [answers[name] for name in names]
 
     def _interpreter(self):
         with warnings.catch_warnings():
@@ -148,6 +175,17 @@ class LiteRTModel(ModelFile):
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             interpreter = tf.lite.Interpreter(model_content=self._content)
         return interpreter, interpreter.get_signature_runner("serving_default")
+
+
+def _class_names_beside(file, num_classes):
+    """What `export` wrote beside the file; None where there is nothing, or of another model."""
+    if not (file.parent / signature.DESCRIPTION).is_file():
+        return None
+    try:
+        names = class_labels.mended(signature.read_description(file.parent)[1])
+        return class_labels.check(names, num_classes)
+    except (ValueError, OSError):
+        return None
 
 
 def _check_operations(content):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from mixmo_tf import arguments, extras, networks
+from mixmo_tf import arguments, extras, networks, random_state
 from mixmo_tf.data import cifar
 from mixmo_tf.deployment import torch_state
 from mixmo_tf.deployment.weights_file import STATE, read, some
@@ -22,6 +22,7 @@ _MOST_MEMBERS = 100
 _SLACK = 2**26  # bytes that a network may take beyond its state, before it is said what is missing
 
 
+@random_state.kept()
 def load_torch_checkpoint(
     file: str | os.PathLike,
     image_size: int | None = None,

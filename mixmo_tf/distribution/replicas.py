@@ -102,9 +102,6 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
         strategy: tf.distribute.Strategy.
         arrays: list of arrays of numbers; those of the other workers are there for their
             shapes and dtypes only.
-
-    Returns:
-        list of arrays.
     """
     if num_workers(strategy) == 1:
         return arrays
@@ -246,7 +243,7 @@ def flat(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)
 
 
-def unflat(vector: tf.Tensor, shapes: Sequence[Sequence[int]]) -> list[tf.Tensor]:
+def unflat(vector: tf.Tensor, shapes: Sequence[tf.TensorShape]) -> list[tf.Tensor]:
     """The tensors of these shapes that `flat` made a vector of."""
     sizes = [math.prod(shape) for shape in shapes]
     return [

@@ -55,7 +55,7 @@ def choose(
             )
         os.environ["TF_CONFIG"] = json.dumps(slurm_config())
     _check(os.environ["TF_CONFIG"])
-    _LOG.info("Waiting until all workers of TF_CONFIG are there")
+    _LOG.info("Training waits until all workers of TF_CONFIG are there.")
     with waiting():
         return _multi_worker(os.environ["TF_CONFIG"])
 

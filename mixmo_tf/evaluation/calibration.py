@@ -39,10 +39,18 @@ def ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -
     Raises:
         ValueError: if the shapes disagree, or an argument is out of range.
     """
+    gaps = ece_gaps(probabilities, labels, num_bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def ece_gaps(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> np.ndarray:
+    """What `ece` sums up: of each bin Σ (right − confidence), float64 (num_bins,).
+
+    These add up over batches, and over sets of images.
+    """
     confidence, correct = _confidence_and_correct(probabilities, labels, num_bins)
     bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
-    gaps = np.bincount(bins, weights=correct - confidence, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(confidence))
+    return np.bincount(bins, weights=correct - confidence, minlength=num_bins)
 
 
 def adaptive_ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> float:
@@ -105,9 +113,6 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False
         logits: float (N, C).
         labels: int (N,).
         jeffreys: whether to take the prior into account.
-
-    Returns:
-        float.
 
     Raises:
         ValueError: if the shapes disagree, or a label is out of range.

@@ -26,9 +26,6 @@ def ratio_error(predicted: ArrayLike, labels: ArrayLike) -> float:
         predicted: int (N, M), each member's class.
         labels: int (N,).
 
-    Returns:
-        float.
-
     Raises:
         ValueError: if the shapes disagree, or M < 2.
     """

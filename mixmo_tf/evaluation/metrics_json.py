@@ -16,8 +16,6 @@ import json
 import math
 import os
 import pathlib
-import re
-import sys
 from typing import Any
 
 from mixmo_tf import outputs, paths, strict_json
@@ -38,6 +36,8 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "keeps, and those of the `held_out_examples` that it was found on",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` gives",
+    "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
+    "ood": "with `--ood`, how well scores part images of something else: see Under shift",
 }
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32
@@ -63,9 +63,6 @@ def described(
         ensemble: "logits" or "probabilities".
         libraries: dict of str, versions by name.
         more: what this writer knows besides, see above.
-
-    Returns:
-        dict.
     """
     about = {"dataset": dataset, "split": split, "examples": examples, "ensemble": ensemble}
     content = {"schema": SCHEMA, **about, **metrics, **more, "libraries": libraries}
@@ -83,21 +80,7 @@ def write_metrics(file: pathlib.Path, content: dict | list, replace: bool = Fals
     Raises:
         OSError: if it cannot be written.
     """
-    text = strict_json.dumps(content)
-    descriptor = _descriptor(file)
-    if descriptor is not None:  # by its name, what it leads to would be opened and emptied
-        sys.stdout.flush()
-        with open(descriptor, "w", closefd=False) as stream:
-            stream.write(text)
-    elif is_stream(file):
-        file.write_text(text)
-    else:
-        outputs.write(file, text, replace)
-
-
-def is_stream(file: pathlib.Path) -> bool:
-    """Whether it is a pipe or a device, or leads to what the process has open already."""
-    return _descriptor(file) is not None or (file.exists() and not file.is_file())
+    outputs.write(file, strict_json.dumps(content), replace)
 
 
 def read_metrics(path: str | os.PathLike) -> dict | list[dict]:
@@ -158,10 +141,3 @@ def _errors(metrics):
     shared = shared if some else 0
     counts = {"both_wrong": [shared], "one_wrong": [errors - 2 * shared]}
     return {"ratio_error": ratio if some else None, **counts}
-
-
-def _descriptor(file):
-    """The number of what is open already under a name such as /dev/stdout; None for others."""
-    if found := re.fullmatch(r"/(?:dev|proc/self)/fd/(\d+)", str(file)):
-        return int(found[1])
-    return {"/dev/stdout": 1, "/dev/stderr": 2}.get(str(file))

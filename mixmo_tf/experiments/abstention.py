@@ -7,7 +7,8 @@ from scipy.special import softmax
 
 from mixmo_tf import evaluation
 from mixmo_tf.experiments import images
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -5,9 +5,11 @@ import logging
 
 import keras
 
+from mixmo_tf import arguments
 from mixmo_tf.deployment import torch_checkpoint
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, check_is, setting
+from mixmo_tf.experiments.fields import REQUIRED, setting
+from mixmo_tf.experiments.of_flags import OfFlags, check_is
 from mixmo_tf.outputs import new_file
 from mixmo_tf.training import checkpoints
 
@@ -20,15 +22,14 @@ class ConvertSettings(OfFlags):
     """What is converted; the flags of convert_checkpoint.py."""
 
     input: str = setting(
-        REQUIRED,
-        "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file.",
+        REQUIRED, "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file."
     )
     output: str = setting(REQUIRED, "New file: .keras, or else a PyTorch checkpoint.")
     image_size: int | None = setting(
         None,
         "Height and width in pixels of the images that the .keras model takes; if not set, 32 for "
         "a Wide ResNet, 64 for a PreActResNet.",
-        bounds=(1, None),
+        bounds=(1, arguments.LARGEST_SIDE),
     )
     mean: tuple[float, ...] | None = setting(
         None,
@@ -37,7 +38,7 @@ class ConvertSettings(OfFlags):
         unit="three numbers",
     )
     std: tuple[float, ...] | None = setting(
-        None, "Per channel, of pixels scaled to [0, 1]; as --mean.", unit="three numbers"
+        None, "Per channel, of pixels scaled to [0, 1]; as --mean.", above=0, unit="three numbers"
     )
     ensemble: str | None = setting(
         None, "What the .keras model averages; if not set, logits.", choices=ENSEMBLES
@@ -53,7 +54,10 @@ class ConvertSettings(OfFlags):
 
 
 def convert_checkpoint(settings: ConvertSettings) -> keras.Model:
-    """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file; returns the model.
+    """Makes a .keras file of a checkpoint, or a checkpoint of a .keras file.
+
+    Returns:
+        The model, a MixMo or FoldedModel.
 
     Raises:
         ImportError: unless the extra `torch` is installed.

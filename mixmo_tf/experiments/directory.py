@@ -12,13 +12,9 @@
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import pathlib
 import platform
-import re
-import time
 import unicodedata
 from collections.abc import Sequence
 from typing import IO, Any
@@ -30,13 +26,11 @@ from mixmo_tf import data, outputs, paths, strict_json
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.notices import say_once
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import run_flags
+from mixmo_tf.experiments import run_flags, run_lock
 from mixmo_tf.training import history
 from mixmo_tf.version import VERSION
 
 _MAY_BE_UNDEFINED = "nll", "ratio_error"  # None where they are
-_LOCK = "run.lock"
-_MOST_HOLDER = 1000  # bytes that are read of who holds it
 RESULTS = ("best.keras", "model.keras", "metrics.json")
 CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
 _WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metrics\.json"
@@ -64,7 +58,7 @@ def start(
     Raises:
         ValueError: if a run with other flags is there, or files of something else; the
             message names them. What is there stays as it is.
-        BlockingIOError: if another process is training there.
+        BlockingIOError: if another process, or another thread of this one, is training there.
     """
     is_there = (path / run_flags.NAME).exists()
     strangers = [name for name in CONTENTS if (path / name).exists()]
@@ -74,32 +68,17 @@ def start(
         )
     if extend and not is_there:
         raise ValueError(f"there is no run in {path} to extend")
-    _check_lock(path)
+    run_lock.check(path)
     path.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as held:
-        lock = held.enter_context(_lock(path))
+        lock = held.enter_context(run_lock.take(path))
         _remove_partial_files(path, is_there)
         if is_there:
-            run_flags.check(path, flag_lines, default_values, extend)
+            _check_flags(path, flag_lines, default_values, extend)
         else:
             run_flags.write(path, versions(), flag_lines)
         held.pop_all()
     return lock
-
-
-def trainer(path: pathlib.Path) -> str | None:
-    """Who is training in `path`: "pid 4711 on node-3", "another process", or None."""
-    _check_lock(path)
-    try:
-        lock = open(path / _LOCK)
-    except FileNotFoundError:
-        return None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return lock.read() or "another process"
-    return None
 
 
 def check_dataset(path: pathlib.Path, examples: dict[str, data.Examples | data.Records]) -> None:
@@ -228,6 +207,17 @@ def _noted(file):
     return noted
 
 
+def _check_flags(path, flag_lines, default_values, extend):
+    """`run_flags.check`, which also says where nothing would be lost with the run that is there."""
+    try:
+        run_flags.check(path, flag_lines, default_values, extend)
+    except ValueError as error:
+        kept = [*RESULTS, history.NAME]
+        if any((path / name).exists() for name in kept) or any(path.glob("checkpoints/step_*")):
+            raise
+        raise ValueError(f"{error}, or remove {path}: nothing is trained there yet") from None
+
+
 def _composed(value):
     """A value as text in Unicode's form NFC, as class names of image folders are now."""
     return unicodedata.normalize("NFC", repr(value))
@@ -255,48 +245,3 @@ def _remove_partial_files(path, run_is_there):
     for partial in [*of_earlier_versions, *path.glob("checkpoints/partial-step_*.keras")]:
         if partial.is_file():
             partial.unlink()
-
-
-def _check_lock(path):
-    """Raises ValueError where run.lock in `path` is not of a run, and may not be written over."""
-    file = path / _LOCK
-    if file.is_symlink() or (file.exists() and not file.is_file()):
-        raise ValueError(f"{file} is no lock of a run, but a link, a folder or a pipe; move it")
-    if file.exists():
-        with open(file, "rb") as opened:
-            holder = opened.read(_MOST_HOLDER)
-        if holder and not re.fullmatch(rb"pid \d+ on .*", holder):
-            raise ValueError(f"{file} is no lock of a run, but holds something else; move it")
-
-
-def _lock(path):
-    """The lock of `path`, held, in which stands who holds it."""
-    with contextlib.ExitStack() as opened:
-        lock = opened.enter_context(open(path / _LOCK, "a+"))
-        try:
-            _take(lock)
-        except BlockingIOError:
-            lock.seek(0)
-            who = f" ({holder})" if (holder := lock.read()) else ""
-            raise BlockingIOError(f"another process is training in {path}{who}") from None
-        lock.truncate(0)
-        with contextlib.suppress(OSError):  # a full disk; it is for people to read
-            os.write(lock.fileno(), f"pid {os.getpid()} on {platform.node()}".encode())
-        opened.pop_all()
-    return lock
-
-
-def _take(lock):
-    """Locks an open file; raises BlockingIOError where a process trains.
-
-    `trainer` shares the lock for a moment, to look. That is not training: it is tried again,
-    for a second at most.
-    """
-    for _ in range(100):
-        try:
-            return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)  # raises where it is not shared
-            fcntl.flock(lock, fcntl.LOCK_UN)
-        time.sleep(0.01)
-    raise BlockingIOError

@@ -10,10 +10,18 @@ import tensorflow as tf
 
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import abstention, directory, evaluation_files, evaluation_tables, images
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments import (
+    abstention,
+    directory,
+    evaluation_files,
+    evaluation_tables,
+    images,
+    shift,
+)
+from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
@@ -21,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention):
+class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfShift):
     """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
 
     batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
@@ -51,6 +59,12 @@ class Evaluation(NamedTuple):
     held_out_names: np.ndarray | None  # those of the held-out images
     abstention: list  # of dict, see `abstention.found`
     paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
+    shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
+
+    def __repr__(self):
+        measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
+        shown = ", ".join(f"{key}={value:.4f}" for key, value in measured.items())
+        return f"Evaluation(name={self.name!r}, {shown}, examples={len(self.labels)})"
 
     @property
     def name(self) -> str:
@@ -74,6 +88,7 @@ class Evaluation(NamedTuple):
             ensemble=self.ensemble,
             libraries=directory.versions(),
             models=list(map(str, self.files)),
+            **(self.shift or {}),
             temperature_fitted_on=self.fitted_on,
             class_names=self.class_names,
             **{key: figures.tolist() for key, figures in per_class.items()},
@@ -131,6 +146,7 @@ def _evaluate(settings, files, load_images, before):
     deep_ensemble.check_alike(models, settings.ensemble)
     for first in before:
         _check_same_images(first, tested_on, files, load_images)
+    shifted = shift.find(settings, tested_on, models, load_images)
     ensemble = settings.ensemble or models[0].ensemble
     predict = functools.partial(_predict, models, load_images, settings.batch_size)
     member_logits, labels = predict(tested_on)
@@ -152,6 +168,15 @@ def _evaluate(settings, files, load_images, before):
             settings,
             (together(member_logits), labels),
             (together(held_out[0]), held_out[1]) if held_out else None,
+        ),
+        shift=shift.evaluate(
+            shifted,
+            files,
+            models,
+            member_logits,
+            ensemble=ensemble,
+            precision=settings.precision,
+            batch_size=settings.batch_size,
         ),
     )
 

@@ -1,18 +1,20 @@
 """What is kept of evaluations: metrics.json, predictions.npz, and the models."""
 
 import json
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
 from mixmo_tf import outputs
+from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import run_flags
-from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
-def writer(settings):
+def writer(settings: Any) -> Callable[[Sequence], None]:
     """What writes the evaluations to the file and the folder that settings name, if they do.
 
     Args:
@@ -50,7 +52,7 @@ def _holds_metrics(file):
         raise FileNotFoundError(f"there is no folder {file.parent} for --json")
     if file.is_dir():
         raise IsADirectoryError(f"{file} is a folder; name a file for --json")
-    if metrics_json.is_stream(file) or not file.exists():
+    if outputs.is_stream(file) or not file.exists():
         return False
     content = file.read_bytes()
     try:
@@ -98,5 +100,5 @@ def _keep_one(evaluation, folder, settings):
         arrays["held_out_images"] = evaluation.held_out_names
     np.savez_compressed(folder / "predictions.npz", **arrays)
     _write_metrics([evaluation], folder / "metrics.json")
-    if not any(map(is_saved_model, evaluation.files)):
+    if not any(map(is_exported, evaluation.files)):
         checkpoints.save_model(settings.load_as_one(evaluation.files), folder / "model.keras")

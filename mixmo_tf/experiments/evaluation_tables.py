@@ -1,5 +1,7 @@
 """Evaluations as text: one model in full, or several side by side."""
 
+from collections.abc import Sequence
+
 from mixmo_tf.evaluation import conformal
 from mixmo_tf.evaluation.metrics import (
     BETWEEN,
@@ -12,18 +14,17 @@ from mixmo_tf.evaluation.metrics import (
     over_runs,
     written,
 )
-from mixmo_tf.experiments import abstention, images, run_flags
+from mixmo_tf.experiments import abstention, images, run_flags, shift_tables
 from mixmo_tf.experiments.tables import aligned
 
 
-def text(evaluations):
+def text(evaluations: Sequence) -> str:
     """One Evaluation in full, or several side by side."""
-    if len(evaluations) > 1:
-        return _of_several(evaluations)
-    return _of_one(*evaluations)
+    of_test = _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
+    return "\n".join([of_test, *shift_tables.lines(evaluations)])
 
 
-def runs_by_seed(evaluations):
+def runs_by_seed(evaluations: Sequence) -> list[list]:
     """Those of runs that differ in their seed alone: lists of two Evaluations or more.
 
     A run that was extended differs from one that had all its epochs from the start.

@@ -8,10 +8,11 @@ import pathlib
 from mixmo_tf import deployment
 from mixmo_tf.experiments import export_check
 from mixmo_tf.experiments import images as images_of
-from mixmo_tf.experiments.command_line import check_is, setting
+from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
-from mixmo_tf.formats import litert, name_of
+from mixmo_tf.experiments.of_flags import check_is
+from mixmo_tf.formats import FORMATS, litert, name_of, saved_model
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.outputs import new_folder
 
@@ -22,12 +23,15 @@ _log = logging.getLogger(__name__)
 class ExportSettings(OfModels, OfImages):
     """What is exported, how, and on what it is checked; the flags of export.py."""
 
-    format: tuple[str, ...] = setting(
-        ("saved_model",),
-        "Formats, with commas: saved_model, onnx (extra onnx), litert (or tflite).",
-    )
+    format: tuple[str, ...] = setting(("saved_model",), f"Formats, with commas: {listed(FORMATS)}.")
     litert: tuple[str, ...] = setting(
-        litert.DTYPES, "Weights of the LiteRT files: float32, float16, int8."
+        litert.DTYPES, f"Weights of the LiteRT files: {', '.join(litert.DTYPES)}."
+    )
+    input: str = setting(
+        "pixels",
+        "What the SavedModel takes; jpeg: pixels, and the bytes of JPEG and PNG files by a second "
+        "signature, serving_bytes.",
+        choices=saved_model.INPUTS,
     )
     output_dir: str | None = setting(
         None, "New folder to write; exported beside a single model if not set."
@@ -49,9 +53,6 @@ class ExportSettings(OfModels, OfImages):
 
 def export(settings: ExportSettings) -> list[pathlib.Path]:
     """Loads, folds, writes and checks; what came out is logged.
-
-    Args:
-        settings: ExportSettings.
 
     Returns:
         list of pathlib.Path, each of what `mixmo_tf.load` takes.
@@ -75,13 +76,23 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     exported = _folded(settings, model) if settings.fold else model
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
-    written = deployment.export(exported, output, settings.format, settings.litert, calibration)
+    central_fraction = images_of.central_fraction(files, settings.dataset)
+    written = deployment.export(
+        exported,
+        output,
+        settings.format,
+        settings.litert,
+        calibration,
+        settings.input,
+        central_fraction,
+    )
     height, width, channels = model.image_shape
     named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
     takes = f"uint8 images (n, {height}, {width}, {channels}) in{named}"
     _log.info("Wrote %s, %s: %s.", output, _how_folded(settings, exported), takes)
     if settings.check_images:
-        table = export_check.report(model, written, images, settings.check_images, load)
+        fraction = central_fraction if settings.input == "jpeg" else None
+        table = export_check.report(model, written, images, settings.check_images, load, fraction)
         _log.info("%s", table)
     return written
 

@@ -18,9 +18,6 @@ def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ())
         including: pathlib.Paths, the flagfile that they are the lines of, last, after those that
             include it.
 
-    Returns:
-        list of str.
-
     Raises:
         OSError: if a flagfile is not there, or cannot be read.
         ValueError: if it is no text, or includes itself.
@@ -58,7 +55,7 @@ def _found(file, including):
 def _lines(file):
     """Its flags; comments are whole lines that start with # or //, as for absl."""
     try:
-        with open(file, encoding="utf-8") as lines:
+        with open(file, encoding="utf-8-sig") as lines:  # some editors begin with a mark
             return [
                 line.strip()
                 for line in lines
@@ -66,3 +63,5 @@ def _lines(file):
             ]
     except UnicodeDecodeError:
         raise ValueError(f"flagfile {file} is no text in UTF-8") from None
+    except IsADirectoryError:
+        raise IsADirectoryError(f"flagfile {file} is a folder") from None

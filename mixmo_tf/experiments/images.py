@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from mixmo_tf import data
 from mixmo_tf.experiments import directory
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.experiments.run_flags import number, read
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import resolved
@@ -20,7 +21,9 @@ _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_befo
 class OfImages(OfFlags):
     """Which images; where nothing is set, those of the models' runs."""
 
-    dataset: str | None = setting(None, f"{', '.join(data.NAMES)}; the run's own if not set.")
+    dataset: str | None = setting(
+        None, f"{', '.join(data.NAMES)}; the run's own if not set.", check=data.check_name
+    )
     split: str | None = setting(
         None,
         "Which images of it; if not set, the test images, or else those held out, or else all.",
@@ -77,7 +80,7 @@ def find(
     elif data.takes_image_size(dataset) and model.image_shape[0] == model.image_shape[1]:
         options["image_size"] = model.image_shape[0]
     data_dir = settings.data_dir or run_flags.get("--data_dir")
-    split = settings.split or _default_split(dataset, options)
+    split = settings.split or _default_split(dataset, options, data_dir)
     images = Images(dataset, split, data_dir, tuple(options.items()))
     all_held_them_out = all(
         other.get(name) == run_flags.get(name)
@@ -87,17 +90,29 @@ def find(
     if options.get("validation_examples"):
         not_trained_on = all_held_them_out
     else:
-        not_trained_on = data.has_validation_split(dataset, options.get("as_before", False))
+        as_before = options.get("as_before", False)
+        not_trained_on = data.has_validation_split(dataset, as_before, data_dir)
     if split != "test" or not not_trained_on:
         return images, None
     return images, images._replace(split="validation")
 
 
-def _default_split(dataset, options):
+def _default_split(dataset, options, data_dir):
     """The test images; else those held out; else all that the folder has."""
-    if data.has_test_split(dataset, options.get("as_before", False)):
+    if data.has_test_split(dataset, options.get("as_before", False), data_dir):
         return "test"
     return "validation" if options.get("validation_examples") else "train"
+
+
+def central_fraction(files: Sequence[pathlib.Path], dataset: str | None = None) -> float:
+    """How much of the shorter side of a file's image models are to be given.
+
+    Args:
+        files: list of pathlib.Path of the models.
+        dataset: the name of the dataset that they were trained on; None for that of their run.
+    """
+    dataset = dataset or flags_of_run(files[0]).get("--dataset")
+    return data.central_fraction(dataset) if dataset else 1.0
 
 
 def load(images: Images) -> data.Examples | data.Records:
@@ -127,7 +142,8 @@ def _flags_of_runs(settings, files):
     first, *others = of_runs = [flags_of_run(file) for file in files]
     what = [] if settings.dataset else ["--dataset", "--image_size", _AS_BEFORE]
     as_before = _AS_BEFORE in first
-    has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before)
+    data_dir = settings.data_dir or first.get("--data_dir")
+    has_test = "--dataset" in first and data.has_test_split(first["--dataset"], as_before, data_dir)
     if (settings.split or "test") != "test" or not has_test:
         what.append("--validation_examples")
     for file, other in zip(files[1:], others, strict=True):

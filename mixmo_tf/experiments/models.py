@@ -5,8 +5,10 @@ import pathlib
 from collections.abc import Sequence
 
 from mixmo_tf.deployment import loading
+from mixmo_tf.deployment.file_predictor import FilePredictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf.experiments.fields import REQUIRED, setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.models.predictor import Predictor
@@ -22,13 +24,12 @@ class OfModels(OfFlags):
     model: tuple[str, ...] = setting(
         REQUIRED,
         "A run's folder or a .keras file; several, with commas, make a deep ensemble. evaluate.py "
-        "also takes a SavedModel, and --model several times.",
+        "also takes what export.py wrote, a SavedModel, an .onnx or a .tflite file, and --model "
+        "several times.",
         repeated=True,
     )
     ensemble: str | None = setting(
-        None,
-        "What is averaged; if not set, what the model was trained with.",
-        choices=ENSEMBLES,
+        None, "What is averaged; if not set, what the model was trained with.", choices=ENSEMBLES
     )
     precision: str | None = setting(
         None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS
@@ -52,13 +53,13 @@ class OfModels(OfFlags):
         return self.groups()[0]
 
     def load(self, files: Sequence[pathlib.Path]) -> list[Predictor]:
-        """The models, a list of MixMo, DeepEnsemble and ExportedModel."""
+        """The models, a list of MixMo, DeepEnsemble, ExportedModel and FilePredictor."""
         models = []
         for file in files:
-            if is_saved_model(file):
+            if loading.is_exported(file):
                 if self.precision:
-                    raise ValueError(f"{file} is a SavedModel, whose precision is fixed")
-                models.append(ExportedModel(file, self.trust))
+                    raise ValueError(f"{file} is an exported model, whose precision is fixed")
+                models.append(self._load_exported(file))
                 continue
             models.append(checkpoints.load_model(file, compile=False))
             self._set_precision(models[-1])
@@ -71,6 +72,11 @@ class OfModels(OfFlags):
         model = loading.load_as_one(files, self.ensemble)
         self._set_precision(model)
         return model
+
+    def _load_exported(self, file):
+        if file.suffix in loading.FILES:
+            return FilePredictor(file, self.ensemble)
+        return ExportedModel(file, self.trust)
 
     def _set_precision(self, model):
         for network in model.networks if self.precision else ():

@@ -2,13 +2,15 @@
 
 import dataclasses
 import logging
+import pathlib
 
 import keras
 import numpy as np
 
-from mixmo_tf import arguments, data, evaluation, masks
-from mixmo_tf.experiments import process, tables
-from mixmo_tf.experiments.command_line import REQUIRED, OfFlags, setting
+from mixmo_tf import arguments, data, evaluation, masks, random_state
+from mixmo_tf.experiments import tables
+from mixmo_tf.experiments.fields import REQUIRED, setting
+from mixmo_tf.experiments.of_flags import OfFlags, check_is
 from mixmo_tf.paths import expanded
 from mixmo_tf.plots import encoders, files, idea
 from mixmo_tf.plots import masks as pictures_of_masks
@@ -33,7 +35,11 @@ class MaskSettings(OfFlags):
     mixing: tuple[str, ...] = setting(
         masks.NAMES, f"The blocks to draw: {', '.join(masks.NAMES)}.", choices=masks.NAMES
     )
-    dataset: str = setting("digits", f"Where the images come from: {', '.join(data.NAMES)}.")
+    dataset: str = setting(
+        "digits",
+        f"Where the images come from: {', '.join(data.NAMES)}.",
+        check=data.check_name,
+    )
     data_dir: str | None = setting(
         None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
     )
@@ -44,12 +50,21 @@ class MaskSettings(OfFlags):
     )
     num_members: int = setting(2, "M, 2 to 20.", bounds=(2, 20))
     rows: int = setting(3, "Rows of each picture, 1 to 50.", bounds=(1, 50))
-    alpha: float = setting(2.0, "α >= 0 of the Dirichlet that the ratios are drawn from.")
-    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.")
+    alpha: float = setting(
+        2.0, "α >= 0 of the Dirichlet that the ratios are drawn from.", bounds=(0, None)
+    )
+    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.", above=0)
     seed: int = setting(
         0, "Seed of the images and of all that is drawn.", bounds=(0, arguments.MOST)
     )
     output_dir: str = setting("masks", "Folder of the pictures, BLOCK.png.")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.mixing:
+            arguments.one_of("mixing", "", masks.NAMES)
+        if self.image_size is not None:
+            data.check_image_size(self.dataset, self.image_size)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,39 +75,62 @@ class EncoderSettings(OfFlags):
     output: str | None = setting(None, "The picture; encoders.png beside the model if not set.")
 
 
-def draw_idea(settings: IdeaSettings) -> None:
-    """Draws the method, from real digits and real masks."""
+def draw_idea(settings: IdeaSettings) -> pathlib.Path:
+    """Draws the method, from real digits and real masks.
+
+    Returns:
+        The picture's path.
+
+    Raises:
+        ValueError, OSError: if the picture cannot be written; the message is a line.
+    """
+    check_is(settings, IdeaSettings)
     output = expanded(settings.output)
     files.check(output)
     figure = idea.draw(settings.seed)
     output.parent.mkdir(parents=True, exist_ok=True)
     files.save(figure, output)
     _log.info("Wrote %s.", output)
+    return output
 
 
-def draw_masks(settings: MaskSettings) -> None:
-    """Draws what the mixing blocks do to real images, a picture for each block."""
-    if not settings.mixing:
-        arguments.one_of("mixing", "", masks.NAMES)
+def draw_masks(settings: MaskSettings) -> list[pathlib.Path]:
+    """Draws what the mixing blocks do to real images, a picture for each block.
+
+    Returns:
+        The pictures' paths.
+
+    Raises:
+        ValueError, OSError: if the images do not fit or cannot be read, or a picture cannot be
+            written; the message is a line.
+    """
+    check_is(settings, MaskSettings)
     output = expanded(settings.output_dir)
-    for name in settings.mixing:
-        files.check(output / f"{name}.png")
+    pictures = [output / f"{name}.png" for name in settings.mixing]
+    for picture in pictures:
+        files.check(picture)
     images = _choose_images(settings)
     output.mkdir(parents=True, exist_ok=True)
-    for name in settings.mixing:
+    for name, picture in zip(settings.mixing, pictures, strict=True):
         figure = pictures_of_masks.draw(
             name, images, settings.alpha, settings.weight_root, settings.seed
         )
-        files.save(figure, output / f"{name}.png")
-        _log.info("Wrote %s.png.", output / name)
+        files.save(figure, picture)
+        _log.info("Wrote %s.", picture)
+    return pictures
 
 
 def draw_encoders(settings: EncoderSettings) -> np.ndarray:
-    """Draws how a network's members split its encoder filters; returns their norms (M, filters).
+    """Draws how a network's members split its encoder filters.
+
+    Returns:
+        float32 (M, filters), the L1 norm of each member's kernel for each filter.
 
     Raises:
-        ValueError: if the model is a deep ensemble.
+        ValueError, OSError: if the model cannot be read or is a deep ensemble, or the picture
+            cannot be written; the message is a line.
     """
+    check_is(settings, EncoderSettings)
     source = expanded(settings.model)
     folder = source if source.is_dir() else source.parent
     output = expanded(settings.output or folder / "encoders.png")
@@ -101,7 +139,7 @@ def draw_encoders(settings: EncoderSettings) -> np.ndarray:
     if len(networks) > 1:
         raise ValueError(f"{source} is a deep ensemble; show its networks one by one")
     norms = evaluation.encoder_norms(networks[0])
-    with process.seeded(0):
+    with random_state.seeded(0):
         untrained = evaluation.encoder_norms(keras.models.clone_model(networks[0]))
     scores = evaluation.split_score(norms), evaluation.split_score(untrained)
     summary = f"split score {scores[0]:.2f} (0 shared, 1 separate; untrained {scores[1]:.2f})"
@@ -114,7 +152,7 @@ def draw_encoders(settings: EncoderSettings) -> np.ndarray:
 def _choose_images(settings):
     """Test images in [0, 1] of different classes for every row: (rows, M, H, W, channels)."""
     dataset, num_members = settings.dataset, settings.num_members
-    split = "test" if data.has_test_split(dataset) else "train"
+    split = "test" if data.has_test_split(dataset, data_dir=settings.data_dir) else "train"
     examples = data.load_examples(dataset, split, settings.data_dir, image_size=settings.image_size)
     present = np.unique(examples.labels)
     if num_members > len(present):

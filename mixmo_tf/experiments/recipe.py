@@ -1,5 +1,8 @@
 """What settings describe: the images, the network, the compiled model."""
 
+import inspect
+import pathlib
+
 import keras
 import tensorflow as tf
 
@@ -32,8 +35,9 @@ def load_data(
         as_before,
     )
     if len(examples) == 1:
+        what = "folder" if data.is_folder(settings.dataset) else "images"
         raise ValueError(
-            f"{data.full_name(settings.dataset)} has no val or test folder: set "
+            f"{data.full_name(settings.dataset)} has no val or test {what}: set "
             "--validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
@@ -41,9 +45,9 @@ def load_data(
     return examples
 
 
-def check_folder(settings: Settings) -> None:
+def check_folder(settings: Settings, path: pathlib.Path) -> None:
     """Raises ValueError where the run's folder would be taken for a class of its own images."""
-    dataset, path = data.full_name(settings.dataset), settings.path()
+    dataset = data.full_name(settings.dataset)
     if data.is_folder(dataset) and image_folder.would_be_class(dataset, path):
         raise ValueError(
             f"{path} would lie among the folders of {dataset}, and be a class of it from then on; "
@@ -89,23 +93,10 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
     _check_memory(settings, info)
     steps_per_epoch = max(info.num_examples // max(settings.batch_size, 1), 1)
     total_steps = settings.epochs * steps_per_epoch
-    model = MixMo(
-        build_network(settings, info),
-        mixing=_mixing(settings),
-        mixing_probability=AnnealedProbability(settings.mixing_probability, total_steps),
-        alpha=settings.alpha,
-        weight_root=settings.weight_root,
-        batch_repetitions=settings.batch_repetitions,
-        input_repetition=settings.input_repetition,
-        msda=None if settings.msda == "none" else settings.msda,
-        ensemble=settings.ensemble,
-        l2=settings.l2,
-        augmentation=settings.augmentation,
-        mean=info.mean,
-        std=info.std,
-        seed=settings.seed,
-        class_names=info.class_names,
-    )
+    probability = AnnealedProbability(settings.mixing_probability, total_steps)
+    method = _of_method(settings) | {"mixing_probability": probability}
+    about_images = {"mean": info.mean, "std": info.std, "class_names": info.class_names}
+    model = MixMo(build_network(settings, info), **method, **about_images)
     learning_rate = WarmupMultiStep(
         settings.learning_rate, settings.warmup_steps, settings.milestones, steps_per_epoch
     )
@@ -116,6 +107,12 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
         jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
     )
     return model
+
+
+def _of_method(settings):
+    """The settings that are arguments of MixMo: a name means the same in both."""
+    names = inspect.getfullargspec(MixMo.__init__).kwonlyargs
+    return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
 def _check_memory(settings, info):
@@ -145,11 +142,3 @@ def _sizes(settings, info):
         "num_classes": info.num_classes,
         "image_shape": info.image_shape,
     }
-
-
-def _mixing(settings):
-    if settings.mixing is None:
-        return "cutmix" if settings.num_members > 1 else None
-    if settings.mixing == "none" and settings.num_members > 1:
-        raise ValueError(f"mixing=none is for num_members=1, got {settings.num_members} members")
-    return None if settings.mixing == "none" else settings.mixing

@@ -4,24 +4,23 @@ import contextlib
 import logging
 import os
 import pathlib
-import sys
 import time
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import data
+from mixmo_tf import random_state
 from mixmo_tf.distribution import replicas, strategies
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import (
     announcement,
-    command_line,
     directory,
     process,
     recipe,
     run_flags,
 )
+from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
@@ -34,47 +33,54 @@ class Run(NamedTuple):
 
     model: MixMo  # trained
     metrics: dict | None  # what metrics.json says; None but on the chief of several workers
-    path: pathlib.Path  # its folder, see `directory`
+    path: pathlib.Path  # its folder, absolute, see `directory`
+
+    def __repr__(self):
+        metrics = self.metrics or {}
+        measured = [key for key in ("accuracy", "nll") if metrics.get(key) is not None]
+        shown = "".join(f", {key}={metrics[key]:.4f}" for key in measured)
+        return f"Run(path={str(self.path)!r}{shown})"
 
 
 def train(settings: Settings) -> Run:
     """Trains a network and evaluates it on the test images.
 
     A run that was interrupted goes on from its newest checkpoint, one that is complete is only
-    read. What there is to say is logged; `Settings.path` says where the run's files go.
+    read. `Settings.path` says where the run's files go; a relative path is of the working
+    directory in which the call begins, whatever `os.chdir` does later.
 
-    Args:
-        settings: Settings.
-
-    Returns:
-        Run.
+    What there is to say is logged, with a line for each epoch. Where a person watches, on a
+    terminal and in a notebook, Keras draws its bar on stdout in place of these lines, unless
+    `keras.utils.disable_interactive_logging()` was called.
 
     Raises:
         ValueError, OSError: if a setting does not fit the images, the devices or the run that is
             there, or a file cannot be read or written; the message is a line.
         NotFiniteError: see `checkpoints.Checkpoints`; the last good checkpoint stays.
-        Interrupted: after SIGTERM or Ctrl-C; what was done is saved.
+        Interrupted: after SIGTERM or Ctrl-C, a KeyboardInterrupt; what was done is saved, and the
+            same call goes on from there.
         WorkerLostError: if another worker has ended.
     """
-    command_line.check_is(settings, Settings)
+    check_is(settings, Settings)
     if settings.deterministic:
         process.check_deterministic()
+    lines, path = settings.lines(), settings.path().absolute()
+    settings = settings.in_place()
     strategy = strategies.choose(settings.strategy, signals.by_default)
     with replicas.watch(strategy):
-        lines = run_flags.defining(settings.lines())
-        replicas.check_same(strategy, "flags", [os.fsencode(line) for line in lines])
-        path = settings.path()
+        defining = [os.fsencode(line) for line in run_flags.defining(lines)]
+        replicas.check_same(strategy, "flags", defining)
         as_before = _reads_as_before(settings, path, strategy)
         with replicas.chief_first(strategy):
             if replicas.is_chief(strategy):
-                recipe.check_folder(settings)
+                recipe.check_folder(settings, path)
             examples = recipe.load_data(settings, as_before)
         fingerprints = (part.fingerprint().encode() for part in examples.values())
         replicas.check_same(strategy, "images", fingerprints)
         recipe.check_sizes(settings, examples["train"].info, strategy)
-        with strategy.scope(), process.seeded(settings.seed):
+        with strategy.scope(), random_state.seeded(settings.seed):
             model = recipe.build_model(settings, examples["train"].info)
-        with _started(settings, model, examples, path):
+        with _started(settings, lines, model, examples, path):
             _complete(settings, model, examples, path)
     is_chief = replicas.is_chief(strategy)
     return Run(model, directory.read_metrics(path) if is_chief else None, path)
@@ -84,7 +90,8 @@ def _complete(settings, model, examples, path):
     """Does what is left of a run that is started."""
     start_time = time.perf_counter()
     # Keras' AugMix draws from what the whole process has
-    with process.seeded(settings.seed) if settings.augmix else contextlib.nullcontext():
+    seeded = random_state.seeded(settings.seed, alone=False)
+    with seeded if settings.augmix else contextlib.nullcontext():
         _fit(settings, model, examples, path)
     seconds = time.perf_counter() - start_time
     replicas.check_same(model.distribute_strategy, "weights", model.state())
@@ -105,13 +112,13 @@ def _reads_as_before(settings, path, strategy):
     """`directory.reads_as_before` of the run, which the chief's machine has."""
     found = np.zeros([], np.int32)
     if replicas.is_chief(strategy):
-        found[()] = directory.reads_as_before(path, data.full_name(settings.dataset))
+        found[()] = directory.reads_as_before(path, settings.dataset)
     (found,) = replicas.from_chief(strategy, [found])
     return bool(found)
 
 
 @contextlib.contextmanager
-def _started(settings, model, examples, path):
+def _started(settings, lines, model, examples, path):
     """Starts the run in `path` or takes it up; under it, the chief holds the directory's lock."""
     strategy = model.distribute_strategy
     if not replicas.is_chief(strategy):
@@ -122,7 +129,7 @@ def _started(settings, model, examples, path):
     if settings.initialize_from and not checkpoints.files(path / "checkpoints"):
         _initialize(model, settings.initialize_from)
     state = model.state()
-    lines, defaults = settings.lines(), Settings().of_run()
+    defaults = Settings().of_run()
     with directory.start(path, lines, defaults, settings.extend):
         directory.check_dataset(path, examples)
         trained = _newest(path, model)
@@ -176,12 +183,13 @@ def _fit(settings, model, examples, path):
             checkpoint_steps=settings.checkpoint_steps,
             keep_best="validation" in examples,
             augmix=settings.augmix,
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=int(process.is_watched()),
         )
     except checkpoints.NotFiniteError as error:
         good = checkpoints.files(path / "checkpoints")
         last = f"the last good checkpoint is {good[-1]}" if good else "there is no checkpoint yet"
-        raise checkpoints.NotFiniteError(f"{error}; {last}") from None
+        advice = "the same settings lead there again: try a smaller learning_rate, and another "
+        raise checkpoints.NotFiniteError(f"{error}; {last}; {advice}output_dir") from None
     except (tf.errors.InvalidArgumentError, tf.errors.NotFoundError, tf.errors.UnknownError) as e:
         if not replicas.is_lost_worker(e):
             for split in ("train", validation):
@@ -197,7 +205,7 @@ def _evaluate(settings, model, examples, path):
         strategy, lambda shares: examples[split].batches(loop.EVALUATION_BATCH_SIZE, shares)
     )
     is_chief = replicas.is_chief(strategy)
-    verbose = int(is_chief and sys.stdout.isatty())
+    verbose = int(is_chief and process.is_watched())
     results = model.evaluate(batches, verbose=verbose, return_dict=True)
     between = {}
     if model.num_members > 1:
@@ -218,7 +226,7 @@ def _evaluate(settings, model, examples, path):
             "member_accuracy": [results[tracker.name] for tracker in model.member_accuracies],
             **between,
         },
-        dataset=data.full_name(settings.dataset),
+        dataset=settings.dataset,
         split=split,
         examples=len(examples[split]),
         ensemble=settings.ensemble,

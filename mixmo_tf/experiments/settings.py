@@ -7,8 +7,9 @@ import pathlib
 from mixmo_tf import arguments, augmentation, data, masks, msda
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments import command_line
-from mixmo_tf.experiments.command_line import setting
+from mixmo_tf.experiments import fields
+from mixmo_tf.experiments.fields import listed, setting
+from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.mixmo import MOST_REPETITIONS
 from mixmo_tf.networks import NETWORKS
 from mixmo_tf.networks.members import MOST_MEMBERS
@@ -17,35 +18,34 @@ from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 
 
-def _listed(table):
-    return "; ".join(f"{name}, {each.what}" for name, each in table.items())
-
-
 def _networks_with(size):
     return " or ".join(name for name, network in NETWORKS.items() if size in network.sizes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings(command_line.OfFlags):
+class Settings(OfFlags):
     """What a training run is; the flags of train.py.
 
     Bounds that depend on the images, the network or the devices are checked when a run starts.
+    Relative paths are of the working directory in which the call begins that gets the settings.
 
     Raises:
-        ValueError: if a value is wrong whatever the others are; the message names it.
+        ValueError: if a value is wrong, or does not go with another one; the message names it.
     """
 
     # Data and where results go
     dataset: str = setting(
-        "digits", f"The dataset to train on and to be tested on: {', '.join(data.NAMES)}."
+        "digits",
+        f"The dataset to train on and to be tested on: {', '.join(data.NAMES)}.",
+        check=data.check_name,
     )
     data_dir: str | None = setting(
         None, "Folder of tensorflow-datasets; ~/tensorflow_datasets if not set."
     )
     image_size: int | None = setting(
         None,
-        "Height and width in pixels that the images of an image_folder are brought to, or of "
-        "imagenet2012 (224 if not set).",
+        "Height and width in pixels that the images of an image_folder or of tfds:NAME are brought "
+        "to, or of imagenet2012 (224 if not set).",
         bounds=(1, arguments.LARGEST_SIDE),
     )
     validation_examples: int = setting(
@@ -75,7 +75,7 @@ class Settings(command_line.OfFlags):
 
     # Network
     network: str = setting(
-        "preact_resnet18", f"The network: {_listed(NETWORKS)}.", choices=tuple(NETWORKS)
+        "preact_resnet18", f"The network: {listed(NETWORKS)}.", choices=tuple(NETWORKS)
     )
     depth: int = setting(
         28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)
@@ -105,21 +105,24 @@ class Settings(command_line.OfFlags):
     mixing: str | None = setting(
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
-        f"none with one member. One member's patch: {_listed(masks.BLOCKS)}.",
+        f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
         choices=("none", *masks.NAMES),
     )
     mixing_probability: float = setting(
         0.5,
         "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training. "
         "In MixMo's arguments a number does not fall, an AnnealedProbability does.",
+        bounds=(0, 1),
     )
-    alpha: float = setting(2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.")
-    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.")
+    alpha: float = setting(
+        2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.", bounds=(0, None)
+    )
+    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.", above=0)
     batch_repetitions: int = setting(
         4, "b >= 1, how often each image stands in a step.", bounds=(1, MOST_REPETITIONS)
     )
     input_repetition: float = setting(
-        0.0, "ρ in [0, 1], share of rows in which all members see one image."
+        0.0, "ρ in [0, 1], share of rows in which all members see one image.", bounds=(0, 1)
     )
     msda: str = setting(
         "none",
@@ -139,24 +142,28 @@ class Settings(command_line.OfFlags):
 
     # Optimisation
     batch_size: int = setting(
-        16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(0, arguments.MOST)
+        16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(1, arguments.MOST)
     )
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
     extend: bool = setting(
         False,
         "Lets the run that is there go on with other --epochs and --milestones than it had.",
     )
-    learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.")
+    learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
         50, "Steps over which the learning rate rises.", bounds=(0, arguments.MOST)
     )
     milestones: tuple[int, ...] = setting(
-        (16, 19), "Epochs, from 1, from which the rate is ×0.1 again.", unit="epochs"
+        (16, 19),
+        "Epochs, from 1, from which the rate is ×0.1 again.",
+        bounds=(1, arguments.MOST),
+        unit="epochs",
     )
     l2: float = setting(
         1e-4,
         "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
         "not given.",
+        bounds=(0, None),
     )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
@@ -192,17 +199,33 @@ class Settings(command_line.OfFlags):
         False, "Batch norm over all replicas' rows, not each one's own; without XLA."
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.image_size is not None:
+            data.check_image_size(self.dataset, self.image_size)
+        if self.mixing == "none" and self.num_members > 1:
+            raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
+        if self.mixing not in (None, "none") and self.num_members == 1:
+            raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
+
     def path(self) -> pathlib.Path:
-        """Where the run writes, a pathlib.Path."""
+        """Where the run writes."""
         name = os.path.basename(data.full_name(self.dataset).split(":", 1)[-1])
         return expanded(self.output_dir or f"runs/{name}")
 
+    def in_place(self) -> "Settings":
+        """The same with absolute paths to what is read, which mean the same after an `os.chdir`."""
+        read = {name: getattr(self, name) for name in ("data_dir", "initialize_from")}
+        is_local = {name: path and "://" not in path for name, path in read.items()}
+        absolute = {name: expanded(read[name]).absolute() for name in read if is_local[name]}
+        return dataclasses.replace(self, dataset=data.full_name(self.dataset), **absolute)
+
     def of_run(self) -> dict[str, str | None]:
         """What the run is: str, or None where nothing is set, by names like "--alpha"."""
-        named = {f"--{name}": value for name, value in command_line.texts(self).items()}
+        named = {f"--{name}": value for name, value in fields.texts(self).items()}
         del named["--extend"]  # concerns a single call
         full_name = data.full_name(self.dataset)  # in which stands the working directory
-        return named | {"--dataset": command_line.one_line("dataset", full_name)}
+        return named | {"--dataset": fields.one_line("dataset", full_name)}
 
     def lines(self) -> list[str]:
         """What the run is, as the lines of a flagfile: run.flags."""

@@ -5,10 +5,11 @@ import logging
 import typing
 from typing import Any
 
-from mixmo_tf import outputs
+from mixmo_tf import arguments, outputs
 from mixmo_tf.evaluation.metrics import heading, over_runs, written
 from mixmo_tf.experiments import suite_runs, suites, tables
-from mixmo_tf.experiments.command_line import OfFlags, check_is, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags, check_is
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.paths import content, expanded
 from mixmo_tf.plots import comparison, files
@@ -37,7 +38,17 @@ class SuiteSettings(_unset(Settings)):
 
     suite: str = setting("digits", "Which configs to compare.", choices=suites.NAMES)
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2), "Seeds of the runs of each config.", unit="different whole numbers"
+        (0, 1, 2),
+        "Seeds of the runs of each config.",
+        bounds=(0, arguments.MOST),
+        unit="different whole numbers",
+    )
+    output_dir: str | None = setting(
+        None, "Folder of the runs' folders, and of the suite's table and plot; runs if not set."
+    )
+    seed: int | None = setting(None, "Not for this command: --seeds says each run's own.")
+    extend: bool | None = setting(
+        None, "Lets the runs that are there go on with other --epochs and --milestones."
     )
 
     def __post_init__(self) -> None:
@@ -63,9 +74,6 @@ def reproduce(settings: SuiteSettings) -> dict[str, list[dict]]:
     folder CONFIG_seedSEED with its log beside it, and of the suite a table, SUITE.md, and a plot,
     SUITE.png.
 
-    Args:
-        settings: SuiteSettings.
-
     Returns:
         What metrics.json says of each run, lists of dicts by the title of the method.
 
@@ -74,7 +82,7 @@ def reproduce(settings: SuiteSettings) -> dict[str, list[dict]]:
         Interrupted: after SIGTERM or Ctrl-C, which the run that trained got too.
     """
     check_is(settings, SuiteSettings)
-    output = expanded(settings.output_dir or "runs")
+    output = expanded(settings.output_dir or "runs").absolute()
     output.mkdir(parents=True, exist_ok=True)
     table_file, picture = (output / f"{settings.suite}.{ending}" for ending in ("md", "png"))
     _check_table(table_file)

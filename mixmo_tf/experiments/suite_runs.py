@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixmo_tf import evaluation
-from mixmo_tf.experiments import command_line, directory, ending, run_flags
+from mixmo_tf.experiments import directory, ending, fields, run_flags, run_lock
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.paths import content
 from mixmo_tf.training import signals
@@ -133,9 +133,9 @@ def _complete_run(folder, flagfile, changes, extend):
             is_extended = run_flags.check(folder, settings.lines(), Settings().of_run(), extend)
             if not is_extended and directory.is_finished(folder):
                 return read(folder, remark)
-        if trainer := directory.trainer(folder):
+        if trainer := run_lock.trainer(folder):
             _log.info("%s: waiting for %s, which trains it", folder.name, trainer)
-            while directory.trainer(folder):
+            while run_lock.trainer(folder):
                 time.sleep(1)
             remark = "done by another process"
             continue
@@ -143,7 +143,7 @@ def _complete_run(folder, flagfile, changes, extend):
             its_flags = {"flagfile": flagfile} | changes | {"extend": is_extended}
             return _run_script("train.py", folder, its_flags)
         except ValueError:
-            if not directory.trainer(folder):
+            if not run_lock.trainer(folder):
                 raise
 
 
@@ -154,7 +154,7 @@ def _run_script(script, folder, its_flags):
     """
     log = _log_file(folder)
     command = [sys.executable, str(_folder("scripts") / script)]
-    command += [f"--{name}={command_line.text(value)}" for name, value in its_flags.items()]
+    command += [f"--{name}={fields.text(value)}" for name, value in its_flags.items()]
     start = time.perf_counter()
     process = None
     with (

@@ -20,16 +20,21 @@ class Format(NamedTuple):
     write: Callable  # (model, path, **options): one file, or what the SavedModel's folder holds
     check: Callable  # (model, litert_dtypes=…, calibration_images=…) raises unless it can be
     files: Callable  # the same without the model -> {name in an export's folder: write's options}
-    requests: str = ""  # what the file does with them, for model.json
+    requests: str  # what the file does with them, for model.json
+    what: str  # what it is for, in a few words for --help
 
 
 FORMATS = {
     "saved_model": Format(
-        saved_model.write, saved_model.check, lambda **_: {"": {}}, saved_model.REQUESTS
-    ),
-    "onnx": Format(onnx.write, onnx.check, lambda **_: {"model.onnx": {}}, onnx.REQUESTS),
-    "litert": Format(litert.write, litert.check, litert.files, litert.REQUESTS),
-}
+        saved_model.write, saved_model.check, saved_model.files, saved_model.REQUESTS,
+        "for TensorFlow and TensorFlow Serving"),
+    "onnx": Format(
+        onnx.write, onnx.check, lambda **_: {"model.onnx": {}}, onnx.REQUESTS,
+        "for ONNX Runtime (needs the extra onnx)"),
+    "litert": Format(
+        litert.write, litert.check, litert.files, litert.REQUESTS,
+        "for phones and small devices (or tflite)"),
+}  # fmt: skip
 _OTHER_NAMES = {"tflite": "litert"}  # what it was called once, and its files still are
 
 
@@ -44,6 +49,8 @@ def export(
     formats: Sequence[str] = ("saved_model",),
     litert_dtypes: Sequence[str] = litert.DTYPES,
     calibration_images: np.ndarray | None = None,
+    input: str = "pixels",
+    central_fraction: float = 1.0,
 ) -> list[pathlib.Path]:
     """Writes a folder that is itself the SavedModel, and holds the other formats' files.
 
@@ -56,6 +63,10 @@ def export(
         formats: list of `FORMATS`; "tflite" is "litert".
         litert_dtypes: list of `litert.DTYPES`, a file each.
         calibration_images: uint8 (N, H, W, channels), for LiteRT's int8.
+        input: one of `saved_model.INPUTS`; "jpeg" gives the SavedModel a second signature,
+            `serving_bytes`, that takes the bytes of JPEG and PNG files, str (n,).
+        central_fraction: float in (0, 1], how much of the shorter side of a file's image the
+            model is given, see `data.read_images`.
 
     Returns:
         list of pathlib.Path, each of what `mixmo_tf.load` takes.
@@ -76,7 +87,14 @@ def export(
     formats = list(map(name_of, formats))
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
-    options = {"litert_dtypes": litert_dtypes, "calibration_images": calibration_images}
+    if input != "pixels" and "saved_model" not in formats:
+        raise ValueError(f"input={input} is for the format saved_model")
+    options = {
+        "litert_dtypes": litert_dtypes,
+        "calibration_images": calibration_images,
+        "input": input,
+        "central_fraction": central_fraction,
+    }
     wanted = {name: FORMATS[name] for name in FORMATS if name in formats}
     for each in wanted.values():
         each.check(model, **options)
@@ -92,13 +110,21 @@ def export(
                 each.write(model, folder / name, **how)
                 names.append(name)
         requests = {name: each.requests for name, each in wanted.items()}
-        signature.write_description(model, folder, requests)
+        takes_bytes = input == "jpeg"
+        signature.write_description(model, folder, requests, takes_bytes, central_fraction)
     return [path / name for name in names]
 
 
-def write_one(model: keras.Model, path: str | os.PathLike, name: str) -> None:
-    """Writes one format alone: a file, or, for "saved_model", the folder that `export` writes."""
-    if name == "saved_model":
+def write_one(model: keras.Model, path: str | os.PathLike, format: str) -> None:
+    """Writes one format alone, by Keras' name of it: "tf_saved_model", or as in `FORMATS`.
+
+    It is a file, or, for a SavedModel, the folder that `export` writes.
+    """
+    names = {"tf_saved_model" if name == "saved_model" else name: name for name in FORMATS}
+    arguments.path("filepath", path)
+    format = name_of(format)
+    arguments.one_of("format", format, names)
+    if format == "tf_saved_model":
         export(model, path)
     else:
-        FORMATS[name].write(model, path)
+        FORMATS[format].write(model, path)

@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,9 @@ REQUESTS = (
 )
 
 
-def files(litert_dtypes: Sequence[str], calibration_images: np.ndarray | None) -> dict[str, dict]:
+def files(
+    litert_dtypes: Sequence[str], calibration_images: np.ndarray | None, **_: Any
+) -> dict[str, dict]:
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
     return {
         f"model_{dtype}.tflite": {"dtype": dtype, "calibration_images": calibration_images}
@@ -29,7 +32,10 @@ def files(litert_dtypes: Sequence[str], calibration_images: np.ndarray | None) -
 
 
 def check(
-    model: keras.Model, litert_dtypes: Sequence[str], calibration_images: np.ndarray | None
+    model: keras.Model,
+    litert_dtypes: Sequence[str],
+    calibration_images: np.ndarray | None,
+    **_: Any,
 ) -> None:
     """Raises ValueError unless `write` can do its work, for each of the dtypes."""
     for dtype in litert_dtypes or [None]:

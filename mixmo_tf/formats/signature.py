@@ -7,11 +7,20 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import strict_json
+from mixmo_tf.data import encoded
 from mixmo_tf.networks.precision import computes_in_float32
 
 CLASS_NAMES = "class_names.txt"
 DESCRIPTION = "model.json"
+OF_BYTES = "serving_bytes"  # the signature that takes files' bytes
+BYTES = tf.TensorSpec((None,), tf.string, name="image_bytes")  # TF Serving: _bytes are base64
 _MOST_BYTES = 2**24
+_OF_BYTES = {
+    "dtype": "string",
+    "shape": ["n"],
+    "meaning": "the bytes of JPEG or PNG files, of any size where height and width are equal: "
+    "turned as EXIF says, on white where transparent, the central square scaled",
+}
 
 
 class Served(keras.Model):
@@ -44,6 +53,13 @@ class Served(keras.Model):
             "member_logits": member_logits,
         }
 
+    def answer_bytes(self, image_bytes: tf.Tensor, central_fraction: float) -> dict[str, tf.Tensor]:
+        """What `call` gives for the images in the bytes of files, str (n,), JPEG or PNG.
+
+        They are read as `data.read_images` reads them, with this `central_fraction`.
+        """
+        return self.call(encoded.pixels(image_bytes, self.model.image_shape, central_fraction))
+
     @property
     def input_signature(self) -> list[tf.TensorSpec]:
         """The arguments of `call`, a list of tf.TensorSpec."""
@@ -58,15 +74,27 @@ def check_precision(kind: str, model: keras.Model) -> None:
         )
 
 
-def write_description(model: keras.Model, folder: pathlib.Path, requests: dict[str, str]) -> None:
+def write_description(
+    model: keras.Model,
+    folder: pathlib.Path,
+    requests: dict[str, str],
+    takes_bytes: bool = False,
+    central_fraction: float = 1.0,
+) -> None:
     """Writes `model.json`, what is taken and given, and `class_names.txt`, a line per class.
 
     Args:
         model: Predictor. Without class names there is no `class_names.txt`.
         folder: pathlib.Path that exists.
         requests: dict of str by format, what its file does with requests.
+        takes_bytes: bool, whether the SavedModel has the signature `OF_BYTES`.
+        central_fraction: float in (0, 1], what of image files the model is to be given, see
+            `data.read_images`.
     """
-    (folder / DESCRIPTION).write_text(strict_json.dumps(_described(model, requests)))
+    described = _described(model, requests) | {"central_fraction": central_fraction}
+    if takes_bytes:
+        described["inputs_of_" + OF_BYTES] = {BYTES.name: _OF_BYTES}
+    (folder / DESCRIPTION).write_text(strict_json.dumps(described))
     if model.class_names:
         lines = "".join(f"{name}\n" for name in model.class_names)
         (folder / CLASS_NAMES).write_text(lines, encoding="utf-8")

@@ -11,6 +11,8 @@ import pathlib
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from mixmo_tf.formats import signature
+
 # of all that `export` has ever written, and arithmetic that a network of one's own may need
 OPERATIONS = frozenset(
     """
@@ -30,6 +32,14 @@ OPERATIONS = frozenset(
     SquaredDifference Squeeze StatefulPartitionedCall StatelessIf StopGradient StridedSlice Sub Sum
     Tan Tanh TensorScatterUpdate Tile TopKV2 Transpose TruncateDiv TruncateMod Unpack VarHandleOp
     Where Xdivy Xlogy ZerosLike
+    """.split()
+)
+# of the signature that decodes files' bytes, which nothing here calls: its loops may be without end
+OF_BYTES = frozenset(
+    """
+    DecodeJpeg DecodePng DecodeRaw ScaleAndTranslate StatelessCase StatelessWhile StaticRegexReplace
+    StringLength Substr TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem
+    TensorListStack
     """.split()
 )
 # every SavedModel can save itself, which nothing does here
@@ -52,9 +62,6 @@ def check(folder: pathlib.Path) -> None:
     """Raises ValueError if a SavedModel does anything but compute with its variables.
 
     Nothing of it is executed.
-
-    Args:
-        folder: pathlib.Path.
 
     Raises:
         ValueError: if it holds an operation that is not on the list, an asset, a resource or an
@@ -119,25 +126,47 @@ def _operation_fault(graph, functions):
     """The first operation that is not on the list; those of saving may only save."""
     calls = {name: _called(f.node_def, functions) for name, f in functions.items()}
     objects = graph.object_graph_def
-    reached = [node.bare_concrete_function.concrete_function_name for node in objects.nodes]
-    reached += objects.concrete_functions
+    called = {
+        i: node.bare_concrete_function.concrete_function_name
+        for i, node in enumerate(objects.nodes)
+    }
+    of_bytes = called.pop(_node_of_bytes(objects.nodes), None)
+    reached = list(called.values())
+    reached += objects.concrete_functions.keys() - {of_bytes}
     reached += [each.gradient_func for each in graph.graph_def.library.gradient]
     reached += [each.gradient_func for each in graph.graph_def.library.registered_gradients]
     # TensorFlow may put one function in another's place where both have this attribute
     reached += [name for name, function in functions.items() if "api_implements" in function.attr]
-    run = set()
-    while reached:
-        name = reached.pop()
-        if name in functions and name not in run:
-            run.add(name)
-            reached += calls[name]
+    run = _reached(reached, calls)
+    decodes = _reached([of_bytes], calls)
     every = [("", graph.graph_def.node), *((name, f.node_def) for name, f in functions.items())]
     for name, nodes in every:
-        allowed = OPERATIONS if name in run else OPERATIONS | _OF_SAVING
+        others = frozenset() if name in run else OF_BYTES if name in decodes else _OF_SAVING
+        allowed = OPERATIONS | others
         for node in nodes:
             if node.op not in allowed and node.op not in functions:
                 return f"it has the operation {node.op}"
     return None
+
+
+def _node_of_bytes(nodes):
+    """The index of the object that is the signature `signature.OF_BYTES` and nothing else."""
+    names = [(child.node_id, child.local_name) for node in nodes for child in node.children]
+    found = [i for i, name in names if name == signature.OF_BYTES]
+    if len(found) == 1 and sum(i == found[0] for i, _ in names) == 1:
+        return found[0]
+    return None
+
+
+def _reached(names, calls):
+    """The functions of these names, and all that they call; `calls` has those that each calls."""
+    found, names = set(), list(names)
+    while names:
+        name = names.pop()
+        if name in calls and name not in found:
+            found.add(name)
+            names += calls[name]
+    return found
 
 
 def _called(nodes, functions):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.masks import boxes, cow, fmix, patchup
+from mixmo_tf.seeds import Seed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Block:
     what: str
 
 
-def linear(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def linear(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """The constant ratio everywhere; draws nothing."""
     del seed
     return tf.broadcast_to(ratio[:, None, None], [tf.shape(ratio)[0], *size])
@@ -44,7 +45,7 @@ BLOCKS = {
 NAMES = tuple(BLOCKS)
 
 
-def draw(name: str, ratios: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def draw(name: str, ratios: arguments.Array, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """Draws the members' masks with the block called `name`.
 
     One member per row, each with the same chance, holds the patch that the block draws for

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from mixmo_tf import seeds
+from mixmo_tf.seeds import Seed
 
 
-def cutmix(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def cutmix(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """A box whose centre is uniform over the pixels (CutMix, Yun et al. 2019)."""
     batch_size = tf.shape(ratio)[0]
     row_seed, column_seed = seeds.split(seed, 2)
@@ -17,13 +18,13 @@ def cutmix(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     return box_masks(boxes, size)
 
 
-def horizontal_concat(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def horizontal_concat(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """The left part, or with the same chance the right one; the share κ of the width."""
     line = _line(ratio, size[1], seed)  # (B, w)
     return tf.repeat(line[:, None], size[0], axis=1)
 
 
-def vertical_concat(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def vertical_concat(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """The upper part, or with the same chance the lower one; the share κ of the height."""
     line = _line(ratio, size[0], seed)  # (B, h)
     return tf.repeat(line[:, :, None], size[1], axis=2)

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from mixmo_tf import seeds
+from mixmo_tf.seeds import Seed
 
 SIGMA = (4.0, 16.0)  # pixels, the range of the blur
 PROPORTION = (0.2, 0.8)  # the range of the share q that a mask covers, about
 RADIUS = math.ceil(3 * SIGMA[1])  # pixels at which the blur's kernel ends
 
 
-def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def draw(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """Blobs that cover the share q, uniform in [0.2, 0.8]; κ says only how many rows."""
     batch_size = tf.shape(ratio)[0]
     noise_seed, sigma_seed, proportion_seed = seeds.split(seed, 3)

@@ -6,11 +6,12 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import seeds
+from mixmo_tf.seeds import Seed
 
 DECAY = 3  # the spectrum falls like f^-3
 
 
-def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def draw(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """The ⌈κ·h·w⌉ or ⌊κ·h·w⌋ largest pixels of noise with a falling spectrum."""
     noise_seed, coin_seed = seeds.split(seed, 2)
     batch_size = tf.shape(ratio)[0]
@@ -22,9 +23,7 @@ def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
     return tf.reshape(mask, [batch_size, *size])
 
 
-def low_frequency_noise(
-    batch_size: int | tf.Tensor, size: Sequence[int], seed: tf.Tensor
-) -> tf.Tensor:
+def low_frequency_noise(batch_size: int | tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """Real part of the inverse FFT of a complex Gaussian spectrum times 1/max(f, 1/W)^3.
 
     f is the distance from frequency 0 in cycles per pixel, W the longer side.

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from mixmo_tf import seeds
+from mixmo_tf.seeds import Seed
 
 BLOCK_SIZE = 7  # pixels, k: the side of a hole
 
 
-def draw(ratio: tf.Tensor, size: Sequence[int], seed: tf.Tensor) -> tf.Tensor:
+def draw(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
     """Holes around seeds, each pixel a seed with the chance γ(κ).
 
     The rule is made for maps that are much larger than a hole. On smaller ones the holes

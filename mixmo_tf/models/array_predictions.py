@@ -4,8 +4,6 @@ Keras makes a tf.data pipeline of every array that it is given: for a single ima
 many times as long as the network.
 """
 
-from typing import Any
-
 import keras
 import numpy as np
 import tensorflow as tf
@@ -29,7 +27,7 @@ def of(
     images: arguments.Array,
     batch_size: int,
     verbose: str | int = "auto",
-    callbacks: Any = None,
+    callbacks: list | keras.callbacks.CallbackList | None = None,
 ) -> np.ndarray:
     """What `keras.Model.predict` gives, with the same calls of callbacks.
 

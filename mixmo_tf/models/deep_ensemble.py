@@ -1,6 +1,5 @@
 """Deep ensembles: networks that were trained apart, used as one (Lakshminarayanan et al. 2017)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -59,7 +58,7 @@ class DeepEnsemble(Predictor):
     def networks(self) -> list[keras.Model]:
         return [network for model in self.models for network in model.networks]
 
-    def load_own_variables(self, store: Mapping) -> None:
+    def load_own_variables(self, store: Any) -> None:
         """Nothing: the models have the weights. Older files hold a step that counted nothing."""
 
     def get_config(self) -> dict:

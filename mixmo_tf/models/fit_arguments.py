@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from mixmo_tf import arguments
-from mixmo_tf.data import arrays
+from mixmo_tf.data import arrays, checks
 
 
 def check_loss(loss: Any, whose: str) -> None:
@@ -35,18 +35,6 @@ def check_metrics(**metrics: Any) -> None:
                 )
 
 
-def check_data(name: str, data: Any) -> None:
-    """Raises ValueError where `data` cannot be images, or batches of them."""
-    is_batches = hasattr(data, "__iter__") or hasattr(data, "__getitem__")
-    no_batches = isinstance(data, (str, bytes, list, tuple, dict, set)) or not is_batches
-    if no_batches or not getattr(data, "ndim", 1):
-        came = "None" if data is None else f"a {type(data).__name__}"
-        raise ValueError(
-            f"{name} must be an array of images (n, height, width, channels), or a "
-            f"tf.data.Dataset or another iterable of batches, got {came}"
-        )
-
-
 def check_epochs(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
     """Both as int; raises ValueError unless they are whole numbers >= 0."""
     epochs = arguments.count("epochs", epochs, 0)
@@ -58,6 +46,17 @@ def check_counts(**counts: Any) -> list[int | None]:
     return [
         None if value is None else arguments.count(name, value, 1) for name, value in counts.items()
     ]
+
+
+def check_call(x: Any, batch_size: Any, steps: Any, callbacks: Any) -> list[int | None]:
+    """Checks what `evaluate` and `predict` get; returns batch size and steps, int or None.
+
+    Raises:
+        ValueError: if one of them is wrong.
+    """
+    checks.check_data("x", x)
+    check_callbacks(callbacks)
+    return check_counts(batch_size=batch_size, steps=steps)
 
 
 def check_callbacks(callbacks: Any) -> None:
@@ -74,7 +73,7 @@ def check_validation_data(data: Any) -> None:
     if data is None:
         return
     if not isinstance(data, (tuple, list)):
-        check_data("validation_data", data)
+        checks.check_data("validation_data", data)
     elif len(data) not in (2, 3) or not arrays.are_arrays(data[:1]) or not data[0].ndim:
         raise ValueError(
             "validation_data must be (images, labels) or (images, labels, sample_weight), arrays, "

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import arrays, stream
+from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.distribution import replicas
 
 
@@ -33,9 +33,13 @@ def prepare(
         ValueError: if no batch is left, or an array is wrong.
     """
     strategy = model.distribute_strategy
+    if class_weight is not None:
+        checks.check_class_weight(class_weight, model.num_classes)
+        # Keras has no weight of 1 for a class that is not named
+        class_weight = {c: class_weight.get(c, 1.0) for c in range(model.num_classes)}
     if isinstance(x, tf.data.Dataset):
         x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
-        if class_weight is None:  # which Keras joins to the dataset
+        if class_weight is None and strategy.num_replicas_in_sync > 1:  # Keras joins weights to it
             x = replicas.split(strategy, x)
     elif arrays.are_arrays([x]):
         size = arguments.whole("batch_size", 32 if batch_size is None else batch_size)

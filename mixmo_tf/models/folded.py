@@ -20,8 +20,7 @@ class FoldedModel(Predictor):
         network: keras.Model, {"image_0": normalised images (n, H, W, channels)} -> logits
             (n, M, C), with M = 1 unless the heads were kept.
         ensemble: "logits" or "probabilities", what is averaged over the heads.
-        mean: per channel, of pixels scaled to [0, 1].
-        std: per channel, of pixels scaled to [0, 1].
+        mean, std: per channel, of pixels scaled to [0, 1].
         class_names: C strings by label, or None.
     """
 
@@ -38,12 +37,7 @@ class FoldedModel(Predictor):
         parts.check_has_members(network)
         _, num_members, num_classes = network.output.shape
         super().__init__(
-            num_members,
-            num_classes,
-            parts.image_shape(network),
-            ensemble,
-            class_names,
-            **kwargs,
+            num_members, num_classes, parts.image_shape(network), ensemble, class_names, **kwargs
         )
         self.network = network
         self.mean, self.std = check_mean_and_std(mean, std, self.image_shape[2])

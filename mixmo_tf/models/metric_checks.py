@@ -11,6 +11,13 @@ class UnusableMetricError(ValueError):
     """A compiled metric fails on what the model gives it, or gives a number without a meaning."""
 
 
+def build(compiled: keras.Metric | None, num_classes: int) -> None:
+    """Builds what Keras makes of compiled metrics, if there are any, and checks them."""
+    if compiled is not None:
+        compiled.build(keras.KerasTensor((1,), "int32"), keras.KerasTensor((1, num_classes)))
+        check(compiled.metrics, num_classes)
+
+
 def check(metrics: Iterable[keras.metrics.Metric], num_classes: int) -> None:
     """Raises UnusableMetricError, which names it, unless each metric works.
 

@@ -17,41 +17,38 @@ from mixmo_tf.models.trainer import Trainer
 from mixmo_tf.networks import parts
 
 MOST_REPETITIONS = 10_000
+_OBJECTS = "network", "mixing_probability"  # of a saved model's config
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
 class MixMo(Trainer):
     """Trains a network's M members on mixed images; predicts with their ensemble.
 
-    Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,).
-    `fit` takes ordinary data, each image once per epoch: repetition, augmentation,
-    normalisation and mixing happen inside the step. Its `loss` is the weighted loss without
-    the decay, its `member_i_accuracy` how often member i is right about the image it was
-    given (under `msda`, about the image that has the larger part), its `binary_share` the
-    share of batches on the binary block. `evaluate` gives the ensemble's mean negative
-    log-likelihood as `loss`, the ensemble's compiled metrics, each member's accuracy, and
-    `ratio_error`, the members' diversity.
+    Images are pixels 0–255 (n, H, W, channels), uint8 or float; labels are integers (n,). `fit`
+    takes ordinary data, each image once per epoch: repetition, augmentation, normalisation and
+    mixing happen inside the step. Its `loss` is the weighted loss without the decay, its
+    `member_i_accuracy` how often member i is right about the image it was given (under `msda`,
+    about the image that has the larger part), its `binary_share` the share of batches on the binary
+    block. `evaluate` gives the ensemble's mean negative log-likelihood as `loss`, the ensemble's
+    compiled metrics, each member's accuracy, and `ratio_error`, the members' diversity.
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
         mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
-            for nothing to mix.
-        mixing_probability: float p in [0, 1], the chance that a batch uses `mixing` rather
-            than `linear`; or a schedule over the step, such as `AnnealedProbability`, which
-            train.py makes of its flag.
+            for nothing to mix, which "none" says too.
+        mixing_probability: p in [0, 1], the chance that a batch uses `mixing` rather than `linear`;
+            or a schedule over the step, as the `AnnealedProbability` that train.py takes.
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
-        input_repetition: float ρ in [0, 1], share of rows in which all members see the same
-            image.
-        msda: "mixup", "cutmix", or None: mixed-sample data augmentation inside each member's
-            image, of half of the images.
+        input_repetition: ρ in [0, 1], share of rows in which all members see the same image.
+        msda: "mixup", "cutmix", or None or "none": mixed-sample data augmentation inside each
+            member's image, of half of the images.
         ensemble: "logits" or "probabilities", what is averaged over the members.
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
             another default, 1e-4).
         augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
-        mean: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
-        std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
 
@@ -85,19 +82,24 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
+        self._input_names = parts.input_names(num_members)
+        if isinstance(mixing, str) and mixing == "none" and num_members == 1:
+            mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
         self.alpha = alpha
         self.weight_root = weight_root
-        self.batch_repetitions = batch_repetitions
+        self.batch_repetitions = arguments.count(
+            "batch_repetitions", batch_repetitions, 1, MOST_REPETITIONS
+        )
         self.input_repetition = input_repetition
-        self.msda = msda
+        self.msda = None if isinstance(msda, str) and msda == "none" else msda
         self.l2 = l2
         self.augmentation = augmentation
-        halves = (0.5,) * self.image_shape[2]
-        mean, std = (halves if values is None else values for values in (mean, std))
-        self.mean, self.std = checks.check_mean_and_std(mean, std, self.image_shape[2])
-        self.seed = seed
+        channels = self.image_shape[2]
+        mean, std = ((0.5,) * channels if each is None else each for each in (mean, std))
+        self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
+        self.seed = arguments.count("seed", seed, 0)
         self._check_arguments()
         self.binary_share = keras.metrics.Mean(name="binary_share")
 
@@ -124,14 +126,13 @@ class MixMo(Trainer):
         labels: tf.Tensor,
         sample_weight: tf.Tensor | None,
         seed: tf.Tensor,
-        mixing_probability: tf.Tensor,
+        mixing_probability: float | tf.Tensor,
     ) -> tuple:
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
-        Returns:
-            The weighted loss, float32 (); of each member whether it was right, float32 (B,);
-            for M > 1 whether the batch was on the binary block, float32 (); and the gradients
-            of `objective`.
+        Gives the weighted loss, float32 (); of each member whether it was right, float32 (B,); for
+        M > 1 whether the batch was on the binary block, float32 (); and the gradients of
+        `objective`.
         """
         drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
@@ -153,8 +154,8 @@ class MixMo(Trainer):
         self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
     ) -> tf.Tensor:
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
-        inputs = parts.inputs(members, masks if self.num_members > 1 else None)
-        return self.network(inputs, training=training)
+        given = [*members, masks] if self.num_members > 1 else members
+        return self.network(dict(zip(self._input_names, given, strict=True)), training=training)
 
     def weighted_loss(
         self,
@@ -169,10 +170,7 @@ class MixMo(Trainer):
             member_logits: float (B, M, C).
             labels: int (B, M), or label vectors, float (B, M, C).
             masks: float (B, h, w, M); their means over the pixels are the realised ratios.
-            sample_weight: float (B, M) or None.
-
-        Returns:
-            float32 scalar.
+            sample_weight: float (B, M).
         """
         realised = tf.reduce_mean(masks, axis=[1, 2])  # (B, M)
         weights = ratios.loss_weights(realised, self.weight_root)
@@ -196,8 +194,8 @@ class MixMo(Trainer):
         Args:
             images: (n, H, W, channels), pixels 0–255.
             labels: int (n,).
-            sample_weight: float (n,), (n, 1), or None.
-            drawn: draws.Draws.
+            sample_weight: float (n,) or (n, 1).
+            drawn: what `draw` gives.
 
         Returns:
             Normalised images, float32 (B, M, H, W, channels); labels, int (B, M); weights,
@@ -277,14 +275,12 @@ class MixMo(Trainer):
             "input_repetition msda ensemble l2 augmentation mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
-        for name in ("network", "mixing_probability"):
-            config[name] = keras.saving.serialize_keras_object(config[name])
+        config |= {name: keras.saving.serialize_keras_object(config[name]) for name in _OBJECTS}
         return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config: dict) -> "MixMo":
-        for name in ("network", "mixing_probability"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
+        config |= {name: keras.saving.deserialize_keras_object(config[name]) for name in _OBJECTS}
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
 
@@ -297,13 +293,8 @@ class MixMo(Trainer):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
-        repetitions = self.batch_repetitions
-        self.batch_repetitions = arguments.count(
-            "batch_repetitions", repetitions, 1, MOST_REPETITIONS
-        )
         arguments.within("input_repetition", self.input_repetition, 0, 1)
         if self.msda is not None:
             arguments.one_of("msda", self.msda, msda.NAMES)
         arguments.at_least("l2", self.l2, 0)
         arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
-        self.seed = arguments.count("seed", self.seed, 0)

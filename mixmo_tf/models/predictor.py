@@ -21,8 +21,14 @@ from mixmo_tf.data import arrays, checks, stream
 from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.formats import FORMATS, name_of, write_one
-from mixmo_tf.models import array_predictions, executions, fit_arguments, metric_checks
+from mixmo_tf.formats import write_one
+from mixmo_tf.models import (
+    array_predictions,
+    empty_batch,
+    executions,
+    fit_arguments,
+    metric_checks,
+)
 from mixmo_tf.models.absent import Absent
 
 
@@ -33,8 +39,7 @@ class Predictor(keras.Model):
     (n, M, C); and `networks`, the list of keras.Model that it computes them with.
 
     Args:
-        num_members: int M.
-        num_classes: int C.
+        num_members, num_classes: M and C.
         image_shape: (H, W, channels).
         ensemble: "logits" or "probabilities", what is averaged over the members.
         class_names: C strings by label, or None.
@@ -42,9 +47,7 @@ class Predictor(keras.Model):
 
     fit = train_on_batch = Absent("is not trained: train the MixMo that it is from")
     training_only: tuple[str, ...] = ()  # names of the metrics that `evaluate` leaves out
-    compiled_with: tuple[str, ...] = (
-        "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution",
-    )  # fmt: skip
+    compiled_with = "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"
 
     def __init__(
         self,
@@ -66,9 +69,8 @@ class Predictor(keras.Model):
         self.member_accuracies = [
             keras.metrics.Mean(name=f"member_{i}_accuracy") for i in range(num_members)
         ]
-        self.ratio_error = (
-            PairwiseDiversity("ratio_error", num_members) if num_members > 1 else None
-        )
+        several = num_members > 1
+        self.ratio_error = PairwiseDiversity("ratio_error", num_members) if several else None
         self.expects_data = False  # until the first batch is there
         self.stop_request = None  # of the `fit` or `evaluate` that runs
         self.has_warned = False
@@ -86,17 +88,16 @@ class Predictor(keras.Model):
             float32 (n, M, C).
         """
         images = checks.check_images(images, self.image_shape)
-        return self.logits_of_some(_at_least_one(images))[: tf.shape(images)[0]]
+        return self.logits_of_some(empty_batch.filled(images))[: tf.shape(images)[0]]
 
     def call(self, images: arguments.Array) -> tf.Tensor:
         """The ensemble's probabilities: pixels (n, H, W, channels) -> float32 (n, C)."""
         return tf.nn.softmax(self.ensemble_logits(self.member_logits(images)))
 
-    def ensemble_logits(self, member_logits: tf.Tensor) -> tf.Tensor:
+    def ensemble_logits(self, member_logits: arguments.Array) -> tf.Tensor:
         """The ensemble's logits (n, C), from its members' (n, M, C).
 
-        They are the mean of the members' logits, or the logarithm of the mean of the members'
-        probabilities.
+        The mean of the members' logits, or the logarithm of the mean of their probabilities.
         """
         if self.ensemble == "logits":
             return tf.reduce_mean(member_logits, axis=1)
@@ -135,11 +136,7 @@ class Predictor(keras.Model):
             FileExistsError, OSError, ImportError, ValueError: see `deployment.export`.
         """
         del verbose  # Keras' argument; there is nothing to tell
-        names = {"tf_saved_model" if name == "saved_model" else name: name for name in FORMATS}
-        arguments.path("filepath", filepath)
-        format = name_of(format)
-        arguments.one_of("format", format, names)
-        write_one(self, filepath, names[format])
+        write_one(self, filepath, format)
 
     # What Keras calls ----------------------------------------------------------------------
 
@@ -158,12 +155,11 @@ class Predictor(keras.Model):
         Args:
             optimizer: not used; it stands where Keras has it.
             loss: None; it stands where Keras has it, so that what is put there can be answered.
-            metrics: list of Keras metrics or names; they evaluate the ensemble, by
-                integer labels (n,) and probabilities (n, C).
+            metrics: Keras metrics or names; they evaluate the ensemble, by integer labels (n,) and
+                probabilities (n, C).
             weighted_metrics: the same, weighted by the sample weights.
-            run_eagerly: bool, for debugging.
-            steps_per_execution: int >= 1, steps that run before callbacks and progress hear
-                of them.
+            run_eagerly: for debugging.
+            steps_per_execution: steps that run before callbacks and progress hear of them.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, or a metric does not
@@ -210,14 +206,10 @@ class Predictor(keras.Model):
     ) -> float | list | dict:
         """`keras.Model.evaluate`; labels that come as an array are checked before anything runs.
 
-        Args:
-            stop_request: training.signals.StopRequest that all workers are to hear of, or None.
+        All workers are to hear of `stop_request`, a training.signals.StopRequest, if there is one.
         """
-        fit_arguments.check_data("x", x)
-        batch_size, options["steps"] = fit_arguments.check_counts(
-            batch_size=batch_size, steps=options.get("steps")
-        )
-        fit_arguments.check_callbacks(options.get("callbacks"))
+        steps, callbacks = options.get("steps"), options.get("callbacks")
+        batch_size, options["steps"] = fit_arguments.check_call(x, batch_size, steps, callbacks)
         if arrays.are_arrays([x]):
             x = self.evaluation_batches(x, y, sample_weight, batch_size=batch_size or 32)
             y = batch_size = sample_weight = None
@@ -251,12 +243,10 @@ class Predictor(keras.Model):
         batch_size: int | None = None,
         verbose: str | int = "auto",
         steps: int | None = None,
-        callbacks: Any = None,
+        callbacks: list | None = None,
     ) -> np.ndarray:
         """`keras.Model.predict`, by any number of threads; of no images the empty answer (0, C)."""
-        fit_arguments.check_data("x", x)
-        batch_size, steps = fit_arguments.check_counts(batch_size=batch_size, steps=steps)
-        fit_arguments.check_callbacks(callbacks)
+        batch_size, steps = fit_arguments.check_call(x, batch_size, steps, callbacks)
         if arrays.are_arrays([x]):
             checks.check_pixels(x, self.image_shape)
             size, batch_size = batch_size or 32, None
@@ -292,13 +282,8 @@ class Predictor(keras.Model):
 
     def _check_metrics(self):
         """Builds the compiled metrics, and tries them out."""
-        metrics = self._compile_metrics
-        if metrics is None:
-            return
         try:
-            example = keras.KerasTensor((1,), "int32"), keras.KerasTensor((1, self.num_classes))
-            metrics.build(*example)
-            metric_checks.check(metrics.metrics, self.num_classes)
+            metric_checks.build(self._compile_metrics, self.num_classes)
         except ValueError:
             self._compile_metrics = None  # Keras would keep them for the next `compile`
             raise
@@ -313,16 +298,3 @@ class Predictor(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Nothing to build: the network is functional, and `compile` built the rest."""
-
-
-def _at_least_one(images):
-    """Appends a black image to an empty batch.
-
-    No convolution may get one: oneDNN's, on processors with AVX-512, give it the channels of
-    their input.
-    """
-    num_images = images.shape[0]
-    if num_images:
-        return images
-    missing = tf.maximum(1 - tf.shape(images)[0], 0)
-    return tf.concat([images, tf.zeros([missing, *images.shape[1:]], images.dtype)], axis=0)

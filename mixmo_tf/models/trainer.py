@@ -5,7 +5,7 @@ compiles what one replica computes.
 """
 
 import warnings
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -90,11 +90,9 @@ class Trainer(Predictor):
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
         self.uses_xla = jit_compile and not run_eagerly
-        self.compiled_loss_and_gradients = self.loss_and_gradients
-        if self.uses_xla:
-            self.compiled_loss_and_gradients = tf.function(
-                self.loss_and_gradients, jit_compile=True
-            )
+        compute = self.loss_and_gradients
+        compute = tf.function(compute, jit_compile=True) if self.uses_xla else compute
+        self.compiled_loss_and_gradients = compute
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
@@ -133,12 +131,12 @@ class Trainer(Predictor):
 
         Args:
             loss: float32 ().
-            shown: list of what `training_trackers` after the loss are told.
-            gradients: list of tensors, of `objective`.
-            before: list of tensors, the `statistics` before the forward pass.
+            shown: what `training_trackers` after the loss are told.
+            gradients: of `objective`.
+            before: the `statistics` before the forward pass.
 
         Returns:
-            dict of logs, for `executions`.
+            logs, for `executions`.
         """
         statistics = self.statistics()
         to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
@@ -165,37 +163,33 @@ class Trainer(Predictor):
 
     def _decay(self):
         """l2·ΣW² over all trainable variables, batch-norm scales and biases included."""
-        if self.l2 == 0:
-            return 0.0
-        return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in self.trainable_variables)
+        weights = self.trainable_variables if self.l2 else ()
+        return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in weights)
 
-    def save_own_variables(self, store: MutableMapping) -> None:
+    def save_own_variables(self, store: Any) -> None:
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
         super().save_own_variables(store)
         for i, variable in enumerate(self._tracker_variables()):
             store[f"tracker_{i}"] = variable.numpy()
 
-    def load_own_variables(self, store: Mapping) -> None:
-        of_keras = [name for name in store.keys() if not name.startswith("tracker_")]
-        super().load_own_variables({name: store[name] for name in of_keras})
-        if len(of_keras) < len(store.keys()):
-            variables = self._tracker_variables()
-            self.continue_epoch([store[f"tracker_{i}"] for i in range(len(variables))])
+    def load_own_variables(self, store: Any) -> None:
+        names = [name for name in store.keys() if not name.startswith("tracker_")]
+        super().load_own_variables({name: store[name] for name in names})
+        if len(names) < len(store.keys()):
+            num_sums = len(self._tracker_variables())
+            self.continue_epoch([store[f"tracker_{i}"] for i in range(num_sums)])
 
     def state(self) -> list:
         """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
-        variables = [*self.variables, *self.optimizer.variables]
-        return [variable.numpy() for variable in variables] + self.epoch_sums()
+        return [variable.numpy() for variable in self._all_variables()]
 
     def set_state(self, state: list) -> None:
         """Goes on from `state`, of a model with the same network and optimizer.
 
         With several workers all must call it at the same point.
         """
-        variables = [*self.variables, *self.optimizer.variables]
-        for variable, array in zip(variables, state[: len(variables)], strict=True):
+        for variable, array in zip(self._all_variables(), state, strict=True):
             variable.assign(array)
-        self.continue_epoch(state[len(variables) :])
 
     def epoch_sums(self) -> list:
         """What `fit` has summed up in this epoch: arrays, for `continue_epoch`.
@@ -209,6 +203,9 @@ class Trainer(Predictor):
         """Goes on from `epoch_sums`, after `fit` began an epoch from nothing."""
         for variable, value in zip(self._tracker_variables(), sums, strict=True):
             variable.assign(value)
+
+    def _all_variables(self):
+        return [*self.variables, *self.optimizer.variables, *self._tracker_variables()]
 
     def _tracker_variables(self):
         trackers = self.training_trackers if self.compiled else []
@@ -246,15 +243,11 @@ class Trainer(Predictor):
         Raises:
             ValueError: if no batch is left.
         """
-        fit_arguments.check_data("x", x)
+        checks.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
         epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
         (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
         fit_arguments.check_callbacks(callbacks)
-        if class_weight is not None:
-            checks.check_class_weight(class_weight, self.num_classes)
-            # Keras has no weight of 1 for a class that is not named
-            class_weight = {c: class_weight.get(c, 1.0) for c in range(self.num_classes)}
         data = fit_data.prepare(
             self,
             x=x,

@@ -48,15 +48,8 @@ def preact_resnet18(
                 x = _block(x, filters * width * multiple, stride if block == 0 else 1, name)
         return x
 
-    return members.build(
-        f"preact_resnet18_{width}",
-        encoder,
-        core,
-        num_members,
-        num_classes,
-        image_shape,
-        head_initializer=keras.initializers.RandomNormal(stddev=0.01),
-    )
+    name, initializer = f"preact_resnet18_{width}", keras.initializers.RandomNormal(stddev=0.01)
+    return members.build(name, encoder, core, num_members, num_classes, image_shape, initializer)
 
 
 def preact_resnet18_kernels(

@@ -69,15 +69,8 @@ def _resnet(name, block, depths, num_members, num_classes, image_shape):
                 x = block(x, filters, stride if i == 0 else 1, parts.BLOCK.format(group, i))
         return x
 
-    return members.build(
-        name,
-        encoder,
-        core,
-        num_members,
-        num_classes,
-        image_shape,
-        head_initializer=keras.initializers.RandomNormal(stddev=0.01),
-    )
+    initializer = keras.initializers.RandomNormal(stddev=0.01)
+    return members.build(name, encoder, core, num_members, num_classes, image_shape, initializer)
 
 
 def _basic_block(x, filters, stride, name):

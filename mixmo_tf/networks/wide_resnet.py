@@ -49,15 +49,8 @@ def wide_resnet(
                 x = _block(x, filters * width, stride if block == 0 else 1, name)
         return norm_relu(x, "norm")
 
-    return members.build(
-        f"wide_resnet_{depth}_{width}",
-        encoder,
-        core,
-        num_members,
-        num_classes,
-        image_shape,
-        head_initializer=he_truncated(),
-    )
+    name, initializer = f"wide_resnet_{depth}_{width}", he_truncated()
+    return members.build(name, encoder, core, num_members, num_classes, image_shape, initializer)
 
 
 def wide_resnet_kernels(

@@ -14,9 +14,6 @@ def draw(runs: dict[str, list[dict]], columns: dict[str, str]) -> "Figure":
     Args:
         runs: lists of dicts, what metrics.json says of each run, by the method's title.
         columns: titles by the keys of `evaluation.METRICS`.
-
-    Returns:
-        matplotlib Figure.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -38,8 +35,7 @@ def draw(runs: dict[str, list[dict]], columns: dict[str, str]) -> "Figure":
         panel.grid(axis="x", color="#dddddd")
         panel.tick_params(axis="x", labelsize=8)
         panel.xaxis.set_major_locator(MaxNLocator(4))
-        for side in ("top", "right", "left"):
-            panel.spines[side].set_visible(False)
+        panel.spines[["top", "right", "left"]].set_visible(False)
     panels[0].invert_yaxis()
     figure.tight_layout()
     return figure

@@ -16,9 +16,6 @@ def draw(norms: np.ndarray, title: str) -> "Figure":
     Args:
         norms: float (M, filters), as `evaluation.encoder_norms` gives them.
         title: str.
-
-    Returns:
-        matplotlib Figure.
     """
     from matplotlib.figure import Figure
 
@@ -38,7 +35,6 @@ def draw(norms: np.ndarray, title: str) -> "Figure":
     axes.set_ylabel("L1 norm of the encoder's kernel")
     axes.set_title(title, fontsize=10, loc="left", pad=22)
     axes.legend(frameon=False, ncols=num_members, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
+    axes.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
     return figure

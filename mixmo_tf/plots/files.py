@@ -14,9 +14,6 @@ ENDINGS = (".png", ".pdf", ".svg")
 def check(file: pathlib.Path) -> None:
     """Checks where a picture is to go.
 
-    Args:
-        file: pathlib.Path.
-
     Raises:
         ValueError: if it does not end with one of `ENDINGS`.
         FileExistsError: where there is a file that is no drawing by Matplotlib.

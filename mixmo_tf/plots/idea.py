@@ -67,8 +67,7 @@ def _picture(figure, image, x, y, title, colour):
     axes.imshow(np.clip(image, 0, 1), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, color=colour, fontsize=11)
-    for spine in axes.spines.values():
-        spine.set(color=colour, linewidth=2)
+    axes.spines[:].set(color=colour, linewidth=2)
 
 
 def _box(axes, x, y, width, height, text, colour):

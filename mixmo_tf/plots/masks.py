@@ -21,9 +21,6 @@ def draw(name: str, images: np.ndarray, alpha: float, weight_root: float, seed: 
         alpha: α >= 0 of the Dirichlet that the ratios are drawn from.
         weight_root: r > 0, the root in the loss weights.
         seed: int >= 0.
-
-    Returns:
-        matplotlib Figure.
     """
     from matplotlib.figure import Figure
 
@@ -51,8 +48,7 @@ def draw(name: str, images: np.ndarray, alpha: float, weight_root: float, seed: 
             axes = figure.add_subplot(grid[row, column], xticks=[], yticks=[])
             axes.imshow(np.clip(pixels, 0, 1), interpolation="nearest")
             colour = "#222222" if member is None else colours.of_member(member)
-            for spine in axes.spines.values():
-                spine.set(color=colour, linewidth=1.5)
+            axes.spines[:].set(color=colour, linewidth=1.5)
             if row == 0:
                 axes.set_title(title, color=colour, fontsize=10, pad=4)
         numbers = figure.add_subplot(grid[row, -1])

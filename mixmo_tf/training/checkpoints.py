@@ -10,7 +10,7 @@ import zipfile
 import keras
 import numpy as np
 
-from mixmo_tf import outputs, paths
+from mixmo_tf import outputs, paths, random_state
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.models.predictor import Predictor
@@ -65,7 +65,7 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
             f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
         )
     try:
-        with model_archive.within_its_size(file):
+        with model_archive.within_its_size(file), random_state.kept():
             model = keras.saving.load_model(file, compile=compile)
     except model_archive.RefusedError:
         raise

@@ -1,5 +1,6 @@
-"""TensorBoard's curves over the step: training and validation in one diagram each."""
+"""What training logs: TensorBoard's curves over the step, and a line for each epoch."""
 
+import logging
 import pathlib
 import time
 
@@ -7,6 +8,9 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import outputs
+
+_SHOWN = "loss", "val_loss", "val_accuracy"  # of an epoch, in its line
+_log = logging.getLogger(__name__)
 
 
 class TensorBoardLogs(keras.callbacks.Callback):
@@ -63,6 +67,22 @@ class TensorBoardLogs(keras.callbacks.Callback):
                 for name, value in values.items():
                     tf.summary.scalar(name, value)
             writer.flush()
+
+
+class EpochLines(keras.callbacks.Callback):
+    """Logs a line after each epoch, where no bar shows how training goes.
+
+    Args:
+        epochs: int, how many there will be.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        measured = ", ".join(f"{name} {logs[name]:.4f}" for name in _SHOWN)
+        _log.info("Epoch %d of %d: %s", epoch + 1, self.epochs, measured)
 
 
 class LearningRateColumn(keras.callbacks.Callback):

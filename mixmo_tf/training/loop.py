@@ -10,7 +10,7 @@ from mixmo_tf.distribution import replicas
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.training import history
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
-from mixmo_tf.training.logs import LearningRateColumn, TensorBoardLogs
+from mixmo_tf.training.logs import EpochLines, LearningRateColumn, TensorBoardLogs
 from mixmo_tf.training.signals import Interrupted, StopRequest
 
 EVALUATION_BATCH_SIZE = 500
@@ -49,7 +49,7 @@ def train(
         keep_best: bool, whether best.keras is written.
         augmix: bool, whether `data.augmix` changes the training images; then the weights are
             not those of a run that was never interrupted.
-        verbose: as in `fit`.
+        verbose: as in `fit`; where it is 0, each epoch is a line that is logged.
 
     Raises:
         NotFiniteError, Interrupted: see `checkpoints.Checkpoints`.
@@ -101,6 +101,8 @@ def train(
             callbacks.append(BestModel(path / "best.keras", best))
         if is_chief:
             callbacks.append(history.History(path))
+        if is_chief and not verbose:
+            callbacks.append(EpochLines(epochs))
         if steps_done == steps_per_epoch:
             _finish_epoch(model, validation_batches, epoch, callbacks, request)
             epoch += 1

@@ -39,7 +39,7 @@ class WarmupMultiStep(keras.optimizers.schedules.LearningRateSchedule):
         self.milestones = [int(epoch) for epoch in milestones]
         self.steps_per_epoch = int(steps_per_epoch)
 
-    def __call__(self, step: int | tf.Tensor) -> tf.Tensor:
+    def __call__(self, step: arguments.Integer) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
         warmup = tf.minimum((step + 1) / max(self.warmup_steps, 1), 1.0)
         epoch = tf.floor(step / self.steps_per_epoch) + 1

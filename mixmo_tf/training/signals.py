@@ -18,8 +18,22 @@ EXIT_CODE = os.EX_TEMPFAIL  # 75
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(Exception):
-    """Training was asked to end, and has saved what it had done."""
+class Interrupted(KeyboardInterrupt):
+    """Training was asked to end, and has saved what it had done.
+
+    It is what Ctrl-C raises elsewhere in Python, so that no `except Exception` around a call takes
+    it for a failed run and goes on with the next one.
+
+    Args:
+        by: what asked for it, such as the name of a signal; an attribute too.
+    """
+
+    def __init__(self, by: str):
+        super().__init__(by)
+        self.by = by
+
+    def __str__(self):
+        return f"ended by {self.by}; the same call goes on from the newest checkpoint"
 
 
 @contextlib.contextmanager

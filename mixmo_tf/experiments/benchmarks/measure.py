@@ -14,11 +14,7 @@ import tensorflow as tf
 
 from mixmo_tf import data, masks, ratios
 from mixmo_tf.distribution import strategies
-from mixmo_tf.experiments.benchmarks.inference_loops import (
-    cost,
-    inference_models,
-    prediction_loop,
-)
+from mixmo_tf.experiments.benchmarks.inference_loops import cost, inference_models, prediction_loop
 from mixmo_tf.experiments.benchmarks.loops import (
     folder_loop,
     imagenet_records,

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from mixmo_tf.experiments.command_line import OfFlags, setting
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.experiments.of_flags import OfFlags
 
 SCALING = {  # of `scaling`, beside float32: how a loop differs from it
     "xla": {"jit_compile": True},

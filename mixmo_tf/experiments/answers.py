@@ -1,0 +1,50 @@
+"""What models answer, as one: the members' logits of one model, or of several as an ensemble."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from mixmo_tf import evaluation
+
+
+def answerer(models: list) -> Callable:
+    """A function of images (n, H, W, channels) that gives logits, float32 (n, M, C).
+
+    The members of several models are the models, each with the logits of its own ensemble.
+    """
+    compute = [tf.function(model.member_logits, reduce_retracing=True) for model in models]
+
+    def answer(images):
+        of_models = [each(images).numpy() for each in compute]
+        if len(models) == 1:
+            return of_models[0]
+        of_models = [
+            evaluation.ensemble_logits(logits, model.ensemble)
+            for logits, model in zip(of_models, models, strict=True)
+        ]
+        return np.stack(of_models, axis=1).astype(np.float32)
+
+    return answer
+
+
+def answered(
+    answer: Callable, batches: Iterable, find_damaged: Callable
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The logits (n, M, C) and the labels (n,) of each batch of (images, labels).
+
+    Args:
+        answer: as `answerer` gives it.
+        batches: of (images, labels).
+        find_damaged: function that raises DamagedImageError if images are damaged.
+
+    Raises:
+        ValueError: if TensorFlow fails.
+    """
+    try:
+        for images, labels in batches:
+            yield answer(images), np.asarray(labels)
+    except tf.errors.OpError as error:
+        find_damaged()
+        reason = error.message.split("\n")[0]
+        raise ValueError(f"TensorFlow fails: {reason}; a smaller --batch_size may do") from error

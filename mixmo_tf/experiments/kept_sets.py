@@ -1,0 +1,99 @@
+"""What was found on corrupted images, kept beside the model: a second call does what is missing.
+
+A file for each model, or deep ensemble, and way of evaluating it, in `corruptions/` of the run's
+folder, or beside a file. What is kept is not taken where the model, or the images, have changed.
+"""
+
+import hashlib
+import json
+import logging
+import pathlib
+
+import numpy as np
+
+from mixmo_tf import outputs, paths, strict_json
+from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.paths import resolved
+
+FOLDER = "corruptions"
+_log = logging.getLogger(__name__)
+
+
+def file_of(files: list[pathlib.Path], name: str, *how: str | None) -> pathlib.Path:
+    """Where the results of models are kept.
+
+    Args:
+        files: of the models; the first says in which folder.
+        name: what they are evaluated on.
+        how: whatever else the figures depend on, apart from what the files hold.
+    """
+    first = resolved(files[0])
+    asked = repr([*map(str, map(resolved, files)), *how])
+    code = hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()[:8]
+    return (first if first.is_dir() else first.parent) / FOLDER / f"{name}-{code}.json"
+
+
+def model_state(files: list[pathlib.Path]) -> str:
+    """A hash of all that the models' files hold."""
+    state = hashlib.sha256()
+    for path in files:
+        for file in _files_of(path):
+            state.update(file.name.encode("utf-8", "surrogateescape"))
+            state.update(hashlib.sha256(file.read_bytes()).digest())
+    return state.hexdigest()
+
+
+def read(file: pathlib.Path, model: str) -> dict:
+    """What `write` wrote for the same model; empty if there is nothing, or it cannot be read.
+
+    Args:
+        file: as `file_of` gives it.
+        model: as `model_state` gives it.
+
+    Returns:
+        dict by (corruption, severity): (state of the images, sums), see `evaluation.corruption`.
+    """
+    if not file.is_file():
+        return {}
+    try:
+        content = json.loads(paths.content(file))
+        if content["model"] != model:
+            _log.info("The model has changed since %s was written: all is computed anew.", file)
+            return {}
+        return {
+            (each["corruption"], each["severity"]): (each["images"], _sums(each["sums"]))
+            for each in content["sets"]
+        }
+    except (ValueError, KeyError, TypeError, OSError):
+        _log.warning("%s is damaged: all is computed anew", file)
+        return {}
+
+
+def write(file: pathlib.Path, model: str, sets: dict) -> bool:
+    """Keeps what was found; whether that worked, as for a folder that cannot be written."""
+    of_sets = [
+        {"corruption": name, "severity": severity, "images": state, "sums": sums.tolist()}
+        for (name, severity), (state, sums) in sets.items()
+    ]
+    try:
+        file.parent.mkdir(exist_ok=True)
+        outputs.write(file, strict_json.dumps({"model": model, "sets": of_sets}), replace=True)
+    except OSError as error:
+        _log.warning("What is found is not kept: %s", error)
+        return False
+    return True
+
+
+def _files_of(path):
+    """The files that a model is loaded from."""
+    if is_saved_model(path):
+        found = [path / "saved_model.pb", *path.glob("variables/*"), *path.glob("model.json")]
+        return sorted(file for file in found if file.is_file())
+    return [path / "model.keras" if path.is_dir() else path]
+
+
+def _sums(values):
+    sums = np.array(values, np.float64)
+    if sums.ndim != 2:
+        raise ValueError("no sums")
+    return sums
