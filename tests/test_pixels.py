@@ -60,12 +60,16 @@ def model():
             lambda images: np.where(np.arange(16) == 5, 1e39, images.T).T,
             "finite.* image 5 is not",
         ),
+        (lambda images: images.astype(np.int32) - 10, "images must be pixels 0 to 255, got -10 to"),
+        (lambda images: images.astype(np.uint16) * 257, "images must be pixels 0 to 255, got 0 to"),
+        (lambda images: images * 100.0, "images must be pixels 0 to 255, got 0.0 to"),
         (lambda images: images.astype(str), "images must be an array of numbers, got .*str"),
         (lambda images: images.astype(object), "images must be an array of numbers"),
         (lambda images: images[0], "images must have the shape"),
     ],
     ids=(
-        "float32 float64 float16 normalised bool standardised nan inf float64s text object one"
+        "float32 float64 float16 normalised bool standardised nan inf float64s negative uint16 "
+        "large text object one"
     ).split(),
 )
 def test_images_that_cannot_be_right_are_refused(door, change, message, model, pixels_and_labels):
