@@ -60,7 +60,8 @@ def training_curves(
         style.plain(axes, "epoch", title=_PANELS[panel])
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         handles, names = _draw_lines(axes, histories, of_panel)
-        axes.set_xlim(left=0.5)
+        longest = max(len(line.get_xdata()) for line in axes.lines)
+        axes.set_xlim(0.5, longest + 0.5)
         if panel == "accuracy":
             style.percent(axes.yaxis)
             if any(line[2] for line in of_panel.values()):

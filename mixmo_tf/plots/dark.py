@@ -13,6 +13,7 @@ _OF = {  # what the inks and the paper become
     style.GRID: "#444444",
     style.PAPER: "#1c1c1e",
 }
+_TEXT = _OF | {"#0072b2": "#4aa3df"}  # small letters need more contrast than lines
 
 
 def on_dark(figure: "Figure") -> "Figure":
@@ -26,14 +27,16 @@ def on_dark(figure: "Figure") -> "Figure":
     from matplotlib.patches import Patch
     from matplotlib.text import Text
 
-    def changed(colour):
-        return _OF.get(to_hex(colour), colour)
+    def changed(colour, new=_OF):
+        return new.get(to_hex(colour), colour)
 
     for axes in figure.axes:
         axes.tick_params(which="both", colors=_OF[style.MUTED], labelcolor=_OF[style.INK])
         axes.tick_params(which="both", grid_color=_OF[style.GRID])
     for artist in figure.findobj():
-        if isinstance(artist, (Text, Line2D)):
+        if isinstance(artist, Text):
+            artist.set_color(changed(artist.get_color(), _TEXT))
+        elif isinstance(artist, Line2D):
             artist.set_color(changed(artist.get_color()))
         elif isinstance(artist, Patch) and artist.get_facecolor()[3]:
             face, edge = artist.get_facecolor(), artist.get_edgecolor()

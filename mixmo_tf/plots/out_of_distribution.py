@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mixmo_tf import evaluation
+from mixmo_tf.evaluation.out_of_distribution import TRUE_POSITIVE_RATE as _TRUE
 from mixmo_tf.plots import colours, style
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def ood_histograms(
     values = np.concatenate(list(sets.values()))
     if not np.isfinite(values).all():
         raise ValueError("scores_in and scores_out must be finite to be drawn, got an infinite one")
-    figure = style.figure(
-        9.2, 3.8 + 0.18 * (1 + len(scores_out)), title or f"Out of distribution, by {score}"
-    )
+    height = 3.8 + 0.17 * (1 + len(scores_out))
+    figure = style.figure(9.2, height, title or f"Out of distribution, by {score}")
     left, right = figure.subplots(1, 2)
     edges = np.histogram_bin_edges(values, _BINS)
     handles, names = [], []
@@ -55,29 +55,22 @@ def ood_histograms(
         shares = np.histogram(of_set, edges)[0] / len(of_set)
         look = colours.line_of(series)
         handles.append(left.stairs(shares, edges, linewidth=1.5, **look))
-        names.append(f"{style.shortened(name, 32)}: {len(of_set):,} images")
+        said = f"{style.shortened(name, 40)}: {len(of_set):,} images"
         if series == 0:
             left.stairs(shares, edges, fill=True, alpha=0.25, **look)
-            continue
-        (line,) = right.plot(*evaluation.ood_roc(scores_in, of_set), **look)
-        of_roc = figures[name]
-        right.plot(of_roc["fpr_at_95_tpr"], 0.95, "o", color=look["color"], markersize=5)
-        line.set_label(
-            f"{style.shortened(name, 32)}: AUROC {of_roc['auroc']:.2%}, "
-            f"FPR@95 {of_roc['fpr_at_95_tpr']:.2%}"
-        )
+        else:
+            auroc, false = figures[name]["auroc"], figures[name]["fpr_at_95_tpr"]
+            right.plot(*evaluation.ood_roc(scores_in, of_set), **look)
+            right.plot(false, _TRUE, "o", color=look["color"], markersize=5)
+            said += f", AUROC {auroc:.2%}, FPR@95 {false:.2%} (dot)"
+        names.append(said)
+    handles += right.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1)
     style.plain(left, score, "share of the set's images")
-    left.set_ylim(bottom=0)
-    style.percent(left.yaxis)
-    (chance,) = right.plot([0, 1], [0, 1], color=style.MUTED, linewidth=1)
     style.plain(right, "rejected of those in distribution", "rejected of the others", grid="both")
+    left.xaxis.label.set_parse_math(False)
+    left.set_ylim(bottom=0)
     right.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
-    style.percent(right.xaxis)
-    style.percent(right.yaxis)
-    beneath = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.14)}
-    style.legend(left, handles, names, **beneath)
-    lines = [line for line in right.lines if ":" in line.get_label()]
-    style.legend(
-        right, [*lines, chance], [*(line.get_label() for line in lines), "chance"], **beneath
-    )
+    for axis in (left.yaxis, right.xaxis, right.yaxis):
+        style.percent(axis)
+    style.legend(figure, handles, [*names, "chance"])
     return figure

@@ -43,42 +43,40 @@ def risk_coverage_curve(
     """
     if not probabilities:
         raise ValueError("probabilities must be of one model or more, got none")
-    figure = style.figure(6.2, 4 + 0.17 * (len(probabilities) + len(thresholds)), title or _TITLE)
+    height = 4 + 0.1 * (len(probabilities) + len(thresholds))
+    figure = style.figure(6.6, height, title or _TITLE)
     axes = figure.subplots()
-    handles, names = [], []
+    curves, names, best = [], [], None
     for series, (name, of_model) in enumerate(probabilities.items()):
         coverage, risk = selective.risk_coverage(of_model, labels)
         chosen = np.linspace(0, len(risk) - 1, min(len(risk), _MOST_POINTS)).astype(int)
         look = colours.line_of(series) | {"linewidth": 2 if series == 0 else 1.2}
-        (line,) = axes.plot(coverage[chosen], risk[chosen], zorder=3 - 0.01 * series, **look)
-        handles.append(line)
-        names.append(f"{style.shortened(name, 40)}: AURC {np.mean(risk):.4f}")
-        if series == 0:
-            best = np.maximum(1 - (1 - risk[-1]) / coverage, 0)
-            (line,) = axes.plot(coverage[chosen], best[chosen], color=style.MUTED, linewidth=1)
-            of_best = [line], [f"best order of as many errors as {style.shortened(name)}"]
-    first = next(iter(probabilities.values()))
-    marks = [(each, *abstention.coverage_and_risk(first, labels, each)) for each in thresholds]
-    marks = [(threshold, kept, risk) for threshold, kept, risk in marks if kept]
-    for place, (threshold, kept, risk) in enumerate(marks):
-        look = {"marker": _MARKERS[place % len(_MARKERS)], "linestyle": "none", "markersize": 7}
-        (mark,) = axes.plot(
-            kept,
-            risk,
-            color=colours.of_member(0),
-            markeredgecolor=style.PAPER,
-            zorder=4,
-            clip_on=False,
-            **look,
-        )
-        handles.append(mark)
-        names.append(f"confidence ≥ {threshold:g}: {kept:.1%} answered, {risk:.2%} of them wrong")
-    style.plain(
-        axes, "coverage: share of the images that are answered", "risk: share of wrong answers"
-    )
+        curves += axes.plot(coverage[chosen], risk[chosen], zorder=3 - 0.01 * series, **look)
+        names.append(f"{style.shortened(name)}: AURC {np.mean(risk):.4f}")
+        if best is None:
+            best = np.maximum(1 - (1 - risk[-1]) / coverage[chosen], 0)
+            of_best = axes.plot(coverage[chosen], best, color=style.MUTED, linewidth=1)
+    marks, kept = _draw_marks(axes, next(iter(probabilities.values())), labels, thresholds)
+    style.plain(axes, "coverage: answered images", "risk: wrong answers")
     axes.set_xlim(0, 1.01)
     axes.set_ylim(bottom=0)
     style.percent(axes.xaxis)
     style.percent(axes.yaxis)
-    style.legend(figure, handles + of_best[0], names + of_best[1])
+    names += ["the first, in the best order", *kept]
+    style.legend(figure, [*curves, *of_best, *marks], names, ncols=2)
     return figure
+
+
+def _draw_marks(axes, probabilities, labels, thresholds):
+    """Draws the thresholds that keep an answer; gives the handles and names of the legend."""
+    handles, names = [], []
+    for threshold in thresholds:
+        coverage, risk = abstention.coverage_and_risk(probabilities, labels, threshold)
+        if coverage:
+            marker = _MARKERS[len(names) % len(_MARKERS)]
+            handles += axes.plot(
+                coverage, risk, marker, color=colours.of_member(0), markersize=7, zorder=4,
+                markeredgecolor=style.PAPER, clip_on=False,
+            )  # fmt: skip
+            names.append(f"confidence ≥ {threshold:g}: {coverage:.1%} answered, {risk:.2%} wrong")
+    return handles, names

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#222222", "#666666", "#dddddd", "#ffffff"
-ON_CELLS = "black", "white"  # of numbers in a heat map, which are as they are on a dark page too
+ON_CELLS = (
+    "#000000",
+    "#fefefe",
+)  # of numbers in a heat map, which are as they are on a dark page too
 _DPI = 120
 _PAD = 0.08  # inches around the parts of a figure
 
