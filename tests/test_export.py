@@ -184,6 +184,8 @@ def test_a_new_format_is_a_line_of_the_table(tmp_path, monkeypatch):
         write=lambda model, path: path.write_text(f"{model.num_classes} classes"),
         check=lambda model, **_: None,
         files=lambda **_: {"model.toy": {}},
+        requests="any",
+        what="for toys",
     )
     monkeypatch.setitem(formats.FORMATS, "toy", toy)
     model = tiny_model()

@@ -15,7 +15,7 @@ from scripts_at_work import ROOT, command, ending_of, said_of
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import SuiteSettings, suite, suite_runs, suites
-from mixmo_tf.experiments.command_line import text
+from mixmo_tf.experiments.fields import text
 from mixmo_tf.plots import comparison
 
 CONFIGS = (

@@ -5,6 +5,7 @@ import re
 import hostile_requests
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import tiny_network
 from hostile_requests import IMAGES, NO_ARRAYS, RIGHT, SAME, SHAPES, VALUES
 
@@ -51,7 +52,9 @@ def folder(tmp_path_factory):
     model.save(path / "run/model.keras")
     folded = deployment.fold(model)
     folded.save(path / "folded.keras")
-    deployment.export(folded, path / "exported", list(formats.FORMATS), calibration_images=IMAGES)
+    deployment.export(
+        folded, path / "exported", list(formats.FORMATS), calibration_images=IMAGES, input="jpeg"
+    )
     expected = model.predict(IMAGES, verbose=0)
     assert np.ptp(expected, axis=0).max() > 0.01  # the images can be told apart
     np.save(path / "expected.npy", expected)
@@ -110,3 +113,14 @@ def test_each_file_answers_or_refuses_by_itself(reader, file, folder, said_by_fi
             np.testing.assert_allclose(answer, loaded.predict(pixels, verbose=0), **CLOSE)
     answers_none = not isinstance(said["none"], str)
     assert answers_none or reader == "litert"
+
+
+def test_bytes_have_one_axis(folder):
+    loaded = tf.saved_model.load(folder / "exported")
+    signature = loaded.signatures["serving_bytes"]
+    jpeg = tf.io.encode_jpeg(IMAGES[0]).numpy()
+    assert signature(image_bytes=tf.constant([jpeg]))["probabilities"].shape == (1, 4)
+    assert signature(image_bytes=tf.constant([], tf.string))["probabilities"].shape == (0, 4)
+    for wrong in (jpeg, [[jpeg]]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"expected shape \[\?\]"):
+            signature(image_bytes=tf.constant(wrong))

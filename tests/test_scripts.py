@@ -130,7 +130,7 @@ BAD_FLAGS = [  # beside what lies out of the bounds of one flag, which test_bad_
     ("--msda=cutmix --batch_size=1", "batch_size must be >= 2 for --msda"),
     ("--dataset=mnist", "dataset must be one of digits, "),
     ("--dataset=image_folder:/nowhere", "there is no folder /nowhere"),
-    ("--image_size=16", "image_size is for imagenet2012 or image_folder:PATH, got 16 for digits"),
+    ("--image_size=16", "image_size is for imagenet2012 or image_folder:PATH or tfds:NAME, got 16"),
     ("--validation_examples=5", "validation_examples must be 0 or in [10, 1427]"),
     ("--network=wide_resnet --width=1000000", "depth=28, width=1000000 would take "),
     ("--filters=100000000", "width=1, filters=100000000 would take "),

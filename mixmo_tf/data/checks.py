@@ -10,7 +10,7 @@ from mixmo_tf import arguments
 
 _MOST_OF_FLOAT32 = float(np.finfo(np.float32).max)
 _MOST_OF_NORMALISED = 10  # standard deviations that a pixel may be off the mean
-_OVERSHOOT = 128  # beyond 0 and 255, more than any kernel that scales images
+_OVERSHOOT = 10 * 255  # of floats beyond 0 and 255: more than added noise, or kernels that scale
 
 
 def check_data(name: str, data: Any) -> None:
@@ -51,7 +51,7 @@ def check_pixels(images: arguments.Array, image_shape: Sequence[int]) -> argumen
     Raises:
         ValueError: unless they are numbers of that shape, finite in float32; or if they are floats
             that look divided by 255 (not all equal, within [0, 1]) or normalised (some below 0,
-            none above 10), or beyond 0 to 255 (floats by more than 128).
+            none above 10), or beyond 0 to 255 (floats by more than ten times that range).
     """
     array = _as_array("images", images)
     check_shape(array, image_shape)

@@ -1,7 +1,8 @@
 """What a person does with the package: train, evaluate, export, compare, draw; a call for each."""
 
 from mixmo_tf.experiments.convert import ConvertSettings, convert_checkpoint
-from mixmo_tf.experiments.evaluate import Evaluation, EvaluationSettings, evaluate
+from mixmo_tf.experiments.evaluate import evaluate
+from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.export import ExportSettings, export
 from mixmo_tf.experiments.pictures import (
     EncoderSettings,

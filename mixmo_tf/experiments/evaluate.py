@@ -1,104 +1,19 @@
 """Trained models, each or several as one, evaluated on images that they were not trained on."""
 
-import dataclasses
 import functools
 import logging
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import evaluation
-from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import (
-    abstention,
-    directory,
-    evaluation_files,
-    evaluation_tables,
-    images,
-    shift,
-)
-from mixmo_tf.experiments.fields import setting
-from mixmo_tf.experiments.images import OfImages
-from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments import abstention, evaluation_files, evaluation_tables, images, shift
+from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfShift):
-    """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
-
-    batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
-    paired: bool = setting(
-        False,
-        "Test each further --model against the first one, image by image: McNemar's test of the "
-        "accuracies, and a bootstrap interval of the difference of the NLLs.",
-    )
-    json: str | None = setting(None, "File to write the metrics to; none if not set.")
-    output_dir: str | None = setting(
-        None, "New folder to keep metrics, predictions and the model in; none if not set."
-    )
-
-
-class Evaluation(NamedTuple):
-    """What was evaluated, and how it did."""
-
-    files: list  # pathlib.Path of the models
-    ensemble: str  # what is averaged, "logits" or "probabilities"
-    images: images.Images
-    member_logits: np.ndarray  # float32 (N, M, C)
-    labels: np.ndarray  # int64 (N,)
-    metrics: dict  # of `evaluation.report`
-    held_out: tuple | None  # (member_logits, labels) that temperatures are fitted on
-    class_names: tuple  # of str, by label
-    image_names: np.ndarray  # (N,), files below the split's folder, or where there are none indices
-    held_out_names: np.ndarray | None  # those of the held-out images
-    abstention: list  # of dict, see `abstention.found`
-    paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
-    shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
-
-    def __repr__(self):
-        measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
-        shown = ", ".join(f"{key}={value:.4f}" for key, value in measured.items())
-        return f"Evaluation(name={self.name!r}, {shown}, examples={len(self.labels)})"
-
-    @property
-    def name(self) -> str:
-        return ",".join(map(str, self.files))
-
-    @property
-    def fitted_on(self) -> str:
-        """The images that temperatures are fitted on."""
-        if self.held_out:
-            return "validation images"
-        return f"the other nine of ten folds of the {self.images.split} images"
-
-    def described(self) -> dict:
-        """What metrics.json says."""
-        per_class = evaluation.per_class(self.logits(), self.labels)
-        return metrics_json.described(
-            self.metrics,
-            dataset=self.images.dataset,
-            split=self.images.split,
-            examples=len(self.labels),
-            ensemble=self.ensemble,
-            libraries=directory.versions(),
-            models=list(map(str, self.files)),
-            **(self.shift or {}),
-            temperature_fitted_on=self.fitted_on,
-            class_names=self.class_names,
-            **{key: figures.tolist() for key, figures in per_class.items()},
-            **({"abstention": self.abstention} if self.abstention else {}),
-            **({"paired": self.paired} if self.paired else {}),
-        )
-
-    def logits(self) -> np.ndarray:
-        """The ensemble's, float64 (N, C)."""
-        return evaluation.ensemble_logits(self.member_logits, self.ensemble)
 
 
 def evaluate(settings: EvaluationSettings) -> list[Evaluation]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -10,15 +9,13 @@ from mixmo_tf import outputs
 from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import run_flags
+from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.paths import expanded
 from mixmo_tf.training import checkpoints
 
 
-def writer(settings: Any) -> Callable[[Sequence], None]:
+def writer(settings: EvaluationSettings) -> Callable[[Sequence[Evaluation]], None]:
     """What writes the evaluations to the file and the folder that settings name, if they do.
-
-    Args:
-        settings: EvaluationSettings.
 
     Returns:
         A function of the list of Evaluations.

@@ -15,16 +15,17 @@ from mixmo_tf.evaluation.metrics import (
     written,
 )
 from mixmo_tf.experiments import abstention, images, run_flags, shift_tables
+from mixmo_tf.experiments.evaluations import Evaluation
 from mixmo_tf.experiments.tables import aligned
 
 
-def text(evaluations: Sequence) -> str:
+def text(evaluations: Sequence[Evaluation]) -> str:
     """One Evaluation in full, or several side by side."""
     of_test = _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
     return "\n".join([of_test, *shift_tables.lines(evaluations)])
 
 
-def runs_by_seed(evaluations: Sequence) -> list[list]:
+def runs_by_seed(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
     """Those of runs that differ in their seed alone: lists of two Evaluations or more.
 
     A run that was extended differs from one that had all its epochs from the start.

@@ -58,6 +58,7 @@ class Served(keras.Model):
 
         They are read as `data.read_images` reads them, with this `central_fraction`.
         """
+        image_bytes = tf.ensure_shape(image_bytes, BYTES.shape)
         return self.call(encoded.pixels(image_bytes, self.model.image_shape, central_fraction))
 
     @property
