@@ -92,7 +92,7 @@ def _lines(histories):
         elif column in _KEYS:
             panel, name, of_training = _KEYS[column]
             name = "validation" if alone and name == "ensemble" else name
-            colour = style.INK if column == "val_accuracy" else colours.of_member(of_training)
+            colour = style.INK if column == "val_accuracy" else colours.of_member(int(of_training))
             lines[column] = (panel, name, of_training, {"color": colour, "linewidth": 1.8})
     if alone and "member_0_accuracy" in lines:
         lines["member_0_accuracy"] = ("accuracy", "training", *lines["member_0_accuracy"][2:])
