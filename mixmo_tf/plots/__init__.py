@@ -1,7 +1,8 @@
 """Every picture as a function of arrays that gives a matplotlib Figure, and where it is written.
 
-A Figure is saved by its `savefig`; `on_dark` changes it for a dark page. Matplotlib is imported
-when something is drawn.
+A Figure is saved by its `savefig`; `on_dark` changes it for a dark page. It is laid out for its
+own size or a larger one: a narrow page scales the file. Matplotlib is imported when something is
+drawn.
 """
 
 from mixmo_tf.plots.comparison import draw as methods_side_by_side
