@@ -12,6 +12,7 @@ Where the paper's ideas are:
     ensembling                                  models/predictor.py, models/deep_ensemble.py
     ratio-error, memory split                   evaluation/
     M members at the price of one network       deployment/fold.py
+    pictures of all that is measured            plots/
 """
 
 from mixmo_tf import (
@@ -24,6 +25,7 @@ from mixmo_tf import (
     msda,
     networks,
     pairing,
+    plots,
     ratios,
     seeds,
     training,
@@ -51,6 +53,7 @@ __all__ = [
     "msda",
     "networks",
     "pairing",
+    "plots",
     "ratios",
     "seeds",
     "training",

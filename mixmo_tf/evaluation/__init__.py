@@ -6,7 +6,13 @@ arrays besides, and a Keras metric where it adds up over batches.
 
 from mixmo_tf.evaluation import conformal
 from mixmo_tf.evaluation.abstention import abstention_threshold, coverage_and_risk
-from mixmo_tf.evaluation.calibration import adaptive_ece, ece, fit_temperature, tace
+from mixmo_tf.evaluation.calibration import (
+    adaptive_ece,
+    ece,
+    fit_temperature,
+    reliability_bins,
+    tace,
+)
 from mixmo_tf.evaluation.classwise import balanced_accuracy, classwise_ece, per_class
 from mixmo_tf.evaluation.comparison import paired
 from mixmo_tf.evaluation.diversity import (
@@ -17,6 +23,7 @@ from mixmo_tf.evaluation.diversity import (
     double_fault,
     error_counts,
     error_disagreement,
+    pairwise,
     pooled_ratio_error,
     q_statistic,
     ratio_error,
@@ -27,7 +34,7 @@ from mixmo_tf.evaluation.information import entropy_split, mutual_information, p
 from mixmo_tf.evaluation.memory_split import encoder_norms, split_score
 from mixmo_tf.evaluation.metrics import CALIBRATED, METRICS, over_runs
 from mixmo_tf.evaluation.metrics_json import read_metrics
-from mixmo_tf.evaluation.out_of_distribution import ood, ood_scores
+from mixmo_tf.evaluation.out_of_distribution import ood, ood_roc, ood_scores
 from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.evaluation.reporting import report
 from mixmo_tf.evaluation.scores import accuracy, brier, nll, top_k_accuracy
@@ -82,9 +89,11 @@ __all__ = [
     "mutual_information",
     "nll",
     "ood",
+    "ood_roc",
     "ood_scores",
     "over_runs",
     "paired",
+    "pairwise",
     "pairwise_kl",
     "per_class",
     "pooled_ratio_error",
@@ -93,6 +102,7 @@ __all__ = [
     "ratio_error",
     "ratio_error_published",
     "read_metrics",
+    "reliability_bins",
     "report",
     "risk_at_coverage",
     "risk_coverage",

@@ -49,8 +49,34 @@ def ece_gaps(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BI
     These add up over batches, and over sets of images.
     """
     confidence, correct = _confidence_and_correct(probabilities, labels, num_bins)
-    bins = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
+    bins = _bins(confidence, num_bins)
     return np.bincount(bins, weights=correct - confidence, minlength=num_bins)
+
+
+def reliability_bins(
+    probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a reliability diagram shows: of each of `ece`'s bins the answers and their means.
+
+    Args:
+        probabilities: float (N, C).
+        labels: int (N,).
+        num_bins: int >= 1.
+
+    Returns:
+        counts: int (num_bins,), the number of answers.
+        accuracy: float64 (num_bins,), the share of them that is right; NaN where there are none.
+        confidence: float64 (num_bins,), the mean of their confidences; NaN where there are none.
+
+    Raises:
+        ValueError: if the shapes disagree, or an argument is out of range.
+    """
+    confidence, correct = _confidence_and_correct(probabilities, labels, num_bins)
+    bins = _bins(confidence, num_bins)
+    counts = np.bincount(bins, minlength=num_bins)
+    sums = (np.bincount(bins, each, num_bins) for each in (correct, confidence))
+    with np.errstate(invalid="ignore"):
+        return counts, *(each / counts for each in sums)
 
 
 def adaptive_ece(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = NUM_BINS) -> float:
@@ -155,6 +181,11 @@ def _confidence_and_correct(probabilities, labels, num_bins):
     arguments.count("num_bins", num_bins, 1)
     probabilities, labels = predictions.check(probabilities, labels, "probabilities")
     return probabilities.max(axis=1), (probabilities.argmax(axis=1) == labels).astype(float)
+
+
+def _bins(confidence, num_bins):
+    """The bin of each confidence, of equal width and closed above, int (N,)."""
+    return np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
 
 
 def _shared_gaps(confidence, correct):

@@ -76,6 +76,29 @@ def correlation(predicted: ArrayLike, labels: ArrayLike) -> float:
     return _of_predictions("correlation", predicted, labels)
 
 
+def pairwise(measure: str, predicted: ArrayLike, labels: ArrayLike) -> np.ndarray:
+    """A measure of each pair of members: float64 (M, M), symmetric.
+
+    NaN on the diagonal, and where a pair does not define it.
+
+    Args:
+        measure: one of `MEASURES`.
+        predicted: int (N, M), each member's class.
+        labels: int (N,).
+
+    Raises:
+        ValueError: if `measure` is unknown, the shapes disagree, or M < 2.
+    """
+    arguments.one_of("measure", measure, MEASURES)
+    counts = _counts(predicted, labels)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        values = np.asarray(MEASURES[measure](_pairs(*counts)))
+    result = np.full(counts[0].shape, np.nan)
+    first, second = np.triu_indices(len(result), k=1)
+    result[first, second] = result[second, first] = np.where(np.isfinite(values), values, np.nan)
+    return result
+
+
 def error_counts(predicted: ArrayLike, labels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Of each pair of members, on how many examples both are wrong, and on how many one alone.
 

@@ -38,9 +38,7 @@ def ood(scores_in: ArrayLike, scores_out: ArrayLike) -> dict[str, float]:
     """
     from sklearn import metrics  # imported here: it takes a second
 
-    scores_in, scores_out = _scores("scores_in", scores_in), _scores("scores_out", scores_out)
-    _, rank = np.unique(np.concatenate([scores_in, scores_out]), return_inverse=True)
-    is_out = np.arange(len(rank)) >= len(scores_in)
+    is_out, rank = _ranked(scores_in, scores_out)
     false, true, _ = metrics.roc_curve(is_out, -rank, drop_intermediate=False)
     precision_in, recall_in, _ = metrics.precision_recall_curve(~is_out, rank)
     precision_out, recall_out, _ = metrics.precision_recall_curve(is_out, -rank)
@@ -50,6 +48,25 @@ def ood(scores_in: ArrayLike, scores_out: ArrayLike) -> dict[str, float]:
         "aupr_in": float(metrics.auc(recall_in, precision_in)),
         "aupr_out": float(metrics.auc(recall_out, precision_out)),
     }
+
+
+def ood_roc(scores_in: ArrayLike, scores_out: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """The ROC curve that `ood`'s AUROC is the area under, from (0, 0) to (1, 1).
+
+    Args:
+        scores_in, scores_out: as `ood` takes them.
+
+    Returns:
+        false: float64 (thresholds,), the shares of the images in distribution that are rejected.
+        true: float64 (thresholds,), those of the others.
+
+    Raises:
+        ValueError: as `ood`.
+    """
+    from sklearn import metrics
+
+    is_out, rank = _ranked(scores_in, scores_out)
+    return metrics.roc_curve(is_out, -rank)[:2]
 
 
 def ood_scores(member_logits: ArrayLike, ensemble: str = "logits") -> dict[str, np.ndarray]:
@@ -84,6 +101,13 @@ def ood_scores(member_logits: ArrayLike, ensemble: str = "logits") -> dict[str, 
     if member_logits.shape[1] > 1:
         scores["mutual_information"] = -information.entropy_split(member_logits)[1]
     return {name: np.round(of_images, _DECIMALS) for name, of_images in scores.items()}
+
+
+def _ranked(scores_in, scores_out):
+    """Of all images, whether they are out of distribution, and the ranks of their scores."""
+    scores_in, scores_out = _scores("scores_in", scores_in), _scores("scores_out", scores_out)
+    _, rank = np.unique(np.concatenate([scores_in, scores_out]), return_inverse=True)
+    return np.arange(len(rank)) >= len(scores_in), rank
 
 
 def _scores(name, scores):

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mixmo_tf.plots import colours
+from mixmo_tf.plots import colours, style
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+_NUMBERED = 32  # filters up to which each one's number is written
 
 
 def draw(norms: np.ndarray, title: str) -> "Figure":
@@ -17,24 +19,23 @@ def draw(norms: np.ndarray, title: str) -> "Figure":
         norms: float (M, filters), as `evaluation.encoder_norms` gives them.
         title: str.
     """
-    from matplotlib.figure import Figure
-
     num_members, num_filters = norms.shape
-    order = np.argsort(norms[0] / norms.sum(axis=0))[::-1]
-    figure = Figure(figsize=(max(6, 0.22 * num_filters + 2), 3.4), dpi=120)
+    order = np.argsort(norms[0] / np.maximum(norms.sum(axis=0), np.finfo(np.float64).tiny))[::-1]
+    figure = style.figure(min(max(6, 0.22 * num_filters + 2), 16), 3.4, title)
     axes = figure.subplots()
     bottom = np.zeros(num_filters)
+    handles, width = [], 0.8 if num_filters <= _NUMBERED else 1
     for i in range(num_members):
         colour = colours.of_member(i)
-        axes.bar(
-            range(num_filters), norms[i, order], 0.8, bottom, color=colour, label=f"member {i}"
-        )
+        handles.append(axes.bar(range(num_filters), norms[i, order], width, bottom, color=colour))
         bottom += norms[i, order]
-    axes.set_xticks(range(num_filters), order, fontsize=7 if num_filters <= 32 else 4)
-    axes.set_xlabel("filter, by the share of member 0")
-    axes.set_ylabel("L1 norm of the encoder's kernel")
-    axes.set_title(title, fontsize=10, loc="left", pad=22)
-    axes.legend(frameon=False, ncols=num_members, loc="lower left", bbox_to_anchor=(-0.02, 0.98))
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.tight_layout()
+    style.plain(axes, "filter, by the share of member 0", "L1 norm of the encoder's kernel")
+    if num_filters <= _NUMBERED:
+        axes.set_xticks(range(num_filters), order, fontsize=7)
+    else:
+        axes.set_xlabel(f"{num_filters} filters, by the share of member 0")
+    axes.set_xlim(-0.7, num_filters - 0.3)
+    names = [f"member {i}" for i in range(num_members)]
+    style.legend(axes, handles, names, ncols=min(num_members, 6), loc="lower left",
+                 bbox_to_anchor=(-0.01, 1))  # fmt: skip
     return figure

@@ -10,6 +10,7 @@ import math
 import pathlib
 
 import keras
+import numpy as np
 
 from mixmo_tf import outputs, paths
 
@@ -35,6 +36,23 @@ class History(keras.callbacks.Callback):
         line = {_FIRST: epoch, **{name: logs[name] for name in sorted(logs)}}
         names += [name for name in line if name not in names]  # a later version may have more
         _write(self.path, names, [*lines, line])
+
+
+def read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """What a run's folder has of its epochs.
+
+    Returns:
+        dict of float64 (epochs,) by column, NaN where something was not measured; empty where
+        there is no epoch yet.
+
+    Raises:
+        ValueError: if the file is damaged; the message is a line.
+    """
+    names, lines = _read(path)
+    return {
+        name: np.array([np.nan if line[name] in _EMPTY else float(line[name]) for line in lines])
+        for name in names
+    }
 
 
 def check(path: pathlib.Path, epochs: int) -> None:
