@@ -1,6 +1,7 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
 import dataclasses
+import gc
 import importlib.util
 import os
 import pathlib
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import scripts_at_work
 import tensorflow as tf
+from tensorflow.python.framework import ops
 
 import mixmo_tf
 from mixmo_tf.distribution import strategies
@@ -38,6 +40,7 @@ def pytest_configure():
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     tf.config.set_logical_device_configuration(cpu, two)
+    gc.freeze()  # what the libraries have made is not looked through again and again
 
 
 def pytest_collection_modifyitems(items):
@@ -46,6 +49,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker("fast")
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_graphs():
+    """Frees the graphs of a file's trainings, else a process would hold gigabytes in the end.
+
+    TensorFlow registers each custom gradient that it traces, such as that of the exchange which
+    Keras' optimizers begin with, and with it all of its graph, for good.
+    """
+    yield
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    gc.collect()
 
 
 @pytest.fixture
