@@ -48,7 +48,7 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
     if is_saved_model(path):
         return ExportedModel(path, trust)
     if (path / DESCRIPTION).is_file() and not (path / "model.keras").is_file():
-        files = sorted(file.name for file in path.iterdir() if file.suffix in (".onnx", ".tflite"))
+        files = sorted(file.name for file in path.iterdir() if file.suffix in FILES)
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)
 

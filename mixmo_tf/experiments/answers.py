@@ -1,6 +1,7 @@
 """What models answer, as one: the members' logits of one model, or of several as an ensemble."""
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -16,16 +17,20 @@ def answerer(models: list) -> Callable:
     compute = [tf.function(model.member_logits, reduce_retracing=True) for model in models]
 
     def answer(images):
-        of_models = [each(images).numpy() for each in compute]
-        if len(models) == 1:
-            return of_models[0]
-        of_models = [
-            evaluation.ensemble_logits(logits, model.ensemble)
-            for logits, model in zip(of_models, models, strict=True)
-        ]
-        return np.stack(of_models, axis=1).astype(np.float32)
+        return together([each(images).numpy() for each in compute], models)
 
     return answer
+
+
+def together(of_models: Sequence[np.ndarray], models: list) -> np.ndarray:
+    """The logits of one model, (n, M, C); those of several as members, float32 (n, models, C)."""
+    if len(models) == 1:
+        return of_models[0]
+    of_models = [
+        evaluation.ensemble_logits(logits, model.ensemble)
+        for logits, model in zip(of_models, models, strict=True)
+    ]
+    return np.stack(of_models, axis=1).astype(np.float32)
 
 
 def answered(
@@ -41,9 +46,16 @@ def answered(
     Raises:
         ValueError: if TensorFlow fails.
     """
-    try:
+    with explained(find_damaged):
         for images, labels in batches:
             yield answer(images), np.asarray(labels)
+
+
+@contextlib.contextmanager
+def explained(find_damaged: Callable) -> Iterator[None]:
+    """Under it, an error of TensorFlow's becomes DamagedImageError or a ValueError, a line."""
+    try:
+        yield
     except tf.errors.OpError as error:
         find_damaged()
         reason = error.message.split("\n")[0]

@@ -4,10 +4,16 @@ import functools
 import logging
 
 import numpy as np
-import tensorflow as tf
 
 from mixmo_tf import evaluation
-from mixmo_tf.experiments import abstention, evaluation_files, evaluation_tables, images, shift
+from mixmo_tf.experiments import (
+    abstention,
+    answers,
+    evaluation_files,
+    evaluation_tables,
+    images,
+    shift,
+)
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
@@ -120,22 +126,9 @@ def _check_same_images(first, tested_on, files, load_images):
 def _predict(models, load_images, batch_size, tested_on):
     """The members' logits (N, M, C) and the labels; with several models, these are members."""
     examples = load_images(tested_on)
-    of_models = []
     for model in models:
         images.check(tested_on, examples.info, model)
-        try:
-            logits, labels = evaluation.predict(model, examples.batches(batch_size))
-        except tf.errors.OpError as error:
-            examples.find_damaged()
-            reason = error.message.split("\n")[0]
-            raise ValueError(
-                f"TensorFlow fails: {reason}; a smaller --batch_size may do"
-            ) from error
-        of_models.append(logits)
-    if len(models) == 1:
-        return of_models[0], labels
-    of_models = [
-        evaluation.ensemble_logits(logits, model.ensemble)
-        for logits, model in zip(of_models, models, strict=True)
-    ]
-    return np.stack(of_models, axis=1).astype(np.float32), labels
+    with answers.explained(examples.find_damaged):
+        predicted = [evaluation.predict(model, examples.batches(batch_size)) for model in models]
+    of_models, labels = zip(*predicted, strict=True)
+    return answers.together(of_models, models), labels[0]

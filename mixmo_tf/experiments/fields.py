@@ -128,7 +128,7 @@ def one_line(name: str, value: str) -> str:
 
 
 def _one_checked(field, kind, value):
-    name, choices, check = (field.name, *map(field.metadata.get, ("choices", "check")))
+    name, choices, check = field.name, field.metadata["choices"], field.metadata["check"]
     if choices:
         value = _in_words(value, choices)
         arguments.one_of(name, value, choices)
