@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mixmo_tf import data, outputs
 from mixmo_tf.data import corrupting, corruptions
@@ -132,3 +134,27 @@ def test_folders_of_other_images_are_refused(digits, tmp_path, monkeypatch):
     monkeypatch.setattr(corrupting.shutil, "disk_usage", lambda path: type("", (), {"free": 0}))
     with pytest.raises(OSError, match=r"new: 1 corruptions take 0.0 GB, and there are 0.0 free"):
         make(digits, tmp_path / "new", "fog")
+
+
+def test_an_image_that_was_replaced_under_its_name_is_noticed(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    files = [tmp_path / "photos" / of_class / "1.png" for of_class in ("cat", "dog")]
+    for file, image in zip(files, pixels[:2], strict=True):
+        file.parent.mkdir(parents=True)
+        Image.fromarray(image).save(file)
+
+    def make_again(name):
+        examples = data.load_examples(f"image_folder:{tmp_path / 'photos'}", "train")
+        make(examples, tmp_path / "made", name)
+
+    make_again("contrast")
+    make_again("fog")
+    os.utime(files[0])  # a copy of the images has new times, and is the same
+    make_again("fog")
+    Image.fromarray(pixels[2]).save(files[1])
+    with pytest.raises(ValueError, match="made was made of other images of image_folder:"):
+        make_again("fog")
+    note = json.loads((tmp_path / "made" / "made.json").read_text())
+    del note["content"]  # as notes were once
+    outputs.write(tmp_path / "made" / "made.json", json.dumps(note), True)
+    make_again("fog")

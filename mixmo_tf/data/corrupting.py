@@ -9,6 +9,7 @@ result depends neither on the number of processes nor on what was made before.
 """
 
 import functools
+import hashlib
 import importlib.metadata
 import json
 import math
@@ -21,7 +22,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from mixmo_tf import extras, outputs, paths, strict_json
-from mixmo_tf.data import corruptions
+from mixmo_tf.data import corruptions, image_folder
 from mixmo_tf.data.corruptions import LABELS, NAMES, NOTE, SEVERITIES
 from mixmo_tf.data.examples import Examples
 from mixmo_tf.data.records import Records
@@ -84,7 +85,7 @@ def make(
 def _note(examples, split, seed):
     """What made.json says, but for the library: which images, and what they are drawn with."""
     info = examples.info
-    return {
+    note = {
         "dataset": info.name,
         "split": split,
         "examples": len(examples),
@@ -92,6 +93,18 @@ def _note(examples, split, seed):
         "images": examples.fingerprint(),
         "seed": seed,
     }
+    if info.name.startswith(image_folder.PREFIX):  # a file may be replaced under its name
+        note["content"] = _content(examples)
+    return note
+
+
+def _content(examples):
+    """A hash, str, of all bytes of the images' files."""
+    content = hashlib.sha256()
+    for name in examples.names:
+        file = paths.content(pathlib.Path(f"{examples.location}{name}"))
+        content.update(hashlib.sha256(file).digest())
+    return content.hexdigest()
 
 
 def _check_images(examples):
@@ -112,10 +125,11 @@ def _check_folder(folder, note):
         return
     try:
         there = json.loads(paths.content(file))
+        there.setdefault("content", note.get("content"))  # notes of once lack it
         differs = next((key for key in note if there[key] != note[key]), None)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{file} is damaged; choose another folder") from None
-    if differs == "images":
+    if differs in ("images", "content"):
         raise ValueError(f"{folder} was made of other images of {note['dataset']}; choose another")
     if differs:
         raise ValueError(
