@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import gc
 import os
+import runpy
 import select
 import signal
 import sys
@@ -22,6 +23,7 @@ _PATIENCE = 10  # seconds for the command to remove what it had half written
 
 _ends = threading.Lock()  # taken by what ends the process: the line comes once
 _decided = []  # the exit code, once the command has ended
+_errors = [2]  # the last is the descriptor that errors are written to
 
 
 def exit_at_once() -> None:
@@ -49,8 +51,10 @@ def run(load: Callable[[], Callable[[], object]], clears_up: bool = True) -> Non
             what is half written goes. A second one ends the process at once, as does the
             first where TensorFlow does not return for a while.
     """
+    _open_what_is_closed()
+    quiet = runpy.run_path(os.path.join(os.path.dirname(__file__), "quiet.py"))
+    _errors.append(quiet["start"]())
     exit_at_once()
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         command = load()
         if clears_up:
@@ -133,5 +137,5 @@ def _end(number, frame=None):
         if _decided:
             os._exit(*_decided)
         script, name = os.path.basename(sys.argv[0]), signal.Signals(number).name
-        os.write(2, f"{script}: ended by {name}; give the command again\n".encode())
+        os.write(_errors[-1], f"{script}: ended by {name}; give the command again\n".encode())
         os._exit(EXIT_CODE)
