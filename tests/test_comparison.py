@@ -75,6 +75,10 @@ def test_it_is_the_same_every_time_and_in_every_order():
             {"other_logits": np.zeros((3, 2))},
             "other_logits and labels must be of the same examples",
         ),
+        (
+            {"other_logits": np.zeros((4, 5, 2))},
+            r"other_logits must be \(N, C\), got \(4, 5, 2\); ensemble_logits\(member_logits\) ",
+        ),
         ({"other_logits": np.zeros((4, 3))}, r"other_logits must be \(4, 2\), got \(4, 3\)"),
         ({"labels": [0, 0, 0, 2]}, "labels must be in 0 to 1, got 2"),
         ({"level": 1}, "level must be < 1, got 1"),

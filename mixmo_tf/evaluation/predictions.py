@@ -110,6 +110,11 @@ def check(scores: ArrayLike, labels: ArrayLike, name: str) -> tuple[np.ndarray, 
         ValueError: as `check_scores`, or if a label is out of range, or their number wrong.
     """
     scores, labels = numbers(scores, name), np.asarray(labels)
+    if scores.ndim == 3:
+        raise ValueError(
+            f"{name} must be (N, C), got {scores.shape}; ensemble_logits(member_logits) makes an "
+            "ensemble's of its members'"
+        )
     if scores.ndim != 2 or labels.shape != scores.shape[:1] or not scores.size:
         raise ValueError(
             f"{name} and labels must be of the same examples, one or more, "
