@@ -96,7 +96,8 @@ def knows(name: str) -> bool:
     """Whether tensorflow-datasets has a dataset of this name, such as "mnist", or of its base."""
     import tensorflow_datasets as tfds
 
-    return name.partition("/")[0].partition(":")[0] in tfds.list_builders()
+    builders = tfds.list_builders(with_community_datasets=False)  # whose list is on the network
+    return name.partition("/")[0].partition(":")[0] in builders
 
 
 def is_prepared(name: str, data_dir: str | None) -> bool:
