@@ -273,6 +273,11 @@ def test_what_is_wrong_is_one_line(runs, tmp_path):
         ([run / "saved_model"], {"precision": "mixed_bfloat16"}, "whose precision is fixed"),
         ([tmp_path / "none.keras"], {}, "there is no model at"),
         ([run], {"abstain_risk": 0.05}, "abstain_risk needs held-out images beside the test"),
+        (
+            [held_out],
+            {"abstain_risk": 0.05, "split": "validation"},
+            "abstain_risk needs test images beside those held out: these, which",
+        ),
         ([held_out], {"abstain_coverage": 1.5}, "abstain_coverage must be in [0, 1], got 1.5"),
         ([run], {"paired": True}, "paired needs two --model or more, to test against the first"),
         (

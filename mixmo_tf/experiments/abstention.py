@@ -34,14 +34,20 @@ class OfAbstention(OfFlags):
         return {name: value for name, value in both.items() if value is not None}
 
 
-def check(settings: OfAbstention, held_out: images.Images | None) -> None:
+def check(settings: OfAbstention, tested_on: images.Images, held_out: images.Images | None) -> None:
     """Raises ValueError if a threshold is wanted, and there are no held-out images to find it on.
 
     Args:
         settings: OfAbstention.
+        tested_on: images.Images, those that it is checked on.
         held_out: images.Images, or None.
     """
     for name in settings.wanted() if held_out is None else ():
+        if tested_on.split == "validation":
+            raise ValueError(
+                f"abstain_{name} needs test images beside those held out: these, which the "
+                f"threshold would be found on, are {tested_on.dataset}, validation"
+            )
         raise ValueError(
             f"abstain_{name} needs held-out images beside the test images, to find the threshold "
             "on: a run with --validation_examples, or a folder with val and test"
@@ -92,6 +98,7 @@ def in_words(of_one: dict) -> str:
     what = "an error of at most" if of_one["wanted"] == "risk" else "a coverage of at least"
     answered, wrong = 100 * of_one["coverage"], 100 * of_one["risk"]
     return (
-        f"For {what} {wanted}, answer where confidence is {of_one['threshold']:.4f} or more, as "
-        f"{on} have it: {answered:.2f} % are answered, {wrong:.2f} % of these wrongly."
+        f"For {what} {wanted}, answer where confidence is {of_one['threshold']:.4f} or more, "
+        f"which was found on {on}. Of the images evaluated here, {answered:.2f} % are answered, "
+        f"{wrong:.2f} % of these wrongly."
     )

@@ -63,7 +63,7 @@ def _evaluate(settings, files, load_images, before):
     """One Evaluation; of those `before`, the first has the images that all must have."""
     models = settings.load(files)
     tested_on, fitted_on = images.find(settings, files, models[0])
-    abstention.check(settings, fitted_on)
+    abstention.check(settings, tested_on, fitted_on)
     deep_ensemble.check_alike(models, settings.ensemble)
     for first in before:
         _check_same_images(first, tested_on, files, load_images)
