@@ -119,26 +119,27 @@ def test_the_table_of_imagenet_c_has_its_mce():
 def test_a_second_call_does_what_is_missing(work, model, tmp_path):
     folder = shutil.copytree(work / "made", tmp_path / "made")
     first, said = on_corrupted(work, model, folder, corruption_names="fog", severities="2,1")
-    assert "2 sets of cifar10_c evaluated, 0 found in" in said
+    assert "Of the sets of cifar10_c, 2 are evaluated now; 0 were in" in said
     assert list(first["sets"]) == ["fog"] and list(first["sets"]["fog"]) == ["1", "2"]
     assert first["sets_missing"] == []
     (file,) = (model.parent / "corruptions").iterdir()
     whole, said = on_corrupted(work, model, folder)
-    assert f"8 sets of cifar10_c evaluated, 2 found in {file}." in said
+    assert f"Of the sets of cifar10_c, 8 are evaluated now; 2 were in {file}." in said
     again, said = on_corrupted(work, model, folder, batch_size=7)
-    assert "0 sets of cifar10_c evaluated, 10 found in" in said and again == whole
+    assert "Of the sets of cifar10_c, 0 are evaluated now; 10 were in" in said and again == whole
     _, said = on_corrupted(work, model, folder, ensemble="probabilities")
-    assert "10 sets of cifar10_c evaluated" in said  # kept apart
+    assert "Of the sets of cifar10_c, 10 are evaluated now" in said  # kept apart
 
     np.save(folder / "fog.npy", np.load(folder / "fog.npy")[:, ::-1])
     _, said = on_corrupted(work, model, folder)
-    assert "5 sets of cifar10_c evaluated, 5 found in" in said
+    assert "Of the sets of cifar10_c, 5 are evaluated now; 5 were in" in said
     other = tiny_model()
     bias = other.network.get_layer("head_0").bias
     bias.assign(bias + np.eye(4)[3] * 100)
     other.save(model)
     changed, said = on_corrupted(work, model, folder)
-    assert "The model has changed since" in said and "10 sets of cifar10_c evaluated" in said
+    assert "The model has changed since" in said
+    assert "Of the sets of cifar10_c, 10 are evaluated now" in said
     assert changed["sets"]["saturate"] != whole["sets"]["saturate"]
     file.write_text('{"model": 1')
     _, said = on_corrupted(work, model, folder)
@@ -171,7 +172,7 @@ def test_made_corruptions_of_the_test_images(work, tmp_path):
     assert "made here" in figures["note"] and "not to be compared with" in said
     np.testing.assert_array_equal(np.load(folder / "labels.npy")[:4], found.labels)
     again, said = evaluated(work, keras_file, corruptions=f"made:{folder}", **settings)
-    assert "0 sets of made evaluated, 4 found" in said
+    assert "Of the sets of made, 0 are evaluated now; 4 were in" in said
     assert again.shift["corruptions"] == figures
     assert {path.name for path in images.iterdir()} == {"train", "val"}
 
@@ -308,11 +309,14 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
         f"--corruptions=made:{tmp_path / 'new'} --dataset=digits": "the model takes images .16, 16",
         f"--corruptions=cifar10_c:{work / 'made'} --corruption_names=snow": "no snow of severity 1",
         "--corruption_names=snowy": "corruption_names must be one of gaussian_noise, .*'snowy'",
+        "--corruption_names=fog": "corruption_names needs --corruptions",
+        "--severities=1,2": "severities needs --corruptions",
         "--severities=0": "severities must be >= 1, got 0",
         "--severities=1,6": "severities must be <= 5, got 6",
         "--severities=two": "severities must be whole numbers, got two",
         "--ood=cifar10": "ood must be near:DATASET or far:DATASET, .* got 'cifar10'",
         "--ood=near:": "ood must be near:DATASET or far:DATASET, .* got 'near:'",
+        "--ood=near:tfds:flat,openood": "ood must be near:DATASET .* got 'openood'",
         "--ood=near:svhn": "ood must name datasets, digits, .*, got 'svhn'",
         f"--ood=far:{images}": "must be other images than those in distribution, got image_folder",
         "--ood=openood": "ood=openood is for cifar10, cifar100, imagenet2012, got a model of image",

@@ -58,8 +58,18 @@ class OfCorruptions(OfFlags):
         choices=corruptions_of.NAMES,
     )
     severities: tuple[int, ...] = setting(
-        corruptions_of.SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="whole numbers"
+        corruptions_of.SEVERITIES,
+        "Which severities of them, 1 to 5.",
+        bounds=(1, 5),
+        unit="whole numbers",
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        chosen = {"corruption_names": (), "severities": corruptions_of.SEVERITIES}
+        for name, default in chosen.items() if self.corruptions is None else ():
+            if getattr(self, name) != default:
+                raise ValueError(f"{name} needs --corruptions, whose sets it chooses from")
 
 
 class Wanted(NamedTuple):
@@ -152,7 +162,8 @@ def evaluate(
                 is_kept = is_kept and kept_sets.write(file, model, kept)
                 count += 1
             of_sets[corrupted] = sums
-    _log.info("%d sets of %s evaluated, %d found in %s.", count, name, len(sets) - count, file)
+    there = len(sets) - count
+    _log.info("Of the sets of %s, %d are evaluated now; %d were in %s.", name, count, there, file)
     about = {
         "name": name,
         "path": found.path,

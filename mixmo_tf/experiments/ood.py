@@ -39,6 +39,17 @@ class OfOod(OfFlags):
         "protocol that are there.",
     )
 
+    def __post_init__(self):
+        super().__post_init__()
+        entries = _entries(self.ood)
+        for entry in entries if entries != [PROTOCOL] else ():
+            group, _, name = entry.partition(":")
+            if group not in GROUPS or not name:
+                raise ValueError(
+                    f"ood must be near:DATASET or far:DATASET, with commas between several, or "
+                    f"{PROTOCOL}, got {entry!r}"
+                )
+
 
 class OodSet(NamedTuple):
     """Images of something else."""
@@ -79,12 +90,7 @@ def find(settings: OfOod, tested_on: images.Images, image_shape: tuple) -> Wante
         entries, missing = _of_protocol(tested_on)
     sets = []
     for entry in entries:
-        group, colon, name = entry.partition(":")
-        if group not in GROUPS or not name:
-            raise ValueError(
-                f"ood must be near:DATASET or far:DATASET, with commas between several, or "
-                f"{PROTOCOL}, got {entry!r}"
-            )
+        group, _, name = entry.partition(":")
         name = _full_name(name)
         if name == data.full_name(tested_on.dataset):
             raise ValueError(f"ood must be other images than those in distribution, got {name}")
