@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import pathlib
 import shutil
 
 import keras
@@ -17,6 +18,8 @@ from test_strict_json import strictly
 import mixmo_tf
 from mixmo_tf import data, deployment, evaluation, experiments, strict_json
 from mixmo_tf.training import checkpoints
+
+README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
 def evaluate(*models, **settings):
@@ -138,6 +141,7 @@ def test_thresholds_and_a_paired_test(runs, tmp_path):
     for i, each in enumerate(found):
         described = strictly((kept / str(i) / "metrics.json").read_text())
         predictions = np.load(kept / str(i) / "predictions.npz")
+        assert len(predictions) == 6 and all(f"`{key}`" in README for key in predictions)
         p, p_held_out = (
             softmax(evaluation.ensemble_logits(predictions[f"{name}member_logits"]), axis=1)
             for name in ("", "held_out_")

@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_model
 from scripts_at_work import ending_of
 from test_corruptions import write_arrays
-from test_evaluate import evaluate
+from test_evaluate import README, evaluate
 from test_image_folder import grey, save
 from test_strict_json import strictly
 from test_tfds_images import greys, store
@@ -23,6 +23,7 @@ from mixmo_tf.training import checkpoints
 
 CLASSES = ("a", "b", "c", "d")
 COUNT = 8  # images of a corrupted set
+EXPLAINED = README.split("### Under shift")[1].split("\n### ")[0]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,7 @@ def test_figures_are_those_of_report(work, model, tmp_path):
             assert value == pytest.approx(report[key], abs=1e-6), (name, severity, key)
     assert set(found["sets"]["fog"]["1"]) >= {*corruption.FIGURES, "member_ece"}
     assert found["examples"] == COUNT and found["sets_found"] == 10
+    assert all(f"`{key}`" in EXPLAINED for key in found), list(found)
     assert len(found["sets_missing"]) == 85 and found["mean_over_15"] is None
     assert strictly((tmp_path / "a.json").read_text())["corruptions"] == found
     assert f"Corrupted images, cifar10_c: 10 sets of {COUNT} images" in said
@@ -199,6 +201,8 @@ def test_out_of_distribution(work, model, tmp_path):
     mean = figures["near"]["scores"]["energy"]["auroc"]
     assert mean == pytest.approx((first["energy"]["auroc"] + second["energy"]["auroc"]) / 2)
     assert figures["far"]["scores"] == third
+    for key in {*figures, *figures["sets"][0], *first, *first["energy"]}:
+        assert f"`{key}`" in EXPLAINED, key
     assert len(figures["near"]["member_scores"]) == len(figures["sets"][0]["member_scores"]) == 2
     assert "mutual_information" not in figures["sets"][0]["member_scores"][0]
     assert "RGB, the shorter side scaled to 16 pixels (bilinear), centre crop" in said

@@ -32,8 +32,9 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "confusion_matrix": "a list for each class, how many of its images are answered with which "
     f"class; of more than {classwise.MOST_CLASSES:,} classes it is left out",
     "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list of what was `wanted` and "
-    "its `value`, the `threshold` on the largest probability, the `coverage` and `risk` that it "
-    "keeps, and those of the `held_out_examples` that it was found on",
+    "its `value`, the `threshold` on the largest probability (`null` where none is enough), the "
+    "`coverage` and `risk` that it keeps, and `held_out_coverage` and `held_out_risk`, those of "
+    "the `held_out_examples` that it was found on",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` gives",
     "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
