@@ -1,7 +1,7 @@
 """Serves an exported model over HTTP, in the form of TensorFlow Serving's REST API.
 
-    python examples/serve.py served/digits/1 --name=digits
-    python examples/serve.py runs/digits/exported/model.onnx --name=digits
+    python examples/serve.py served/digits/2 --name=digits
+    python examples/serve.py served/digits/2/model.onnx --name=digits
 
 Copied beside the exported file, this file is all that it takes: nothing of mixmo_tf, but starlette,
 uvicorn and numpy, with TensorFlow for a SavedModel, or ONNX Runtime for an .onnx file. A SavedModel
@@ -71,13 +71,14 @@ def main() -> None:
     parser.add_argument("--port", default=8501, type=int, help="0: one that is free")
     flags = parser.parse_args()
     path = pathlib.Path(flags.model)
-    if path.suffix == ".onnx" and path.is_file():
-        signatures = of_onnx_file(path)
-    elif (path / "saved_model.pb").is_file():
-        signatures = of_saved_model(path)
-    else:
+    is_onnx = path.suffix == ".onnx" and path.is_file()
+    if not is_onnx and not (path / "saved_model.pb").is_file():
         sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file")
-    served = app(signatures, flags.name)
+    try:
+        served = app(of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name)
+    except Exception as error:  # each library raises its own
+        reason = str(error).split("\n")[0]
+        sys.exit(f"serve.py: {path} cannot be served: {type(error).__name__}: {reason}")
     uvicorn.run(served, host=flags.host, port=flags.port, limit_concurrency=MOST_CONNECTIONS)
 
 

@@ -251,7 +251,13 @@ def serve():
     return module
 
 
-def test_mistakes_on_the_command_line(serve, monkeypatch, capsys):
+def test_mistakes_on_the_command_line(serve, tmp_path, monkeypatch, capsys):
+    for file in ("model.onnx", "saved_model.pb"):
+        (tmp_path / file).write_bytes(b"damaged")
+    for path in (tmp_path / "model.onnx", tmp_path):
+        monkeypatch.setattr(sys, "argv", ["serve.py", str(path)])
+        with pytest.raises(SystemExit, match=f"^serve.py: {path} cannot be served: .+$"):
+            serve.main()
     monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere"])
     with pytest.raises(SystemExit, match="^serve.py: nowhere is no SavedModel's folder and no"):
         serve.main()
