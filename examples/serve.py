@@ -166,7 +166,7 @@ def answer(signatures: dict[str, Signature], body: bytes, kind: str) -> dict:
         said = _json(body)
         signature = _signature(signatures, said.get("signature_name", PIXELS))
         values = _instances(said, signature.takes)
-        values = _pixels(values, signature) if signature.shape else list(map(_file, values))
+        values = _pixels(values, signature, body) if signature.shape else [*map(_file, values)]
     outputs = {name: value.tolist() for name, value in signature.run(values).items()}
     rows = zip(*outputs.values(), strict=True)
     return {"predictions": [dict(zip(outputs, row, strict=True)) for row in rows]}
@@ -202,7 +202,7 @@ def _json(body):
         raise ValueError(constant)
 
     try:
-        said = json.loads(body, parse_constant=refuse)
+        said = json.loads(body.decode(), parse_constant=refuse)
     except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
@@ -227,10 +227,11 @@ def _instances(said, takes):
     return [each[takes] if has else each for each, has in zip(values, named, strict=True)]
 
 
-def _pixels(values, signature):
+def _pixels(values, signature, body):
     """uint8 (n, height, width, channels)."""
     try:
-        pixels = np.array(values)
+        has_bools = re.search(rb"true|false", body)  # which NumPy would take for 1 and 0
+        pixels = np.array(None if has_bools else values)
     except (ValueError, OverflowError, RecursionError):  # lists that are no array
         pixels = np.array(None)
     sizes = ", ".join(map(str, signature.shape))

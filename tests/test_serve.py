@@ -171,7 +171,7 @@ def pixel_requests():
     right = IMAGES[:2].tolist()
     wrong = {
         f"pixels of {text}": with_value(text).replace(f"{text}, {IMAGES[0, 0, 0, 0]}", text, 1)
-        for text in ("NaN", "Infinity", "-Infinity", "1e999", "1e30", "0.5", "256", "-1", "null")
+        for text in "NaN Infinity -Infinity 1e999 1e30 0.5 256 -1 null true".split()
     }
     wrong |= {f"pixels of {text}": with_value(text) for text in ('"7"', "[1]", "{}", "9" * 5000)}
     shapes = {name: np.full(shape, 255) for name, shape in hostile_requests.SHAPES.items()}
@@ -184,6 +184,7 @@ def pixel_requests():
         "deep images": b'{"instances": [' + b"[" * 500 + b"]" * 501 + b"}",
         "noise": np.random.default_rng(0).bytes(10**6),
         "no UTF-8": b'{"instances": "\xff\xfe"}',
+        "UTF-16": json.dumps({"instances": right}).encode("utf-16"),
         "null": b"null",
         "a list": right,
         "no instances": {},
