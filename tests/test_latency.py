@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -15,6 +16,14 @@ from mixmo_tf.experiments.benchmarks.latency import measure_latency
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 
 FILES = ["SavedModel", "model.onnx", "model_float32.tflite", "model_int8.tflite"]
+
+
+@pytest.fixture(scope="module")
+def exported(finished, tmp_path_factory):
+    """What export writes of the run: a SavedModel's folder, an ONNX and a LiteRT file."""
+    path = tmp_path_factory.mktemp("models") / "exported"
+    formats_of_all = ["saved_model", "onnx", "litert"]
+    return deployment.export(deployment.load(finished[0]), path, formats_of_all, ["float32"])
 
 
 def numbers_of(said, num_columns):
@@ -41,16 +50,14 @@ def test_each_format_of_a_run_beside_the_plain_network(finished, shallow, caplog
         assert 0 < rate < 1.01 * size * 1000 / (median / 2 - 0.005)  # half of all take the median
 
 
-def test_a_file_alone_and_what_is_missing(finished, tmp_path, monkeypatch, caplog):
-    model = deployment.load(finished[0])
-    (file,) = deployment.export(model, tmp_path / "exported", ["litert"], ["float32"])
+def test_a_file_alone_and_what_is_missing(finished, exported, tmp_path, monkeypatch, caplog):
     settings = {"batch_size": [2], "turns": 1}
     with caplog.at_level("INFO", "mixmo_tf"):
-        (alone,) = measure_latency(BenchmarkSettings(model=file, **settings))
+        (alone,) = measure_latency(BenchmarkSettings(model=exported[-1], **settings))
     assert (alone.file, alone.is_plain) == ("model_float32.tflite", False)
     assert (alone.num_threads, alone.num_images) == (1, 2)
     assert alone.median <= alone.percentile_99 and alone.processors < 1.2
-    model.save(tmp_path / "alone.keras")
+    shutil.copy(finished[0] / "model.keras", tmp_path / "alone.keras")
     check = extras.check
 
     def without_onnx(extra, packages):
@@ -74,7 +81,8 @@ from mixmo_tf.experiments.benchmarks import timing
 def count():
     return len(os.listdir("/proc/self/task"))
 
-images, files = np.zeros((64, 32, 32, 3), np.uint8), sys.argv[1:]
+images = np.zeros((64, 32, 32, 3), np.uint8)
+saved_model, *files = sys.argv[1:]
 found = []
 for file, threads in [(file, threads) for file in files for threads in (0, 1, 6)]:
     if not threads:  # a library has threads of its own too, from its first model on
@@ -86,19 +94,14 @@ for file, threads in [(file, threads) for file in files for threads in (0, 1, 6)
     found.append(count() - before)
     kept = globals().setdefault("kept", []) + [answer]
 before = count()
-shape, saved_model = [32, 32, 3], files[0].rpartition("/")[0]
-timing.time_files({"a": saved_model}, shape, [1], 7, 1, [1])
+timing.time_files({"a": saved_model}, [32, 32, 3], [1], 7, 1, [1])
 print(json.dumps([found, count() - before]))
 """
 
 
-def test_as_many_threads_as_said(finished, tmp_path):
+def test_as_many_threads_as_said(exported):
     """By the threads that the process has: ONNX Runtime's, LiteRT's and TensorFlow's."""
-    model = deployment.load(finished[0])
-    _, *files = deployment.export(
-        model, tmp_path / "model", ["saved_model", "onnx", "litert"], ["float32"]
-    )
-    command = [sys.executable, "-c", COUNT, *map(str, files)]
+    command = [sys.executable, "-c", COUNT, *map(str, exported)]
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr[-2000:]
     found, of_tensorflow = json.loads(child.stdout.splitlines()[-1])
