@@ -11,6 +11,7 @@ COMMANDS = sorted(file.stem for file in ROOT.glob("scripts/[!_]*.py"))
 ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 CORRUPTIONS = ["imagecorruptions-imaug>=1.1.5", "joblib"]
 TORCH = ["torch>=2.6", "safetensors"]
+SERVE = ["starlette>=1", "uvicorn"]
 
 setup(
     name="mixmo-tf",
@@ -57,7 +58,8 @@ setup(
         "onnx": ONNX,
         "corruptions": CORRUPTIONS,
         "torch": TORCH,
-        "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS],
+        "serve": SERVE,
+        "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS, *SERVE],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },
 )

@@ -5,7 +5,8 @@
     python scripts/benchmark.py input     images/s of the training streams, without a network
     python scripts/benchmark.py folder    training from JPEGs beside training from memory
     python scripts/benchmark.py masks     drawing the masks of a step beside the step itself
-    python scripts/benchmark.py inference a folded network beside a plain one and its members
+    python scripts/benchmark.py inference a folded network beside a plain one and its members;
+                                          with --model, latencies of your own, in each format
 
 Rates differ from machine to machine and from minute to minute: compare only numbers of one
 run. The loops take turns, and a ratio is the median over the turns, with the
@@ -29,11 +30,8 @@ def main():
 def load():
     """Imports what the command needs; what it gives runs the command."""
     from mixmo_tf.experiments import command_line
-    from mixmo_tf.experiments.benchmarks.measure import BENCHMARKS
+    from mixmo_tf.experiments.benchmarks.measure import BENCHMARKS, measure
     from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
-
-    def measure(name, settings):
-        BENCHMARKS[name](settings)
 
     return functools.partial(
         command_line.run, measure, BenchmarkSettings, names=BENCHMARKS, description=__doc__

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
+from hostile_bytes import HOSTILE
 from picture_files import (
     AXES,
     DOTS,
@@ -190,42 +191,6 @@ def test_it_is_described_and_named_for_base64(exported):
     assert list(signature.inputs) == ["image_bytes"]
     assert signature.inputs["image_bytes"].dtype == tf.string.as_datatype_enum
     assert [each.size for each in signature.inputs["image_bytes"].tensor_shape.dim] == [-1]
-
-
-def bomb(kind, side):
-    """A small file that says it has side×side pixels."""
-    if kind == "PNG":
-        content = bytearray(encoded(UPRIGHT, "PNG"))
-        chunk = png_chunk(b"IHDR", struct.pack(">II", side, side) + bytes(content[24:29]))
-        return bytes(content[:8]) + chunk + bytes(content[33:])
-    content = bytearray(encoded(UPRIGHT, "JPEG"))
-    at = content.index(b"\xff\xc0") + 5
-    content[at : at + 4] = struct.pack(">HH", side, side)
-    return bytes(content)
-
-
-HOSTILE = {
-    "empty": (b"", "image_bytes must be of JPEG or PNG files"),
-    "HTML": (b"<html><body>404</body></html>", "image_bytes must be of JPEG or PNG files"),
-    "GIF": (encoded(UPRIGHT, "GIF"), "image_bytes must be of JPEG or PNG files"),
-    "WebP": (encoded(UPRIGHT, "WEBP"), "image_bytes must be of JPEG or PNG files"),
-    "noise": (np.random.default_rng(0).bytes(10**6), "image_bytes must be of JPEG or PNG files"),
-    "a cut JPEG": (encoded(NOISE, "JPEG")[:1500], "Invalid JPEG"),
-    "a cut PNG": (encoded(NOISE, "PNG")[:1500], "Invalid PNG"),
-    "the start of a JPEG": (b"\xff\xd8\xff", "Invalid JPEG"),
-    "the start of a PNG": (b"\x89PNG\r\n\x1a\n", "Invalid PNG"),
-    "noise like a JPEG": (b"\xff\xd8\xff" + np.random.default_rng(0).bytes(10**6), "Invalid JPEG"),
-    "noise like a PNG": (
-        b"\x89PNG\r\n\x1a\n" + np.random.default_rng(0).bytes(10**6), "Invalid PNG"
-    ),
-    "a large JPEG": (bomb("JPEG", 20_000), "Invalid JPEG"),
-    "a large PNG": (bomb("PNG", 20_000), "Invalid PNG"),
-    "empty segments": (b"\xff\xd8" + b"\xff\xe2\0\2" * 250_000, "Invalid JPEG"),
-    "segments of size 0": (b"\xff\xd8" + b"\xff\xe1\0\0" * 250_000, "Invalid JPEG"),
-    "empty chunks": (
-        b"\x89PNG\r\n\x1a\n" + png_chunk(b"tEXt", b"") * 80_000, "Invalid PNG"
-    ),
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

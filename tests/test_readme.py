@@ -58,7 +58,7 @@ def test_links_and_paths_exist(document):
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     anchors = {"#" + re.sub(r"[^\w -]", "", h).lower().replace(" ", "-") for h in headings}
-    paths = re.findall(r"`((?:mixmo_tf|configs|scripts|tests|docs)/[\w/.]+)`", text)
+    paths = re.findall(r"`((?:mixmo_tf|configs|examples|scripts|tests|docs)/[\w/.]+)`", text)
     for path in links + paths:
         assert path in anchors or (ROOT / path).exists(), path
 

@@ -76,10 +76,7 @@ def _define(field, kind):
     """The function of absl that defines a flag of this kind."""
     choices, is_repeated = field.metadata["choices"], field.metadata["repeated"]
     if typing.get_origin(kind) is tuple:
-        if not is_repeated:
-            return flags.DEFINE_list
-        is_number = typing.get_args(kind)[0] is int
-        return flags.DEFINE_multi_integer if is_number else flags.DEFINE_multi_string
+        return flags.DEFINE_multi_string if is_repeated else flags.DEFINE_list
     if choices:
         return lambda name, default, help, flag_values: flags.DEFINE_enum(
             name, default, choices, help, flag_values=flag_values

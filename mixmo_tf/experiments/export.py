@@ -14,6 +14,8 @@ from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.formats import FORMATS, litert, name_of, saved_model
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
+from mixmo_tf.models.folded import FoldedModel
+from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.outputs import new_folder
 
 _log = logging.getLogger(__name__)
@@ -73,7 +75,9 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     load = functools.cache(images_of.load)
     if settings.check_images or calibrates:
         images = export_check.find_images(settings, files, model, load)
-    exported = _folded(settings, model) if settings.fold else model
+    exported = model
+    if settings.fold:
+        exported = folded(model, settings.members, settings.fuse_batch_norm)
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
     central_fraction = images_of.central_fraction(files, settings.dataset)
@@ -97,6 +101,17 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     return written
 
 
+def folded(
+    model: Predictor, members: bool = False, fuse_batch_norm: bool = False
+) -> FoldedModel | DeepEnsemble:
+    """`deployment.fold`, but that heads are kept too where probabilities are averaged."""
+    if isinstance(model, DeepEnsemble):
+        models = [folded(each, members, fuse_batch_norm) for each in model.models]
+        return DeepEnsemble(models, ensemble=model.ensemble)
+    kept = members or model.ensemble == "probabilities"
+    return deployment.fold(model, kept, fuse_batch_norm)
+
+
 def _output_folder(settings, files):
     """Where to write.
 
@@ -108,15 +123,6 @@ def _output_folder(settings, files):
         raise ValueError("several models need an --output_dir")
     beside = files[0] if files[0].is_dir() else files[0].parent
     return new_folder(settings.output_dir or beside / "exported")
-
-
-def _folded(settings, model):
-    """The model folded; heads are kept where probabilities are averaged."""
-    if isinstance(model, DeepEnsemble):
-        models = [_folded(settings, each) for each in model.models]
-        return DeepEnsemble(models, ensemble=model.ensemble)
-    kept = settings.members or model.ensemble == "probabilities"
-    return deployment.fold(model, kept, settings.fuse_batch_norm)
 
 
 def _how_folded(settings, exported):

@@ -99,6 +99,7 @@ def checked(field: dataclasses.Field, kind: Any, value: Any) -> Any:
     if not values and field.default is REQUIRED:
         raise ValueError(f"{field.name} must have a value, got none")
     if element is not str:
+        values = [one for each in values for one in _apart(each)]  # repeated, they may have commas
         try:
             values = [element(each) if isinstance(each, str) else each for each in values]
         except ValueError:
@@ -125,6 +126,10 @@ def one_line(name: str, value: str) -> str:
     if {"\n", "\r"} & set(value) or any("\ud800" <= letter <= "\udfff" for letter in value):
         raise ValueError(f"{name} must be one line of UTF-8, got {value!r}")
     return value
+
+
+def _apart(value):
+    return value.split(",") if isinstance(value, str) else [value]
 
 
 def _one_checked(field, kind, value):

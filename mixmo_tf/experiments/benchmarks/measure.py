@@ -15,6 +15,7 @@ import tensorflow as tf
 from mixmo_tf import data, masks, ratios
 from mixmo_tf.distribution import strategies
 from mixmo_tf.experiments.benchmarks.inference_loops import cost, inference_models, prediction_loop
+from mixmo_tf.experiments.benchmarks.latency import measure_latency
 from mixmo_tf.experiments.benchmarks.loops import (
     folder_loop,
     imagenet_records,
@@ -27,6 +28,17 @@ from mixmo_tf.experiments.benchmarks.settings import SCALING, BenchmarkSettings
 from mixmo_tf.experiments.benchmarks.turns import ratio_lines, spread, take_turns
 
 _log = logging.getLogger(__name__)
+
+
+def measure(name: str, settings: BenchmarkSettings) -> None:
+    """What is called so in `BENCHMARKS`.
+
+    Raises:
+        ValueError: if the settings have a model, and it is for none.
+    """
+    if settings.model and name != "inference":
+        raise ValueError(f"model is for inference, not for {name}")
+    BENCHMARKS[name](settings)
 
 
 def measure_train(settings: BenchmarkSettings) -> None:
@@ -155,7 +167,10 @@ def measure_masks(settings: BenchmarkSettings) -> None:
 
 
 def measure_inference(settings: BenchmarkSettings) -> None:
-    """Milliseconds per batch, and the folded network's against the others'."""
+    """Milliseconds per batch, and the folded network's against the others'; or of a `model`."""
+    if settings.model:
+        measure_latency(settings)
+        return
     models = inference_models(settings)
     _say(f"WRN-{settings.depth}-{settings.width}, {settings.turns} turns")
     for name, model in models.items():

@@ -27,9 +27,21 @@ class BenchmarkSettings(OfFlags):
     )
     batch_size: tuple[int, ...] = setting(
         (1, 256),
-        "Images per batch of `inference`, once or several times.",
+        "Images per batch of `inference`, with commas, or several times.",
         bounds=(1, None),
+        unit="whole numbers",
         repeated=True,
+    )
+    model: str | None = setting(
+        None,
+        "What `inference` times, in each format: a run's folder or a .keras file, which is folded, "
+        "or one that export.py wrote; if not set, wide_resnets.",
+    )
+    threads: tuple[int, ...] = setting(
+        (),
+        "Threads that a --model computes with, with commas; 1 if not set.",
+        bounds=(1, 256),
+        unit="whole numbers",
     )
     depth: int = setting(28, "Depth of the wide_resnet.", bounds=(10, None))
     width: int = setting(2, "Width of the wide_resnet.", bounds=(1, None))
@@ -44,3 +56,7 @@ class BenchmarkSettings(OfFlags):
         super().__post_init__()
         if self.rows % self.batch_repetitions:
             raise ValueError(f"rows must be a multiple of b, got {self.rows}")
+        if not self.batch_size:
+            raise ValueError("batch_size must be there, got none")
+        if self.threads and not self.model:
+            raise ValueError("threads are for a --model")

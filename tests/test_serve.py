@@ -1,0 +1,289 @@
+"""examples/serve.py, asked over HTTP: what it answers, what it refuses, and that it lives on."""
+
+import asyncio
+import base64
+import concurrent.futures
+import contextlib
+import http.client
+import importlib.util
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+import hostile_requests
+import numpy as np
+import pytest
+from conftest import as_if_trained, tiny_model
+from hostile_bytes import HOSTILE
+from picture_files import UPRIGHT, encoded, stored
+from scripts_at_work import ROOT
+
+import mixmo_tf
+from mixmo_tf import data, deployment
+
+pytest.importorskip("uvicorn", reason='needs uvicorn: pip install -e ".[serve]"')
+SERVE = ROOT / "examples/serve.py"
+PATH = "/v1/models/tiny:predict"
+SHAPE = (16, 16, 3)
+IMAGES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype(np.uint8)
+CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+@contextlib.contextmanager
+def server(model, folder):
+    """A server of its own process, on a port that is free, which must live to the end."""
+    said = folder / f"{model.name}.log"
+    command = [sys.executable, SERVE, model, "--name=tiny", "--port=0"]
+    with open(said, "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        deadline = time.monotonic() + 180
+        while not (ready := re.search(r"running on http://127.0.0.1:(\d+)", said.read_text())):
+            assert process.poll() is None and time.monotonic() < deadline, said.read_text()
+            time.sleep(0.1)
+        yield int(ready[1]), process.pid
+        assert process.poll() is None, said.read_text()[-2000:]
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("served")
+    folded = deployment.fold(as_if_trained(tiny_model()))
+    deployment.export(folded, path / "exported", ["saved_model", "onnx"], input="jpeg")
+    return path
+
+
+@pytest.fixture(scope="module")
+def servers(folder):
+    """The ports of a server of the SavedModel and of one of the ONNX file, with their processes."""
+    with (
+        server(folder / "exported", folder) as saved_model,
+        server(folder / "exported/model.onnx", folder) as onnx,
+    ):
+        yield {"SavedModel": saved_model, "ONNX": onnx}
+
+
+@pytest.fixture(scope="module")
+def ask(servers):
+    def ask_one(kind, body, path=PATH, method="POST", **headers):
+        """The status, and the object that JSON gives."""
+        if not isinstance(body, (bytes, type(None))):
+            body = json.dumps(body).encode()
+        connection = http.client.HTTPConnection("127.0.0.1", servers[kind][0], timeout=60)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+
+    return ask_one
+
+
+def jpeg(ask_one, content):
+    return ask_one("SavedModel", content, **{"Content-Type": "image/jpeg"})
+
+
+def in_base64(*contents):
+    texts = [base64.b64encode(content).decode() for content in contents]
+    instances = [{"image_bytes": {"b64": text}} for text in texts]
+    return {"signature_name": "serving_bytes", "instances": instances}
+
+
+def probabilities(answer):
+    status, said = answer
+    assert status == 200, said
+    return np.array([each["probabilities"] for each in said["predictions"]])
+
+
+@pytest.fixture(scope="module")
+def expected(folder):
+    """What `load` answers to IMAGES, and no two are alike."""
+    answers = mixmo_tf.load(folder / "exported").predict(IMAGES, verbose=0)
+    assert np.abs(answers[:, None] - answers).max(axis=-1)[~np.eye(12, dtype=bool)].min() > 1e-3
+    return answers
+
+
+@pytest.mark.parametrize("kind", ["SavedModel", "ONNX"])
+def test_pixels_are_answered_as_load_answers_them(kind, ask, expected):
+    plain = {"instances": IMAGES.tolist()}
+    named = {
+        "instances": [{"images": image.tolist()} for image in IMAGES],
+        "signature_name": "serving_default",
+    }
+    for request in (plain, named):
+        np.testing.assert_allclose(probabilities(ask(kind, request)), expected, **CLOSE)
+    _, said = ask(kind, {"instances": IMAGES[:1].tolist()})
+    outputs = {"probabilities", "member_probabilities", "member_logits"}
+    assert set(said["predictions"][0]) == outputs
+    status, said = ask(kind, None, path=PATH.removesuffix(":predict"), method="GET")
+    assert status == 200 and said["model_version_status"][0]["state"] == "AVAILABLE"
+
+
+def test_files_are_answered_as_load_answers_them(ask, folder, tmp_path):
+    large = np.kron(IMAGES[0], np.ones((30, 40, 1))).astype(np.uint8)  # 480×640
+    contents = [encoded(large, "JPEG"), encoded(stored(6), "JPEG", 6), encoded(UPRIGHT, "PNG")]
+    files = [tmp_path / str(i) for i in range(3)]
+    for file, content in zip(files, contents, strict=True):
+        file.write_bytes(content)
+    pixels = data.read_images(files, SHAPE)
+    right = mixmo_tf.load(folder / "exported").predict(pixels, verbose=0)
+    answers = probabilities(ask("SavedModel", in_base64(*contents)))
+    np.testing.assert_allclose(answers, right, **CLOSE)
+    for content, one in zip(contents, right, strict=True):
+        np.testing.assert_allclose(probabilities(jpeg(ask, content)), [one], **CLOSE)
+
+
+def test_eight_clients_with_two_hundred_requests(ask, expected):
+    """Arrays and files at once, of one image to three: each gets its own answer."""
+    pngs = [encoded(image, "PNG") for image in IMAGES]
+
+    def work(number):
+        some = [(number + i) % 12 for i in range(1 + number % 3)]
+        if number % 4 == 0:
+            answer = ask("SavedModel", in_base64(*(pngs[i] for i in some)))
+        elif number % 4 == 1:
+            some = some[:1]
+            answer = jpeg(ask, pngs[some[0]])
+        else:
+            kind = ("SavedModel", "ONNX")[number % 4 - 2]
+            answer = ask(kind, {"instances": IMAGES[some].tolist()})
+        return some, probabilities(answer)
+
+    with concurrent.futures.ThreadPoolExecutor(8) as clients:
+        answers = list(clients.map(work, range(200)))
+    assert len(answers) == 200
+    for some, answer in answers:
+        np.testing.assert_allclose(answer, expected[some], **CLOSE)
+
+
+def with_value(text):
+    """A request of a right shape, with one pixel that is `text`."""
+    return json.dumps({"instances": IMAGES[:2].tolist()}).replace("[[[[", f"[[[[{text}, ", 1)
+
+
+def pixel_requests():
+    """JSON that is refused, by name."""
+    right = IMAGES[:2].tolist()
+    wrong = {
+        f"pixels of {text}": with_value(text).replace(f"{text}, {IMAGES[0, 0, 0, 0]}", text, 1)
+        for text in "NaN Infinity -Infinity 1e999 1e30 0.5 256 -1 null true".split()
+    }
+    wrong |= {f"pixels of {text}": with_value(text) for text in ('"7"', "[1]", "{}", "9" * 5000)}
+    shapes = {name: np.full(shape, 255) for name, shape in hostile_requests.SHAPES.items()}
+    wrong |= {name: {"instances": images.tolist()} for name, images in shapes.items()}
+    wrong |= {
+        "bool": {"instances": (IMAGES > 100).tolist()},
+        "empty": b"",
+        "half": json.dumps({"instances": right}).encode()[:-9],
+        "deep": b"[" * 10**6,
+        "deep images": b'{"instances": [' + b"[" * 500 + b"]" * 501 + b"}",
+        "noise": np.random.default_rng(0).bytes(10**6),
+        "no UTF-8": b'{"instances": "\xff\xfe"}',
+        "UTF-16": json.dumps({"instances": right}).encode("utf-16"),
+        "null": b"null",
+        "a list": right,
+        "no instances": {},
+        "instances of text": {"instances": "images"},
+        "too many": {"instances": [[0]] * 129},
+        "another form": {"inputs": right},
+        "another name": {"instances": [{"pixels": image} for image in right]},
+        "another signature": {"signature_name": "train", "instances": right},
+        "no signature": {"signature_name": None, "instances": right},
+        "a list of signatures": {"signature_name": ["serving_default"], "instances": right},
+        "pixels as files": {"signature_name": "serving_bytes", "instances": right},
+        "no base64": {"signature_name": "serving_bytes", "instances": [{"b64": "****"}]},
+        "base64 of a number": {"signature_name": "serving_bytes", "instances": [{"b64": 7}]},
+    }
+    return {name: r.encode() if isinstance(r, str) else r for name, r in wrong.items()}
+
+
+def assert_refused(name, answer, *statuses):
+    status, said = answer
+    assert status in (statuses or [400]), (name, status, said)
+    assert list(said) == ["error"] and "\n" not in said["error"], (name, said)
+    assert 10 < len(said["error"]) < 200, (name, said)
+
+
+@pytest.mark.parametrize("kind", ["SavedModel", "ONNX"])
+def test_hostile_json_is_refused_in_a_sentence(kind, ask, expected):
+    requests = pixel_requests()
+    assert len(requests) > 50
+    for name, request in requests.items():
+        start = time.monotonic()
+        assert_refused(name, ask(kind, request))
+        assert time.monotonic() - start < 30, name
+    assert_refused("path", ask(kind, {}, path="/v1/models/other:predict"), 404)
+    assert_refused("path", ask(kind, {}, path="/../../etc/passwd"), 404)
+    assert_refused("method", ask(kind, None, method="GET"), 405)
+    assert_refused("size", ask(kind, b"{", **{"Content-Length": str(10**12)}), 413)
+    answers = probabilities(ask(kind, {"instances": IMAGES.tolist()}))
+    np.testing.assert_allclose(answers, expected, **CLOSE)
+
+
+def test_hostile_files_are_refused_in_a_sentence(ask):
+    good = encoded(UPRIGHT, "JPEG")
+    right = probabilities(jpeg(ask, good))
+    for name, (content, _) in HOSTILE.items():
+        assert_refused(name, jpeg(ask, content))
+        assert_refused(name, ask("SavedModel", in_base64(good, content)))
+        np.testing.assert_allclose(probabilities(jpeg(ask, good)), right, **CLOSE)
+
+
+def test_an_onnx_file_is_served_without_tensorflow(ask, servers):
+    status, said = ask("ONNX", encoded(UPRIGHT, "JPEG"), **{"Content-Type": "image/jpeg"})
+    assert status == 400 and "--input=jpeg" in said["error"]
+    libraries = {
+        k: pathlib.Path(f"/proc/{pid}/maps").read_text() for k, (_, pid) in servers.items()
+    }
+    assert "libtensorflow" in libraries["SavedModel"] and "onnxruntime" in libraries["ONNX"]
+    assert "tensorflow" not in libraries["ONNX"]
+
+
+@pytest.fixture(scope="module")
+def serve():
+    spec = importlib.util.spec_from_file_location("serve", SERVE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_mistakes_on_the_command_line(serve, tmp_path, monkeypatch, capsys):
+    for file in ("model.onnx", "saved_model.pb"):
+        (tmp_path / file).write_bytes(b"damaged")
+    for path in (tmp_path / "model.onnx", tmp_path):
+        monkeypatch.setattr(sys, "argv", ["serve.py", str(path)])
+        with pytest.raises(SystemExit, match=f"^serve.py: {path} cannot be served: .+$"):
+            serve.main()
+    monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere"])
+    with pytest.raises(SystemExit, match="^serve.py: nowhere is no SavedModel's folder and no"):
+        serve.main()
+    monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere", "--name=a/b"])
+    with pytest.raises(SystemExit):
+        serve.main()
+    assert "argument --name: a name has letters" in capsys.readouterr().err
+
+
+def test_a_request_that_does_not_end(serve, monkeypatch):
+    async def receive():
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(serve, "PATIENCE", 0.01)
+    request = serve.Request({"type": "http", "headers": []}, receive)
+    with pytest.raises(serve.Refused, match="must arrive within") as refused:
+        asyncio.run(serve._body(request))
+    assert refused.value.status == 408
+
+
+def test_a_body_without_a_length(serve):
+    async def receive():
+        return {"type": "http.request", "body": bytes(2**20), "more_body": True}
+
+    request = serve.Request({"type": "http", "headers": []}, receive)
+    with pytest.raises(serve.Refused, match="must have at most") as refused:
+        asyncio.run(serve._body(request))
+    assert refused.value.status == 413
