@@ -34,8 +34,9 @@ _log = logging.getLogger(__name__)
 
 
 def _check_name(said):
-    """Raises ValueError unless a text begins with one of `NAMES`."""
-    if said.partition(":")[0] not in NAMES:
+    """Raises ValueError unless a text is one of `NAMES`, or one with a path behind it."""
+    name, colon, folder = said.partition(":")
+    if name not in NAMES or bool(colon) != bool(folder):
         raise ValueError(
             f"corruptions must be one of {', '.join(NAMES)}, or one with :PATH, where its folder "
             f"is, got {said!r}"
@@ -60,6 +61,15 @@ class OfCorruptions(OfFlags):
     severities: tuple[int, ...] = setting(
         corruptions_of.SEVERITIES, "Which severities of them.", bounds=(1, 5), unit="whole numbers"
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if not self.severities:
+            raise ValueError("severities must have a value, got none")
+        if self.corruptions is None and self.corruption_names:
+            raise ValueError("corruption_names say which of --corruptions, which is not set")
+        if self.corruptions is None and self.severities != corruptions_of.SEVERITIES:
+            raise ValueError("severities say which of --corruptions, which is not set")
 
 
 class Wanted(NamedTuple):
@@ -89,7 +99,7 @@ def find(
     if settings.corruptions is None:
         return None
     name, _, folder = settings.corruptions.partition(":")
-    names = settings.corruption_names or corruptions_of.NAMES
+    names = tuple(dict.fromkeys(settings.corruption_names)) or corruptions_of.NAMES
     if name == MADE:
         path = expanded(folder) if folder else _folder_for(tested_on, load_images)
         examples = load_images(tested_on)
@@ -134,7 +144,8 @@ def evaluate(
     name = of_images.dataset
     model = kept_sets.model_state(files)
     file = kept_sets.file_of(files, name, found.path, ensemble, precision)
-    kept = kept_sets.read(file, model)
+    num_members = len(models) if len(models) > 1 else models[0].num_members
+    kept = kept_sets.read(file, model, num_members)
     is_kept = True
     answer, of_sets, count = answers.answerer(models), {}, 0
     with tqdm(sets, unit=" sets", disable=None) as progress:
