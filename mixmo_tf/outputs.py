@@ -98,7 +98,8 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
         with open(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
     elif is_stream(path):
-        path.write_bytes(content)
+        with naming(path):
+            path.write_bytes(content)
     else:
         with at_once(path, replace) as partial:
             partial.write_bytes(content)

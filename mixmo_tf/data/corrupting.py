@@ -11,7 +11,6 @@ result depends neither on the number of processes nor on what was made before.
 import functools
 import hashlib
 import importlib.metadata
-import json
 import math
 import pathlib
 import shutil
@@ -124,7 +123,7 @@ def _check_folder(folder, note):
             raise ValueError(f"{folder} holds other files, no {NOTE}; choose another folder")
         return
     try:
-        there = json.loads(paths.content(file))
+        there = strict_json.loads(paths.content(file))
         there.setdefault("content", note.get("content"))  # notes of once lack it
         differs = next((key for key in note if there[key] != note[key]), None)
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -5,7 +5,6 @@ folder, or beside a file. What is kept is not taken where the model, or the imag
 """
 
 import hashlib
-import json
 import logging
 import pathlib
 
@@ -58,7 +57,7 @@ def read(file: pathlib.Path, model: str, num_members: int) -> dict:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(paths.content(file))
+        content = strict_json.loads(paths.content(file))
         if content["model"] != model:
             _log.info("The model has changed since %s was written: all is computed anew.", file)
             return {}
@@ -69,7 +68,7 @@ def read(file: pathlib.Path, model: str, num_members: int) -> dict:
             )
             for each in content["sets"]
         }
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         _log.warning("%s is damaged: all is computed anew", file)
         return {}
 
