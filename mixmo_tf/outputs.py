@@ -107,7 +107,7 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
 
 def is_stream(path: pathlib.Path) -> bool:
     """Whether it is a pipe or a device, or leads to what the process has open already."""
-    is_other = os.path.exists(path) and not os.path.isfile(path)
+    is_other = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
     return _descriptor(path) is not None or is_other
 
 
