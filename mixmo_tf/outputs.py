@@ -98,7 +98,8 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
         with open(descriptor, "wb", closefd=False) as stream:
             stream.write(content)
     elif is_stream(path):
-        path.write_bytes(content)
+        with naming(path):
+            path.write_bytes(content)
     else:
         with at_once(path, replace) as partial:
             partial.write_bytes(content)
@@ -106,7 +107,7 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
 
 def is_stream(path: pathlib.Path) -> bool:
     """Whether it is a pipe or a device, or leads to what the process has open already."""
-    is_other = os.path.exists(path) and not os.path.isfile(path)
+    is_other = os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path))
     return _descriptor(path) is not None or is_other
 
 

@@ -5,7 +5,10 @@ import os
 import pathlib
 import re
 import tempfile
+import unicodedata
 from collections.abc import Iterator
+
+_STEERING = ("Cc", "Zl", "Zp")  # control characters, and what parts lines
 
 
 def expanded(path: str | os.PathLike) -> pathlib.Path:
@@ -43,6 +46,11 @@ def content(file: pathlib.Path) -> bytes:
     if file.exists() and not file.is_file():
         raise OSError(f"{file} is no file")
     return file.read_bytes()
+
+
+def printable(text: str) -> str:
+    r"""The text on one line: a line break as \n, what steers a terminal as, say, \x1b."""
+    return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _STEERING else c for c in text)
 
 
 @contextlib.contextmanager

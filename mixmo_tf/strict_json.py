@@ -30,6 +30,18 @@ def dumps(content: Any) -> str:
     return _NUMBERS.sub(lambda found: "[" + re.sub(r"\n *", " ", found[1]) + "]", text)
 
 
+def loads(text: str | bytes, **options: Any) -> Any:
+    """What `json.loads` gives; a file that was damaged may be nested deeper than it reads.
+
+    Raises:
+        ValueError: if it is no JSON.
+    """
+    try:
+        return json.loads(text, **options)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def finite(content: Any) -> Any:
     """The same content, with None for each number that is not finite.
 

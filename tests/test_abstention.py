@@ -70,5 +70,10 @@ def test_bad_wishes_are_named(wanted, message):
     p, labels = case([0.9, 0.8], [1, 1])
     with pytest.raises(ValueError, match=message):
         evaluation.abstention_threshold(p, labels, **wanted)
-    with pytest.raises(ValueError, match="threshold must be >= 0, got nan"):
-        evaluation.coverage_and_risk(p, labels, float("nan"))
+    for threshold, shown in ((float("nan"), "nan"), ("high", "'high'"), (None, "None"), ([1], "")):
+        for check in (
+            lambda: evaluation.coverage_and_risk(p, labels, threshold),  # noqa: B023
+            lambda: evaluation.conformal.sets(p, threshold),  # noqa: B023
+        ):
+            with pytest.raises(ValueError, match=f"threshold must be a number >= 0, got {shown}"):
+                check()

@@ -83,7 +83,8 @@ def test_it_is_the_same_every_time_and_in_every_order():
         ({"labels": [0, 0, 0, 2]}, "labels must be in 0 to 1, got 2"),
         ({"level": 1}, "level must be < 1, got 1"),
         ({"level": 0}, "level must be > 0, got 0"),
-        ({"resamples": 0}, "resamples must be >= 1, got 0"),
+        ({"resamples": 1}, "resamples must be >= 2, got 1"),
+        ({"logits": [[0, 0], [-np.inf, 0], [0, 0], [0, 0]]}, "logits of example 1 exclude its"),
         ({"seed": -1}, "seed must be >= 0, got -1"),
     ],
 )

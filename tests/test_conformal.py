@@ -106,7 +106,7 @@ def test_report_has_them_with_held_out_images_alone():
         (lambda: conformal.threshold(P, [0] * 4, method="lac"), "method must be one of aps, raps"),
         (lambda: conformal.threshold(P, [0] * 4, 1.2), r"coverage must be in \[0, 1\], got 1.2"),
         (lambda: conformal.threshold(P, [0] * 3), "probabilities and labels must be of the same"),
-        (lambda: conformal.sets(P, -1), "threshold must be >= 0, got -1"),
+        (lambda: conformal.sets(P, -1), "threshold must be a number >= 0, got -1"),
         (lambda: conformal.sets(2 * P, 0.5), r"probabilities must be in \[0, 1\], got 0.2 to 1.4"),
         (lambda: conformal.sets(P[0], 0.5), r"probabilities must be \(N, C\), one example or more"),
     ],

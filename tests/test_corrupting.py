@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -92,6 +93,23 @@ def test_a_second_call_makes_what_is_missing(digits, tmp_path, monkeypatch):
     assert (tmp_path / "fog.npy").stat().st_mtime_ns == written
     monkeypatch.setattr(corrupting.extras, "check", None)  # what is there needs no library
     assert make(digits, tmp_path, "fog").sets == found.sets
+
+
+def test_two_processes_make_one_after_the_other(digits, tmp_path, caplog):
+    """The second one took what the first one was writing for what a killed one had left."""
+    caplog.set_level("INFO")
+    folder = tmp_path / "made"
+    make(digits, folder, "contrast")
+    writing = folder / "partial-fog.npy-12345678"
+    writing.mkdir()
+    with corrupting._alone(folder):
+        second = threading.Thread(target=make, args=(digits, folder, "pixelate"))
+        second.start()
+        second.join(1)
+        assert second.is_alive() and writing.exists()
+        assert f"Another process makes images in {folder}: waiting for it." in caplog.text
+    second.join()
+    assert not writing.exists() and (folder / "pixelate.npy").exists()
 
 
 def test_grey_images_stay_grey(tmp_path):

@@ -134,6 +134,11 @@ def damaged(folder):
     np.save(short, np.zeros((9, 4, 4, 3), np.uint8))
     np.save(floats, np.zeros((10, 4, 4, 3), np.float32))
     np.save(flat, np.zeros((10, 48), np.uint8))
+    for shape in ((-10, 4, 4, 3), (2**40, 2**20, 4, 3)):
+        start = io.BytesIO()
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(start, header)
+        yield fog, start.getvalue() + b"12", "fog.npy is no readable .npy file: "
     yield fog, short.getvalue(), r"fog.npy must be uint8 \(10, h, w, channels\), as many as labels"
     yield fog, floats.getvalue(), r"must be uint8 .*, got float32 \(10, 4, 4, 3\)"
     yield fog, flat.getvalue(), r"must be uint8 .*, got uint8 \(10, 48\)"

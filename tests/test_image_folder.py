@@ -263,6 +263,12 @@ def test_a_file_that_may_not_be_opened_is_named(folder):
         data.load_examples(f"image_folder:{folder}", "train")
 
 
+def test_a_pipe_is_named_and_not_waited_for(folder):
+    os.mkfifo(folder / "train/cat/pipe.png")
+    with pytest.raises(data.DamagedImageError, match="cannot read .*/cat/pipe.png: it is no file"):
+        data.load_examples(f"image_folder:{folder}", "train")
+
+
 def test_runs_of_earlier_versions_find_the_same_images(folder):
     """What dataset.json of a run says that was trained before orientation was looked at."""
     examples = data.load_examples(f"image_folder:{folder}", "train")

@@ -133,6 +133,15 @@ def test_bad_logits_are_named():
             evaluation.ood_scores(logits)
     with pytest.raises(ValueError, match="ensemble must be one of"):
         evaluation.ood_scores(np.zeros((1, 1, 2)), "votes")
+    for function in (evaluation.ensemble_logits, evaluation.pairwise_kl, evaluation.entropy_split):
+        for logits, message in (
+            (np.zeros((2, 3)), r"must be \(N, M, C\).*, got \(2, 3\)"),
+            (np.zeros((2, 0, 3)), r"must be \(N, M, C\).*, got \(2, 0, 3\)"),
+            ([[["1", "2"]] * 2], "must be an array of numbers"),
+            ([[[1, 2j]] * 2], "must be an array of numbers"),
+        ):
+            with pytest.raises(ValueError, match=f"member_logits {message}"):
+                function(logits)
 
 
 def test_the_entropy_of_the_mean_is_split_in_two():

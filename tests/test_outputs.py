@@ -344,6 +344,11 @@ def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
     model = f"--model={finished[0]}"
     refused, made = exit_messages("evaluate", [model, f"--json={mine}"], [model, f"--json={new}"])
     assert f"{mine} exists and holds no metrics" in refused and mine.read_text() == "mine"
+    both = [model, f"--json={mine}.new", f"--output_dir={mine}.new"]
+    (refused,) = exit_messages("evaluate", both)
+    assert "json and output_dir must be two paths" in refused
+    with pytest.raises(OSError, match="cannot write /dev/full: No space left on device"):
+        outputs.write(pathlib.Path("/dev/full"), "text")
     assert made is None and evaluation.read_metrics(new)["examples"] == 360
 
 

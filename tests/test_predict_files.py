@@ -159,6 +159,11 @@ def test_files_may_have_any_name(models, photos, tmp_path):
     assert code is None
     for file in files:
         assert os.fsencode(file) in answers.read_bytes()
+    files[1].write_bytes(b"")
+    code, said = ending_of("predict", f"--model={models / 'model.keras'}", *files)
+    name = str(files[1]).replace("\n", r"\n")
+    assert code == f"predict.py: cannot read {name}: it is empty"
+    assert len(said.splitlines()) == 3 and name in said.splitlines()[2]
 
 
 def test_what_is_wrong_is_one_line(models, photos, tmp_path):
@@ -168,6 +173,12 @@ def test_what_is_wrong_is_one_line(models, photos, tmp_path):
         ([good], "files must name images, folders or patterns, got none"),
         ([good, tmp_path / "empty"], f"{tmp_path}/empty has no images (.jpg, "),
         ([good, f"{tmp_path}/*.gif"], f"no file fits {tmp_path}/*.gif"),
+        ([good, ""], "files must name files, got ''"),
+        ([good, photos, f"--csv={tmp_path}"], f"{tmp_path} exists; choose another file"),
+        (
+            [good, photos, "--csv=x.txt", "--json=x.txt"],
+            "csv and json must be two files, got x",
+        ),
         ([good, photos, f"--json={tmp_path}/no/x.json"], f"there is no folder {tmp_path}/no for"),
         (["--model=nowhere.onnx", photos], "there is no ONNX file at nowhere.onnx"),
         (["--model=nowhere", photos], "there is no model at nowhere"),

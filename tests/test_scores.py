@@ -70,6 +70,13 @@ def test_bad_input_is_named(scores, labels, message):
         evaluation.nll(scores, labels)
 
 
+def test_what_is_certain_is_zero_and_not_minus_zero():
+    sure = np.array([[1e3, 0.0]])
+    members = np.stack([sure, sure], axis=1)
+    aleatoric, _ = evaluation.entropy_split(members)
+    assert "-" not in f"{evaluation.nll(sure, [0])} {aleatoric[0]}"
+
+
 def test_a_rank_is_a_whole_number():
     with pytest.raises(ValueError, match="k must be a whole number, got 1.5"):
         evaluation.top_k_accuracy(np.eye(3), np.arange(3), 1.5)

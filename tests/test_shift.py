@@ -148,6 +148,37 @@ def test_a_second_call_does_what_is_missing(work, model, tmp_path):
     assert "is damaged: all is computed anew" in said
 
 
+@pytest.fixture(scope="module")
+def of_a_set():
+    random = np.random.default_rng(0)
+    return corruption.sums(random.normal(size=(8, 2, 4)), random.integers(0, 4, 8))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda sums: sums * np.nan,
+        lambda sums: sums * 1e308,
+        lambda sums: sums * 0,
+        lambda sums: -sums,
+        lambda sums: sums[:2],  # of a member less
+        lambda sums: sums[:, :3],
+        lambda sums: np.repeat(sums[:, :1], sums.shape[1], axis=1) * np.array([1] + [3] * 18),
+        lambda sums: sums * [[1], [1], [2]],  # of other numbers of images
+    ],
+)
+def test_kept_results_that_no_model_gives_are_damaged(of_a_set, tmp_path, caplog, change):
+    file = tmp_path / "corruptions" / "kept.json"
+    assert kept_sets.write(file, "model", {("fog", 1): ("state", of_a_set)})
+    (state, sums), *_ = kept_sets.read(file, "model", 2).values()
+    assert state == "state" and (sums == of_a_set).all() and not caplog.messages
+    content = json.loads(file.read_text())
+    content["sets"][0]["sums"] = change(of_a_set).tolist()
+    file.write_text(json.dumps(content))
+    assert kept_sets.read(file, "model", 2) == {}
+    assert "is damaged: all is computed anew" in caplog.text
+
+
 def test_results_that_cannot_be_kept_are_shown_all_the_same(work, model, monkeypatch):
     monkeypatch.setattr(kept_sets, "FOLDER", "model.keras")  # a file
     found, said = on_corrupted(work, model, corruption_names="fog")
@@ -304,6 +335,7 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
     np.save(many / "labels.npy", np.full(10, 4))
     (tmp_path / "empty").mkdir()
     images = data.full_name(f"image_folder:{work / 'images'}")
+    (tmp_path / "link").symlink_to(work / "images")
     flags = {
         "--corruptions=fogs": "corruptions must be one of cifar10_c, .*, made, .* got 'fogs'",
         f"--corruptions=cifar10_c:{tmp_path}": f"there is no CIFAR-10-C in {tmp_path}; it is at",
@@ -318,6 +350,8 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
         "--severities=0": "severities must be >= 1, got 0",
         "--severities=1,6": "severities must be <= 5, got 6",
         "--severities=two": "severities must be whole numbers, got two",
+        "--corruptions=made --severities=": "severities must have a value, got none",
+        "--corruptions=made:": "corruptions must be one of .*, or one with :PATH, .* got 'made:'",
         "--ood=cifar10": "ood must be near:DATASET or far:DATASET, .* got 'cifar10'",
         "--ood=near:": "ood must be near:DATASET or far:DATASET, .* got 'near:'",
         "--ood=near:tfds:flat,openood": "ood must be near:DATASET .* got 'openood'",
@@ -327,6 +361,9 @@ def test_what_is_wrong_is_one_line(work, model, tmp_path):
         f"--ood=far:image_folder:{tmp_path / 'empty'}": "empty has no images",
         f"--ood=far:image_folder:{tmp_path / 'none'}": "there is no folder .*none",
         "--ood=near:tfds:flat,far:tfds:flat": "ood must name a set once, got tfds:flat twice",
+        "--ood=near:tfds:flat:1.0.0,far:tfds:flat": "ood must name a set once, got tfds:flat twice",
+        f"--ood=far:image_folder:{tmp_path / 'link'}": "link, which has .*val/a/0.png as well",
+        f"--ood=far:image_folder:{work / 'images/val/c'}": "/c, which has .*val/c/0.png as well",
     }
     for said, message in flags.items():
         always = f"--model={model}", f"--dataset={images}", f"--data_dir={work / 'data'}"

@@ -128,6 +128,7 @@ def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
     [
         (b"", "metrics.json is damaged"),
         (b"\xff\x00", "metrics.json is damaged"),
+        (b"[" * 100_000, "metrics.json is damaged .it is nested too deep"),
         (b"3", "holds no metrics by name"),
         (b"[3]", "holds no metrics by name"),
         (b'{"schema": 3}', "has schema 3, and this version reads up to 2"),

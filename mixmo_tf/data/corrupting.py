@@ -8,11 +8,14 @@ Every image has a seed of its own, a function of (seed, corruption, severity, in
 result depends neither on the number of processes nor on what was made before.
 """
 
+import contextlib
+import fcntl
 import functools
 import hashlib
 import importlib.metadata
-import json
+import logging
 import math
+import os
 import pathlib
 import shutil
 
@@ -33,6 +36,7 @@ _CHANNELS = (1, 3)
 _READ_BATCH = 1000  # images that are handed to the processes, which then are waited for
 _CHUNK = 25  # images that a process takes at once
 _PARTIAL = r"\w+\.npy|made\.json"
+_log = logging.getLogger(__name__)
 
 
 def make(
@@ -75,10 +79,11 @@ def make(
     if missing:
         _check_room(folder, examples, len(missing))
         folder.mkdir(parents=True, exist_ok=True)
-        outputs.remove_partial(folder, _PARTIAL)
-        if not (folder / NOTE).exists():
-            outputs.write(folder / NOTE, strict_json.dumps(note))
-        _make(examples, folder, missing, seed, processes)
+        with _alone(folder):
+            outputs.remove_partial(folder, _PARTIAL)
+            _check_note(folder / NOTE, note)
+            missing = [name for name in missing if not (folder / f"{name}.npy").exists()]
+            _make(examples, folder, missing, seed, processes)
     return corruptions.of_arrays(folder, examples.info.class_names)
 
 
@@ -124,7 +129,7 @@ def _check_folder(folder, note):
             raise ValueError(f"{folder} holds other files, no {NOTE}; choose another folder")
         return
     try:
-        there = json.loads(paths.content(file))
+        there = strict_json.loads(paths.content(file))
         there.setdefault("content", note.get("content"))  # notes of once lack it
         differs = next((key for key in note if there[key] != note[key]), None)
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -136,6 +141,29 @@ def _check_folder(folder, note):
             f"{folder} was made with {differs} {there[differs]}, not {note[differs]}; choose "
             "another folder"
         )
+
+
+@contextlib.contextmanager
+def _alone(folder):
+    """Under it, no other process makes images in the folder; one that does is waited for."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.info("Another process makes images in %s: waiting for it.", folder)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)  # which releases it, as a kill does
+
+
+def _check_note(file, note):
+    """Writes the note; one that another process has written meanwhile must be of these images."""
+    if file.exists():
+        _check_folder(file.parent, note)
+    else:
+        outputs.write(file, strict_json.dumps(note))
 
 
 def _check_room(folder, examples, count):

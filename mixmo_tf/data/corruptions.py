@@ -224,7 +224,7 @@ def _array(file):
         raise FileNotFoundError(f"there is no {file}")
     try:
         array = np.lib.format.open_memmap(file, mode="r")
-    except (ValueError, OSError, EOFError, TypeError) as error:
+    except Exception as error:  # whatever NumPy raises, such as OverflowError of a damaged shape
         reason = str(error).split("\n")[0]
         raise ValueError(f"{file} is no readable .npy file: {reason}") from None
     return array

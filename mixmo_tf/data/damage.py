@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from mixmo_tf.paths import printable
+
 _MOST_NAMED = 5
 _MENDED = ("damaged", "gone")  # what a good file in its place would mend
 
@@ -38,9 +40,9 @@ def check(
     if len(problems) == 1:
         ((name, what),) = problems
         advice = f"; {advice}" if what in _MENDED else ""
-        message = f"cannot read {location}{name}: it is {what}{advice}"
+        message = f"cannot read {printable(location + name)}: it is {what}{advice}"
         raise DamagedImageError(message, [(f"{location}{name}", what)])
-    named = [f"{location}{name} is {what}" for name, what in problems[:_MOST_NAMED]]
+    named = [f"{printable(location + name)} is {what}" for name, what in problems[:_MOST_NAMED]]
     if len(problems) > _MOST_NAMED:
         named.append(f"and {len(problems) - _MOST_NAMED} more")
     raise DamagedImageError(

@@ -209,10 +209,12 @@ class Examples:
 
     def _shape_or_problem(self, index):
         """The shape of an image; if it cannot be decoded, a str that says what the file is."""
+        path = self._path(index)
+        if os.path.exists(path) and not os.path.isfile(path):
+            return headers.problem(path) or "no file"  # a pipe would be waited for
         try:
             return tuple(self.decode(tf.constant(self.images[index])).shape)
         except (tf.errors.OpError, ValueError) as error:  # Pillow's, where TensorFlow is eager
-            path = self._path(index)
             if os.path.lexists(path):
                 return headers.problem(path) or "damaged"
             return "gone" if isinstance(error, tf.errors.NotFoundError) else "damaged"

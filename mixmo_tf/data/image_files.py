@@ -135,6 +135,8 @@ def _names(files):
     files = list(files)
     for file in files:
         arguments.path("files", file)
+        if not os.fspath(file):  # which would be the working directory
+            raise ValueError("files must name files, got ''")
     return [os.fspath(expanded(file)) for file in files]
 
 

@@ -71,8 +71,7 @@ def coverage_and_risk(
     Raises:
         ValueError: if the shapes disagree, a label is out of range, or `threshold` is no number.
     """
-    if np.ndim(threshold) or not threshold >= 0:
-        raise ValueError(f"threshold must be >= 0, got {arguments.brief(threshold)}")
+    predictions.check_threshold(threshold)
     confidence, wrong = predictions.confidence_and_wrong(probabilities, labels)
     is_given = confidence >= threshold - predictions.ROUNDING
     risk = wrong[is_given].mean() if is_given.any() else float("nan")

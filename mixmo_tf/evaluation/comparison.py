@@ -34,7 +34,7 @@ def paired(
         other_logits: float (N, C), the other model's.
         labels: int (N,).
         level: float in (0, 1), of the interval.
-        resamples: int >= 1, sets of N images drawn from these with replacement.
+        resamples: int >= 2, sets of N images drawn from these with replacement.
         seed: int >= 0, of these.
 
     Returns:
@@ -52,12 +52,13 @@ def paired(
           one image.
 
     Raises:
-        ValueError: if the shapes disagree, or a label or an argument is out of range.
+        ValueError: if the shapes disagree, a label or an argument is out of range, or the NLL of
+            an image is infinite.
     """
     arguments.above("level", level, 0)
     if level >= 1:
         raise ValueError(f"level must be < 1, got {level}")
-    arguments.count("resamples", resamples, 1)
+    arguments.count("resamples", resamples, 2)
     arguments.count("seed", seed, 0)
     logits, labels = predictions.check(logits, labels, "logits")
     other_logits, _ = predictions.check(other_logits, labels, "other_logits")
@@ -66,7 +67,8 @@ def paired(
     this, other = (each.argmax(axis=1) == labels for each in (logits, other_logits))
     only_this, only_other = int(np.sum(this & ~other)), int(np.sum(other & ~this))
     differ = only_this + only_other
-    differences = np.sort(_nll(logits, labels) - _nll(other_logits, labels))  # in any order
+    nll, other_nll = _nll(logits, labels, "logits"), _nll(other_logits, labels, "other_logits")
+    differences = np.sort(nll - other_nll)  # in any order
     low, high = _interval(differences, level, resamples, seed)
     return {
         "only_this_right": only_this,
@@ -79,8 +81,11 @@ def paired(
     }
 
 
-def _nll(logits, labels):
-    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+def _nll(logits, labels, name):
+    nll = -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    if np.isinf(nll).any():
+        raise ValueError(f"{name} of example {np.isinf(nll).argmax()} exclude its label: -inf")
+    return nll
 
 
 def _interval(values, level, resamples, seed):

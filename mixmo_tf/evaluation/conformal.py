@@ -75,8 +75,7 @@ def sets(probabilities: ArrayLike, threshold: float, method: str = "aps") -> np.
     Raises:
         ValueError: if an argument is wrong.
     """
-    if np.ndim(threshold) or not threshold >= 0:
-        raise ValueError(f"threshold must be >= 0, got {arguments.brief(threshold)}")
+    predictions.check_threshold(threshold)
     probabilities = predictions.check_scores(probabilities, "probabilities")
     in_sets = np.empty(probabilities.shape, bool)
     for some, falling, scores in _falling(probabilities, method):

@@ -16,11 +16,13 @@ There is no temperature in any of them.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mixmo_tf import arguments
 from mixmo_tf.data.corruptions import BENCHMARK, NAMES, SEVERITIES
 from mixmo_tf.evaluation import calibration, predictions, scores
 from mixmo_tf.evaluation.metrics import MEMBER, Record
 
 FIGURES = ("accuracy", "nll", "ece", "brier")
+_ROUNDING = 1e-9
 # AlexNet's error, mean over the severities, of github.com/hendrycks/robustness
 ALEXNET_ERRORS = {
     "gaussian_noise": 0.886428,
@@ -60,6 +62,19 @@ def sums(member_logits: ArrayLike, labels: ArrayLike, ensemble: str = "logits") 
     members = np.moveaxis(member_logits.astype(np.float64), 1, 0)
     of_all = [predictions.ensemble_logits(member_logits, ensemble), *members]
     return np.stack([_sums_of_one(Record(logits, labels)) for logits in of_all])
+
+
+def check_sums(of_set: np.ndarray, num_members: int) -> None:
+    """Raises ValueError unless they are what `sums` may have given for so many members."""
+    shape = 1 + num_members, 4 + calibration.NUM_BINS
+    if of_set.shape != shape or not np.isfinite(of_set).all():
+        raise ValueError(f"sums must be {shape}, finite, got {arguments.brief(of_set)}")
+    count, *of_figures = of_set[:, 0], *of_set[:, 1:4].T, np.abs(of_set[:, 4:]).sum(axis=1)
+    if len(set(count)) > 1 or count[0] < 1 or count[0] != int(count[0]):
+        raise ValueError(f"sums must be of a number of images, got {count}")
+    for each, most in zip(of_figures, (1, np.inf, 2, 1), strict=True):
+        if not -_ROUNDING <= (each / count).min() <= (each / count).max() <= most + _ROUNDING:
+            raise ValueError(f"sums of {count[0]:g} images are out of range: {each}")
 
 
 def figures(of_set: ArrayLike) -> dict:

@@ -17,7 +17,7 @@ def pairwise_kl(member_logits: ArrayLike) -> float:
         float >= 0; infinite where a member excludes what another does not.
 
     Raises:
-        ValueError: if M < 2.
+        ValueError: if M < 2, or a logit is no number.
     """
     p, log_p = _probabilities(member_logits)
     num_members = p.shape[1]
@@ -38,7 +38,7 @@ def mutual_information(member_logits: ArrayLike) -> float:
         float in [0, ln M]; the mean of `entropy_split`'s epistemic part.
 
     Raises:
-        ValueError: if M < 2.
+        ValueError: if M < 2, or a logit is no number.
     """
     return float(entropy_split(member_logits)[1].mean())
 
@@ -56,18 +56,19 @@ def entropy_split(member_logits: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
             [0, ln M]. The sum of both is the entropy of the mean.
 
     Raises:
-        ValueError: if M < 2.
+        ValueError: if M < 2, or a logit is no number.
     """
     p, _ = _probabilities(member_logits)
     mean = p.mean(axis=1)
-    entropy_of_mean = -xlogy(mean, mean).sum(axis=-1)
-    mean_entropy = -xlogy(p, p).sum(axis=-1).mean(axis=-1)
+    entropy_of_mean = 0.0 - xlogy(mean, mean).sum(axis=-1)  # never -0
+    mean_entropy = 0.0 - xlogy(p, p).sum(axis=-1).mean(axis=-1)
     return mean_entropy, np.maximum(entropy_of_mean - mean_entropy, 0)
 
 
 def _probabilities(member_logits):
     """Probabilities and their logarithms, float64 (N, M, C)."""
-    member_logits = np.asarray(member_logits, np.float64)
+    member_logits = predictions.numbers(member_logits, "member_logits")
+    member_logits = member_logits.astype(np.float64, copy=False)
     if member_logits.ndim != 3 or member_logits.shape[1] < 2 or not member_logits.size:
         raise ValueError(f"member_logits must be (N, M, C) with M >= 2, got {member_logits.shape}")
     predictions.check_finite(member_logits, "member_logits")

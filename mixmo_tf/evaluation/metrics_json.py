@@ -12,7 +12,6 @@ What it says of a model, whether a run or evaluate.py wrote it:
   `epochs`, `steps` and `best`; and `libraries`, their versions
 """
 
-import json
 import math
 import os
 import pathlib
@@ -101,7 +100,7 @@ def read_metrics(path: str | os.PathLike) -> dict | list[dict]:
     path = pathlib.Path(path)
     file = path / "metrics.json" if path.is_dir() else path
     try:
-        content = json.loads(paths.content(file), parse_constant=lambda name: None)
+        content = strict_json.loads(paths.content(file), parse_constant=lambda name: None)
     except ValueError as error:
         raise ValueError(f"{file} is damaged ({error})") from None
     several = content if isinstance(content, list) else [content]

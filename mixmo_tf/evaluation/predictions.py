@@ -22,10 +22,11 @@ def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.nd
         float64 (N, C).
 
     Raises:
-        ValueError: if `ensemble` is unknown.
+        ValueError: if `ensemble` is unknown, or the logits are no (N, M, C) numbers.
     """
     arguments.one_of("ensemble", ensemble, ENSEMBLES)
-    member_logits = np.asarray(member_logits, np.float64)
+    member_logits = numbers(member_logits, "member_logits").astype(np.float64, copy=False)
+    _check_three_axes(member_logits, "member_logits")
     if ensemble == "logits":
         return member_logits.mean(axis=1)
     log_probabilities = log_softmax(member_logits, axis=-1)
@@ -92,8 +93,7 @@ def check_member_logits(member_logits: ArrayLike, name: str = "member_logits") -
         ValueError: if the shape or dtype is wrong, or a logit is not finite in float32.
     """
     member_logits = numbers(member_logits, name)
-    if member_logits.ndim != 3 or member_logits.shape[1] < 1:
-        raise ValueError(f"{name} must be (N, M, C), got {member_logits.shape}")
+    _check_three_axes(member_logits, name)
     if not member_logits.size:
         raise ValueError(f"{name} must be of one example or more, got {member_logits.shape}")
     bad = np.argwhere(~(np.abs(member_logits) <= np.finfo(np.float32).max))
@@ -146,6 +146,16 @@ def check_scores(scores: ArrayLike, name: str) -> np.ndarray:
     return scores
 
 
+def check_threshold(threshold: float) -> None:
+    """Raises ValueError unless it is a number >= 0, which may be infinite."""
+    try:
+        fits = np.ndim(threshold) == 0 and bool(threshold >= 0)
+    except TypeError:
+        fits = False
+    if not fits:
+        raise ValueError(f"threshold must be a number >= 0, got {arguments.brief(threshold)}")
+
+
 def check_finite(scores: np.ndarray, name: str) -> None:
     """Raises ValueError if one is NaN or +inf, or all of an example (…, C) are -inf.
 
@@ -166,3 +176,9 @@ def numbers(array: ArrayLike, name: str) -> np.ndarray:
         return array if array.dtype.kind == "f" else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be an array of numbers ({error})") from None
+
+
+def _check_three_axes(member_logits, name):
+    """Raises ValueError unless an array is (N, M, C), of one member or more."""
+    if member_logits.ndim != 3 or member_logits.shape[1] < 1:
+        raise ValueError(f"{name} must be (N, M, C), got {member_logits.shape}")

@@ -50,7 +50,8 @@ def nll(logits: ArrayLike, labels: ArrayLike) -> float:
         ValueError: if the shapes disagree, or a label is out of range.
     """
     logits, labels = predictions.check(logits, labels, "logits")
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
+    own = log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return float(0.0 - own.mean())  # never -0
 
 
 def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:

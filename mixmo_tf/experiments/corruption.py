@@ -34,8 +34,9 @@ _log = logging.getLogger(__name__)
 
 
 def _check_name(said):
-    """Raises ValueError unless a text begins with one of `NAMES`."""
-    if said.partition(":")[0] not in NAMES:
+    """Raises ValueError unless a text is one of `NAMES`, or one with a path behind it."""
+    name, colon, folder = said.partition(":")
+    if name not in NAMES or bool(colon) != bool(folder):
         raise ValueError(
             f"corruptions must be one of {', '.join(NAMES)}, or one with :PATH, where its folder "
             f"is, got {said!r}"
@@ -66,6 +67,8 @@ class OfCorruptions(OfFlags):
 
     def __post_init__(self):
         super().__post_init__()
+        if not self.severities:
+            raise ValueError("severities must have a value, got none")
         chosen = {"corruption_names": (), "severities": corruptions_of.SEVERITIES}
         for name, default in chosen.items() if self.corruptions is None else ():
             if getattr(self, name) != default:
@@ -99,7 +102,7 @@ def find(
     if settings.corruptions is None:
         return None
     name, _, folder = settings.corruptions.partition(":")
-    names = settings.corruption_names or corruptions_of.NAMES
+    names = tuple(dict.fromkeys(settings.corruption_names)) or corruptions_of.NAMES
     if name == MADE:
         path = expanded(folder) if folder else _folder_for(tested_on, load_images)
         examples = load_images(tested_on)
@@ -144,7 +147,8 @@ def evaluate(
     name = of_images.dataset
     model = kept_sets.model_state(files)
     file = kept_sets.file_of(files, name, found.path, ensemble, precision)
-    kept = kept_sets.read(file, model)
+    num_members = len(models) if len(models) > 1 else models[0].num_members
+    kept = kept_sets.read(file, model, num_members)
     is_kept = True
     answer, of_sets, count = answers.answerer(models), {}, 0
     with tqdm(sets, unit=" sets", disable=None) as progress:

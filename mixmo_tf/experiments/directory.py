@@ -12,7 +12,6 @@
 """
 
 import contextlib
-import json
 import pathlib
 import platform
 import unicodedata
@@ -199,7 +198,7 @@ def versions() -> dict[str, str]:
 def _noted(file):
     """The dict in a dataset.json."""
     try:
-        noted = json.loads(paths.content(file))
+        noted = strict_json.loads(paths.content(file))
         if not isinstance(noted, dict):
             raise ValueError(f"it holds {noted!r:.20}")
     except ValueError as error:

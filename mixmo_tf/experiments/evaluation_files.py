@@ -1,16 +1,15 @@
 """What is kept of evaluations: metrics.json, predictions.npz, and the models."""
 
-import json
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mixmo_tf import outputs
+from mixmo_tf import outputs, strict_json
 from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import run_flags
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import expanded, resolved
 from mixmo_tf.training import checkpoints
 
 
@@ -28,6 +27,8 @@ def writer(settings: EvaluationSettings) -> Callable[[Sequence[Evaluation]], Non
         if folder.exists():
             raise FileExistsError(f"{folder} exists; choose another --output_dir")
         folder.parent.mkdir(parents=True, exist_ok=True)
+    if file and folder and resolved(file) == resolved(folder):
+        raise ValueError(f"json and output_dir must be two paths, got {file} for both")
     replace = bool(file) and _holds_metrics(file)
 
     def write(evaluations):
@@ -53,7 +54,7 @@ def _holds_metrics(file):
         return False
     content = file.read_bytes()
     try:
-        metrics = json.loads(content or "[]")
+        metrics = strict_json.loads(content or "[]")
     except ValueError:
         metrics = None
     of_each = metrics if isinstance(metrics, list) else [metrics]

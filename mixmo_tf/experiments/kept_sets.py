@@ -5,13 +5,13 @@ folder, or beside a file. What is kept is not taken where the model, or the imag
 """
 
 import hashlib
-import json
 import logging
 import pathlib
 
 import numpy as np
 
 from mixmo_tf import outputs, paths, strict_json
+from mixmo_tf.evaluation import corruption
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.paths import resolved
 
@@ -43,12 +43,13 @@ def model_state(files: list[pathlib.Path]) -> str:
     return state.hexdigest()
 
 
-def read(file: pathlib.Path, model: str) -> dict:
+def read(file: pathlib.Path, model: str, num_members: int) -> dict:
     """What `write` wrote for the same model; empty if there is nothing, or it cannot be read.
 
     Args:
         file: as `file_of` gives it.
         model: as `model_state` gives it.
+        num_members: int, of the model.
 
     Returns:
         dict by (corruption, severity): (state of the images, sums), see `evaluation.corruption`.
@@ -56,15 +57,18 @@ def read(file: pathlib.Path, model: str) -> dict:
     if not file.is_file():
         return {}
     try:
-        content = json.loads(paths.content(file))
+        content = strict_json.loads(paths.content(file))
         if content["model"] != model:
             _log.info("The model has changed since %s was written: all is computed anew.", file)
             return {}
         return {
-            (each["corruption"], each["severity"]): (each["images"], _sums(each["sums"]))
+            (each["corruption"], each["severity"]): (
+                each["images"],
+                _sums(each["sums"], num_members),
+            )
             for each in content["sets"]
         }
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OverflowError, OSError):
         _log.warning("%s is damaged: all is computed anew", file)
         return {}
 
@@ -92,8 +96,7 @@ def _files_of(path):
     return [path / "model.keras" if path.is_dir() else path]
 
 
-def _sums(values):
+def _sums(values, num_members):
     sums = np.array(values, np.float64)
-    if sums.ndim != 2:
-        raise ValueError("no sums")
+    corruption.check_sums(sums, num_members)
     return sums

@@ -1,8 +1,11 @@
 """How well models tell images of something else: OpenOOD 1.5's protocol, or any sets."""
 
 import dataclasses
+import functools
 import logging
+import os
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -69,13 +72,16 @@ class Wanted(NamedTuple):
     missing: tuple  # names of the protocol's sets that are not there
 
 
-def find(settings: OfOod, tested_on: images.Images, image_shape: tuple) -> Wanted | None:
+def find(
+    settings: OfOod, tested_on: images.Images, image_shape: tuple, load_images: Callable
+) -> Wanted | None:
     """The sets that settings name.
 
     Args:
         settings: OfOod.
         tested_on: the images in distribution.
         image_shape: (height, width, channels) that the models take.
+        load_images: `images.load`.
 
     Raises:
         ValueError, OSError: if a set is unknown, missing, damaged or the one in distribution, or
@@ -92,11 +98,14 @@ def find(settings: OfOod, tested_on: images.Images, image_shape: tuple) -> Wante
     for entry in entries:
         group, _, name = entry.partition(":")
         name = _full_name(name)
-        if name == data.full_name(tested_on.dataset):
+        if _without_version(name) == _without_version(data.full_name(tested_on.dataset)):
             raise ValueError(f"ood must be other images than those in distribution, got {name}")
-        if any(name == each.name for each in sets):
+        if any(_without_version(name) == _without_version(each.name) for each in sets):
             raise ValueError(f"ood must name a set once, got {name} twice")
-        sets.append(_load(group, name, tested_on.data_dir, image_shape))
+        found = _load(group, name, tested_on.data_dir, image_shape)
+        if data.is_folder(name) and data.is_folder(tested_on.dataset):
+            _check_other_files(found.examples, load_images(tested_on))
+        sets.append(found)
     return Wanted(tuple(sets), protocol, missing)
 
 
@@ -158,6 +167,37 @@ def _full_name(name):
     raise ValueError(
         f"ood must name datasets, {', '.join(data.NAMES)}, or of tensorflow-datasets, got {name!r}"
     )
+
+
+def _without_version(name):
+    """A name such as "tfds:svhn_cropped:3.0.0" without its version."""
+    if not name.startswith(tfds_images.PREFIX):
+        return name
+    return data.full_name(tfds_images.PREFIX + name.removeprefix(tfds_images.PREFIX).split(":")[0])
+
+
+def _check_other_files(examples, tested_on):
+    """Raises ValueError if a file is in both, by whatever path: through a link, or below another.
+
+    Args:
+        examples: those of an image folder.
+        tested_on: those in distribution, of another.
+    """
+    in_distribution = set(_places(tested_on))
+    for folder, file in _places(examples):
+        if (folder, file) in in_distribution:
+            raise ValueError(
+                f"ood must be other images than those in distribution, got {examples.info.name}, "
+                f"which has {os.path.join(folder, file)} as well"
+            )
+
+
+def _places(examples):
+    """Of each image its real folder, and its file in there."""
+    real_path = functools.cache(os.path.realpath)
+    for name in examples.names:
+        folder, file = os.path.split(f"{examples.location}{name}")
+        yield real_path(folder), file
 
 
 def _of_protocol(tested_on):

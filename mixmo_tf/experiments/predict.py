@@ -96,8 +96,11 @@ def _writer(settings):
     """What logs Predictions, or writes them to the files that settings name.
 
     Raises:
+        ValueError: if they name one file.
         OSError: where they could not be written, as soon as that is known.
     """
+    if settings.csv and settings.csv == settings.json:
+        raise ValueError(f"csv and json must be two files, got {settings.csv} for both")
     wanted = []
     for name, text in (("csv", prediction_tables.as_csv), ("json", prediction_tables.as_json)):
         if file := getattr(settings, name):

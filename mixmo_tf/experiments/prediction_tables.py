@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mixmo_tf import strict_json
+from mixmo_tf import paths, strict_json
 from mixmo_tf.experiments.tables import aligned
 
 
@@ -35,7 +35,7 @@ def table(predictions: Sequence[Prediction]) -> str:
     titles += ["problem"] if any(each.problem for each in predictions) else []
     cells = [titles]
     for each in predictions:
-        line = [each.file]
+        line = [paths.printable(each.file)]
         for answer in each.classes:
             line += [answer.name, _rounded(answer)]
         line += [f"{answer.name} {_rounded(answer)}" for answer in each.members]

@@ -26,7 +26,7 @@ def find(
     settings: OfShift, tested_on: images.Images, models: list, load_images: Callable
 ) -> Wanted:
     """The images that settings name, so that what is wrong is said before anything is predicted."""
-    other = ood.find(settings, tested_on, models[0].image_shape)
+    other = ood.find(settings, tested_on, models[0].image_shape, load_images)
     return Wanted(corruption.find(settings, tested_on, models[0], load_images), other)
 
 
