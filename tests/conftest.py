@@ -1,6 +1,5 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
-import dataclasses
 import gc
 import importlib.util
 import os
@@ -13,12 +12,12 @@ import keras
 import numpy as np
 import pytest
 import scripts_at_work
+import shallow_network
 import tensorflow as tf
 from tensorflow.python.framework import ops
 
 import mixmo_tf
 from mixmo_tf.distribution import strategies
-from mixmo_tf.networks import layers, preact_resnet
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
@@ -28,6 +27,7 @@ FAST = """
     schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
     torch_state
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
+FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 
 
 def pytest_addoption(parser):
@@ -44,6 +44,7 @@ def pytest_configure():
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.stem.removeprefix("test_") not in FIRST)
     for item in items:
         if item.path.stem.removeprefix("test_") in FAST:
             item.add_marker("fast")
@@ -71,41 +72,22 @@ def reference():
     return lambda name: np.load(REFERENCE / f"{name}.npz")
 
 
-def shallow_network(width, num_members, num_classes, image_shape, filters):
-    """What stands in for preact_resnet18: one block, which TensorFlow traces in a third."""
-
-    def encoder(member, image):
-        return layers.conv(filters, 3, 2, "symmetric", name=f"encoder_{member}")(image)
-
-    def core(x):
-        return preact_resnet._block(x, 2 * filters, 2, "group_1_block_0")
-
-    build, name = mixmo_tf.networks.build, f"preact_resnet18_{width}"
-    return build(name, encoder, core, num_members, num_classes, image_shape, "he_normal")
-
-
-def make_shallow(monkeypatch):
-    networks = mixmo_tf.networks.NETWORKS
-    stand_in = dataclasses.replace(networks["preact_resnet18"], build=shallow_network)
-    monkeypatch.setitem(networks, "preact_resnet18", stand_in)
-
-
 @pytest.fixture
 def shallow(monkeypatch):
-    """Settings that say preact_resnet18 mean `shallow_network`, in this process alone."""
-    make_shallow(monkeypatch)
+    """Settings that say preact_resnet18 mean `shallow_network.build`: see `stand_in` there."""
+    shallow_network.stand_in(monkeypatch)
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run of the command train on digits, to be read: its folder, its flags, what it said.
 
-    Its network is `shallow_network`: who goes on with a copy of it asks for `shallow`.
+    Its network is `shallow_network.build`: who goes on with a copy of it asks for `shallow`.
     """
     path = tmp_path_factory.mktemp("runs") / "digits"
     flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        make_shallow(monkeypatch)
+        shallow_network.stand_in(monkeypatch)
         code, said = scripts_at_work.ending_of("train", *flags)
     assert code is None, code
     return path, flags, said

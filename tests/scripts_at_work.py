@@ -22,6 +22,11 @@ def command(script, *flags):
     return [sys.executable, f"scripts/{script}", *map(str, flags)]
 
 
+def shallow_command(script, *flags):
+    """The same on the network of shallow_network.py."""
+    return [sys.executable, f"tests/shallow_scripts/{script}", *map(str, flags)]
+
+
 def run(script, *flags, **options):
     return subprocess.run(
         command(script, *flags), cwd=ROOT, capture_output=True, text=True, **options

@@ -45,6 +45,18 @@ def model():
 
 
 @functools.cache
+def untrained():
+    """A network that is asked for nothing but its shapes, again and again."""
+    return tiny_network()
+
+
+@functools.cache
+def compiled():
+    """A model that is compiled again and again, each time wrongly."""
+    return tiny_model()
+
+
+@functools.cache
 def pixels():
     random = np.random.default_rng(0)
     return random.integers(0, 256, (16, 16, 16, 3)).astype(np.uint8), random.integers(0, 4, 16)
@@ -84,7 +96,7 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
         "image_shape must be",
     ),
     (lambda network: networks.set_precision(network, "float32"), "network", set(), "network must"),
-    (lambda precision: networks.set_precision(tiny_network(), precision), "precision", set(), ""),
+    (lambda precision: networks.set_precision(untrained(), precision), "precision", set(), ""),
     (networks.synchronize_batch_norm, "network", set(), "network must be a keras.Model"),
     (evaluation.encoder_norms, "network", set(), "network must be a keras.Model"),
     (lambda name: masks.draw(name, KAPPA, (4, 4), SEED), "name", set(), "mixing must be one of"),
@@ -116,7 +128,7 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
      "milestones must be"),
     (lambda network: mixmo_tf.MixMo(network), "network", set(), "network must be a keras.Model"),
     *(
-        (lambda **given: mixmo_tf.MixMo(tiny_network(), **given), name, right, f"{name} ")
+        (lambda **given: mixmo_tf.MixMo(untrained(), **given), name, right, f"{name} ")
         for name, right in {
             "mixing": {"None"}, "mixing_probability": set(), "alpha": {"fraction"},
             "weight_root": {"fraction"}, "batch_repetitions": set(), "input_repetition": set(),
@@ -124,12 +136,12 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
             "mean": {"None"}, "seed": set(), "class_names": {"None"},
         }.items()
     ),
-    (lambda std: mixmo_tf.MixMo(tiny_network(), std=std), "std", {"None"}, "std be > 0"),
+    (lambda std: mixmo_tf.MixMo(untrained(), std=std), "std", {"None"}, "std be > 0"),
     (lambda models: mixmo_tf.DeepEnsemble(models), "models", set(), "models must be"),
-    (lambda ensemble: mixmo_tf.DeepEnsemble([tiny_model(), tiny_model()], ensemble=ensemble),
+    (lambda ensemble: mixmo_tf.DeepEnsemble([model(), compiled()], ensemble=ensemble),
      "ensemble", {"None"}, "ensemble must be one of"),
     *(
-        (lambda **given: tiny_model().compile(**given), name, right, name)
+        (lambda **given: compiled().compile(**given), name, right, name)
         for name, right in {
             "optimizer": set(), "loss": {"None"}, "metrics": {"None", "list", "dict"},
             "steps_per_execution": set(), "jit_compile": set(), "run_eagerly": set(),
@@ -165,7 +177,7 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
     (lambda format: model().export("/nowhere/x", format), "format", set(), "format must be one of"),
     (mixmo_tf.load, "path", {"text"}, "path must be a path"),
     (lambda network: deployment.load_torch_state(network, {}), "network", set(), "network must"),
-    (lambda state: deployment.load_torch_state(tiny_network(), state), "state", {"dict"}, "state"),
+    (lambda state: deployment.load_torch_state(untrained(), state), "state", {"dict"}, "state"),
     (lambda name: data.load(name, "train"), "name", set(), "dataset must be"),
     (lambda split: data.load("digits", split), "split", set(), "split must be one of"),
     (lambda image_size: data.load_arrays("digits", "train", image_size=image_size), "image_size",

@@ -9,7 +9,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import make_shallow
+import shallow_network
 from scipy.special import softmax
 from scripts_at_work import ending_of, said_of
 from test_image_folder import grey, save
@@ -213,7 +213,7 @@ def never_wrong(tmp_path_factory):
     flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        make_shallow(monkeypatch)
+        shallow_network.stand_in(monkeypatch)
         return path / "run", said_of("train", *flags, "--augmentation=none")
 
 

@@ -194,7 +194,8 @@ def test_resnet50_trains_on_what_tfds_mocks():
             input_repetition=0.6,
             augmentation="flip",
         )
-        model.compile(keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True), metrics=["accuracy"])
+        optimizer = keras.optimizers.SGD(1e-4, momentum=0.9, nesterov=True)
+        model.compile(optimizer, metrics=["accuracy"], run_eagerly=True)  # tracing takes longer
         before = network.get_layer("encoder_1").get_weights()
         history = model.fit(
             examples.training_batches(4, seed=0),

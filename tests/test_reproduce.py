@@ -11,7 +11,8 @@ import threading
 import time
 
 import pytest
-from scripts_at_work import ROOT, command, ending_of, said_of
+import shallow_network
+from scripts_at_work import ROOT, ending_of, said_of, shallow_command
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import SuiteSettings, suite, suite_runs, suites
@@ -57,7 +58,10 @@ def reported(finished, tmp_path_factory):
                 changes = {"both_wrong": [1 + 2 * seed], "one_wrong": [4 - 2 * seed]}
                 changes |= {"nll": 1.0 + seed, "member_accuracy": [0.4 + 0.1 * seed, 0.6]}
                 finish(output, config, seed, figures, SMALL, accuracy=accuracy, **changes)
-    ending, printed = ending_of("reproduce", "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS)
+    flags = "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shallow_network.stand_in(monkeypatch)
+        ending, printed = ending_of("reproduce", *flags)
     assert ending is None, printed
     return output, figures, printed
 
@@ -231,7 +235,7 @@ def test_a_signal_right_after_a_runs_start(tmp_path, number, delay, once_started
     assert "Traceback" not in "".join(log)
 
 
-def test_a_signal_reaches_the_run(tmp_path, once_started):
+def test_a_signal_reaches_the_run(tmp_path, once_started, shallow):
     def interrupt():
         wait_for_checkpoint(tmp_path / "digits_plain_seed0")
         send(signal.SIGINT)
@@ -243,13 +247,14 @@ def test_a_signal_reaches_the_run(tmp_path, once_started):
     assert "ended by SIGINT; the same command goes on from there" in log
 
 
-def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said):
+def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said, shallow):
     """SIGKILL ends reproduce.py alone; given again, it takes up what its run goes on to do."""
     figures = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS[1:]:
         finish(tmp_path, config, 0, figures, SMALL)
     process = subprocess.Popen(
-        command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS), cwd=ROOT
+        shallow_command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS),
+        cwd=ROOT,
     )
     folder = tmp_path / "digits_plain_seed0"
     wait_for_checkpoint(folder)

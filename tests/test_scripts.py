@@ -9,7 +9,8 @@ import zipfile
 
 import keras
 import pytest
-from conftest import shallow_network, tiny_model
+import shallow_network
+from conftest import tiny_model
 from scripts_at_work import ROOT, assert_refused, call, ending_of, refusal, said_of
 
 from mixmo_tf import networks
@@ -190,13 +191,14 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
 
 
 def test_benchmarks_run(shallow, monkeypatch):
-    """On one block in place of a network's; but for the plain loops, and `inference`."""
+    """On one block in place of a network's."""
 
-    def build(depth, width, **members):
-        return shallow_network(width, filters=16, **members)
+    def build(depth, width, num_members, num_classes, image_shape=(32, 32, 3)):
+        return shallow_network.build(width, num_members, num_classes, image_shape, filters=16)
 
     wide_resnet = dataclasses.replace(networks.NETWORKS["wide_resnet"], build=build)
     monkeypatch.setitem(networks.NETWORKS, "wide_resnet", wide_resnet)
+    monkeypatch.setattr(networks, "wide_resnet", build)
     monkeypatch.setattr(measure, "imagenet_records", lambda count: imagenet_records(10))
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     names = "scaling", "train", "input", "folder", "masks", "inference"

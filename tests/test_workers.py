@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from scripts_at_work import DIGITS, ROOT, assert_same_weights, command
+from scripts_at_work import DIGITS, ROOT, assert_same_weights, shallow_command
 
 from mixmo_tf import data
 from mixmo_tf.distribution import strategies
@@ -35,7 +35,7 @@ def start_two(*flags):
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         workers.append(
             subprocess.Popen(
-                command("train.py", *flags),
+                shallow_command("train.py", *flags),
                 cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": json.dumps(config)},
                 text=True,
@@ -48,7 +48,7 @@ def start_two(*flags):
 
 def finish(workers):
     """Exit code, output and errors of each."""
-    ended = [worker.communicate(timeout=120) for worker in workers]
+    ended = [worker.communicate(timeout=600) for worker in workers]
     return [(worker.returncode, *texts) for worker, texts in zip(workers, ended, strict=True)]
 
 
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_a_worker_that_waits_for_others():
     config = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}}
     config["task"] = {"type": "worker", "index": 0}
     with subprocess.Popen(
-        command("train.py", *DIGITS),
+        shallow_command("train.py", *DIGITS),
         cwd=ROOT,
         env={**os.environ, "TF_CONFIG": json.dumps(config)},
         text=True,

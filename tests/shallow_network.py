@@ -1,0 +1,31 @@
+"""What stands in for preact_resnet18: one block, which TensorFlow traces in a third."""
+
+import dataclasses
+import pathlib
+
+from mixmo_tf import networks
+from mixmo_tf.experiments import suite_runs
+from mixmo_tf.networks import layers, preact_resnet
+
+SCRIPTS = pathlib.Path(__file__).parent / "shallow_scripts"
+
+
+def build(width, num_members, num_classes, image_shape, filters):
+    def encoder(member, image):
+        return layers.conv(filters, 3, 2, "symmetric", name=f"encoder_{member}")(image)
+
+    def core(x):
+        return preact_resnet._block(x, 2 * filters, 2, "group_1_block_0")
+
+    name = f"preact_resnet18_{width}"
+    return networks.build(name, encoder, core, num_members, num_classes, image_shape, "he_normal")
+
+
+def stand_in(monkeypatch):
+    """Settings that say preact_resnet18 mean `build`, here and in the runs of `reproduce`."""
+    record = dataclasses.replace(networks.NETWORKS["preact_resnet18"], build=build)
+    monkeypatch.setitem(networks.NETWORKS, "preact_resnet18", record)
+    folder = suite_runs._folder
+    monkeypatch.setattr(
+        suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)
+    )
