@@ -11,7 +11,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments, class_labels, extras
 from mixmo_tf.data.checks import check_pixels
-from mixmo_tf.formats import signature
+from mixmo_tf.formats import litert_graphs, onnx, signature
+from mixmo_tf.models import file_outputs
 from mixmo_tf.paths import expanded
 
 
@@ -19,13 +20,16 @@ class ModelFile:
     """A file that `MixMo.export` wrote, opened for predictions, by any number of threads.
 
     A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, the
-    shape of an image, and the number of classes; and `_run`, one batch and names of outputs ->
-    a list of these.
+    shape of an image, and the number of classes; `_said`, the text in its metadata or None; and
+    `_run`, one batch and names of outputs -> a list of these.
 
     Attributes:
         image_shape: (H, W, channels).
         num_classes: int C.
-        class_names: C str by label, of the `class_names.txt` beside the file; None without.
+        class_names: C str by label, which the file says itself, or the `class_names.txt` beside
+            it; None without.
+        description: what the file says that it is, a dict as in `model.json`; {} if it says
+            nothing, as those of version 0.2.0.
 
     Args:
         file: its path; ~ is the home folder.
@@ -62,8 +66,9 @@ class ModelFile:
             )
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
-        self.class_names = _class_names_beside(file, self.num_classes)
-        self._tells_members = "member_probabilities" in outputs
+        self.description = self._described()
+        self.class_names = self._class_names() or _class_names_beside(file, self.num_classes)
+        self._outputs = tuple(outputs)
 
     def predict(
         self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
@@ -92,7 +97,8 @@ class ModelFile:
         Returns:
             float32 (N, C), and float32 (N, M, C), with M = 0 if the file does not tell them.
         """
-        names = ["probabilities", "member_probabilities"][: 1 + self._tells_members]
+        tells_members = "member_probabilities" in self._outputs
+        names = ["probabilities", "member_probabilities"][: 1 + tells_members]
         probabilities, *of_members = self._predict(images, batch_size, names)
         none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
         return probabilities, of_members[0] if of_members and len(probabilities) else none
@@ -101,6 +107,34 @@ class ModelFile:
         """Each member's logits, in one batch: (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
         return self._predict(images, max(len(images), 1), ["member_logits"])[0]
 
+    def outputs(
+        self, images: arguments.Array, batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """All that the file gives, by name; the rest is as for `predict`.
+
+        Returns:
+            dict of arrays with N first: `probabilities`, and what else `description` lists.
+        """
+
+        def answer(batch):
+            return dict(zip(self._outputs, self._run(batch, self._outputs), strict=True))
+
+        return file_outputs.of(answer, images, self.image_shape, batch_size)
+
+    def _described(self):
+        """What the file says that it is; {} where that is nothing, or damaged."""
+        try:
+            return signature.parsed(self._said())
+        except ValueError:
+            return {}
+
+    def _class_names(self):
+        names = self.description.get("class_names")
+        try:
+            return class_labels.check(names, self.num_classes)
+        except ValueError:
+            return None
+
     def _predict(self, images, batch_size, names):
         """The outputs of these names, all batches together; of no images each is empty (0, C)."""
         images = np.asarray(check_pixels(images, self.image_shape))
@@ -108,8 +142,7 @@ class ModelFile:
             batch_size = arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
             return [np.zeros((0, self.num_classes), np.float32)] * len(names)
-        if images.dtype != np.uint8:
-            images = np.clip(np.round(images), 0, 255).astype(np.uint8)
+        images = file_outputs.as_uint8(images)
         size = batch_size or 32
         starts = range(0, len(images), size)
         batches = [self._run(images[start : start + size], names) for start in starts]
@@ -135,6 +168,9 @@ class OnnxModel(ModelFile):
             )
         return *names, inputs[0].shape[1:], probabilities.shape[1]
 
+    def _said(self):
+        return self._session.get_modelmeta().custom_metadata_map.get(onnx.METADATA)
+
     def _run(self, images, names):
         return self._session.run(names, {"images": images})
 
@@ -158,6 +194,9 @@ class LiteRTModel(ModelFile):
         num_classes = answer.get_output_details()["probabilities"]["shape"][1]
         shape = interpreter.get_input_details()[0]["shape"][1:]
         return names["inputs"], names["outputs"], shape, num_classes
+
+    def _said(self):
+        return litert_graphs.metadata(self._content)
 
     def _run(self, images, names):
         with self._places:

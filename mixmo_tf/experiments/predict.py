@@ -123,10 +123,10 @@ def _load(settings):
         if getattr(settings, name):
             raise ValueError(f"{name} is for a run or a .keras file; that of {file} is fixed")
     model = deployment.load(file, settings.trust)
-    folder = file if file.is_dir() else file.parent
-    if not (folder / signature.DESCRIPTION).is_file():
-        return model, 1.0
-    return model, signature.read_description(folder)[0].get("central_fraction", 1.0)
+    said = model.description
+    if not said and (file.parent / signature.DESCRIPTION).is_file():
+        said, _ = signature.read_description(file.parent)
+    return model, said.get("central_fraction", 1.0)
 
 
 def _answerer(model, top):
