@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import as_if_trained, tiny_model
+from tensorflow.lite.tools import flatbuffer_utils
 
 import mixmo_tf
 from mixmo_tf import deployment, evaluation, formats
 from mixmo_tf.evaluation.decision import Decision, decide, disagreement_of_each, fit
-from mixmo_tf.formats import decision_outputs
+from mixmo_tf.formats import decision_outputs, litert_graphs
 
 FORMATS = ["saved_model", "onnx", "litert"]
 BY_HAND = np.log([[0.6, 0.3, 0.1], [0.5, 0.3, 0.2], [0.4, 0.35, 0.25]])
@@ -101,7 +102,7 @@ def test_what_is_fitted():
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory, pixels_and_labels):
     """A model of three members, in all formats, with a Decision, int8 with one of its own."""
-    model = as_if_trained(tiny_model(num_members=3, mean=(0.4, 0.5, 0.6)), seed=3)
+    model = as_if_trained(tiny_model(num_members=3, ensemble="probabilities"), seed=6)
     images, labels = pixels_and_labels
     decision = fit(model.ensemble_logits(model.member_logits(images)), labels, coverage=0.7)
     folder = tmp_path_factory.mktemp("exported") / "x"
@@ -146,7 +147,7 @@ def test_int8_is_refitted_and_decides_in_floats(exported, pixels_and_labels):
     (of_file,) = seen
     outputs = mixmo_tf.load(written[-1]).outputs(images)
     np.testing.assert_array_equal(outputs["member_logits"], of_file)  # those it was fitted on
-    logits = evaluation.ensemble_logits(of_file)
+    logits = evaluation.ensemble_logits(of_file, "probabilities")
     expected = decide(logits, Decision(decision.temperature / 2, 0.0, 2.0))
     calibrated = outputs["calibrated_probabilities"]
     np.testing.assert_allclose(calibrated, expected.calibrated_probabilities, atol=1e-6)
@@ -175,7 +176,8 @@ def test_what_a_file_is_stands_in_it(exported, tmp_path):
         half = 2 if "int8" in file.name else 1
         assert said["decision"]["temperature"] == decision.temperature / half
         assert said["written_by"]["mixmo_tf"] == mixmo_tf.__version__ and said["note"] == "é"
-        for name in ("inputs", "outputs", "ensemble", "written_by", "image_shape"):
+        assert beside.keys() - said.keys() == {"class_names", "requests"}  # what is beside it
+        for name in ("inputs", "outputs", "ensemble", "written_by", "image_shape", "classes"):
             assert said[name] == beside[name], name
         assert said["inputs"]["images"]["colours"] == "RGB"
         assert said["outputs"]["accept"]["dtype"] == "bool"
@@ -193,6 +195,27 @@ def test_a_file_alone_knows_its_classes_and_its_ensemble(tmp_path):
             np.zeros((1, 16, 16, 3), np.uint8)
         )
         assert FilePredictor(tmp_path / name).ensemble == "probabilities"
+    content = (tmp_path / "x.tflite").read_bytes()
+    for damaged in ("no JSON", "[1]", "[" * 100_000):
+        file = tmp_path / "y.tflite"
+        file.write_bytes(_with_other_metadata(content, damaged))
+        loaded = mixmo_tf.load(file)
+        assert loaded.description == {} and loaded.class_names is None
+
+
+def _with_other_metadata(content, text):
+    model = flatbuffer_utils.convert_bytearray_to_object(content)
+    ours = litert_graphs.METADATA.encode()
+    model.metadata = [each for each in model.metadata if each.name != ours]
+    plain = bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    assert litert_graphs.metadata(plain) is None
+    return litert_graphs.with_metadata(plain, text)
+
+
+def test_only_a_decision_is_one(tmp_path):
+    with pytest.raises(ValueError, match="must be what evaluation.decision.fit gives, got 0.5"):
+        deployment.export(tiny_model(), tmp_path / "x", decision=0.5)
+    assert not (tmp_path / "x").exists()
 
 
 def test_every_output_is_described(exported):

@@ -29,7 +29,8 @@ class ModelFile:
         class_names: C str by label, which the file says itself, or the `class_names.txt` beside
             it; None without.
         description: what the file says that it is, a dict as in `model.json`; {} if it says
-            nothing, as those of version 0.2.0.
+            nothing, as those of earlier versions.
+        output_names: str, the keys of `outputs`.
 
     Args:
         file: its path; ~ is the home folder.
@@ -48,6 +49,7 @@ class ModelFile:
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:
             inputs, outputs, shape, num_classes = self._open(str(file))
+            said = self._said()
             shape = tuple(shape)
             for size in (*shape, num_classes):
                 if not isinstance(size, (int, np.integer)) or size < 1:
@@ -66,9 +68,10 @@ class ModelFile:
             )
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
-        self.description = self._described()
-        self.class_names = self._class_names() or _class_names_beside(file, self.num_classes)
-        self._outputs = tuple(outputs)
+        self.description = _parsed(said)
+        own_names = _checked_names(self.description.get("classes"), self.num_classes)
+        self.class_names = own_names or _class_names_beside(file, self.num_classes)
+        self.output_names = tuple(outputs)
 
     def predict(
         self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
@@ -97,7 +100,7 @@ class ModelFile:
         Returns:
             float32 (N, C), and float32 (N, M, C), with M = 0 if the file does not tell them.
         """
-        tells_members = "member_probabilities" in self._outputs
+        tells_members = "member_probabilities" in self.output_names
         names = ["probabilities", "member_probabilities"][: 1 + tells_members]
         probabilities, *of_members = self._predict(images, batch_size, names)
         none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
@@ -117,23 +120,9 @@ class ModelFile:
         """
 
         def answer(batch):
-            return dict(zip(self._outputs, self._run(batch, self._outputs), strict=True))
+            return dict(zip(self.output_names, self._run(batch, self.output_names), strict=True))
 
         return file_outputs.of(answer, images, self.image_shape, batch_size)
-
-    def _described(self):
-        """What the file says that it is; {} where that is nothing, or damaged."""
-        try:
-            return signature.parsed(self._said())
-        except ValueError:
-            return {}
-
-    def _class_names(self):
-        names = self.description.get("class_names")
-        try:
-            return class_labels.check(names, self.num_classes)
-        except ValueError:
-            return None
 
     def _predict(self, images, batch_size, names):
         """The outputs of these names, all batches together; of no images each is empty (0, C)."""
@@ -214,6 +203,22 @@ class LiteRTModel(ModelFile):
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             interpreter = tf.lite.Interpreter(model_content=self._content)
         return interpreter, interpreter.get_signature_runner("serving_default")
+
+
+def _parsed(said):
+    """What a file says that it is; {} where that is nothing, or damaged."""
+    try:
+        return signature.parsed(said)
+    except ValueError:
+        return {}
+
+
+def _checked_names(names, num_classes):
+    """The names of classes that a file says; None where it says none, or something else."""
+    try:
+        return class_labels.check(names, num_classes)
+    except ValueError:
+        return None
 
 
 def _class_names_beside(file, num_classes):

@@ -72,7 +72,8 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     images = calibration = fitted = decision = refit = None
     load = functools.cache(images_of.load)
     if settings.check_images or calibrates or settings.calibrate:
-        images, held_out = export_check.find_images(settings, files, model, load)
+        needed = settings.calibrate
+        images, held_out = export_check.find_images(settings, files, model, load, needed)
     exported = _folded(settings, model) if settings.fold else model
     if settings.calibrate:
         fitted = decisions.Fitted(settings, held_out, load, model)

@@ -22,7 +22,11 @@ _KEPT = "accuracy", "nll", "brier", "ece"  # figures of the model, for model.jso
 
 
 def find_images(
-    settings: images_of.OfImages, files: Sequence[pathlib.Path], model: Predictor, load: Load
+    settings: images_of.OfImages,
+    files: Sequence[pathlib.Path],
+    model: Predictor,
+    load: Load,
+    needed: bool = False,
 ) -> tuple[images_of.Images, images_of.Images | None]:
     """The images of the models' run, or those that settings name; and those held out, or None.
 
@@ -31,6 +35,7 @@ def find_images(
         files: list of pathlib.Path of the models.
         model: the model, or the ensemble, that they are.
         load: `images.load`.
+        needed: bool, whether an export without images would not do.
 
     Raises:
         ValueError: if no dataset is known, it is not there, or it does not fit the model.
@@ -39,7 +44,8 @@ def find_images(
         images, held_out = images_of.find(settings, files, model)
         images_of.check(images, load(images).info, model)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{error}; or --check_images=0, without int8") from None
+        advice = "" if needed else "; or --check_images=0, without int8"
+        raise ValueError(f"{error}{advice}") from None
     return images, held_out
 
 
@@ -92,14 +98,7 @@ class Expected:
         """
         cells = [["", "size, MB", heading("accuracy"), "difference"]]
         if decides := "accept" in self.answers:
-            ece = heading("ece")
-            cells[0] += [
-                ece,
-                f"{ece}, calibrated",
-                "accepted, %",
-                "of these wrong, %",
-                "same sets, %",
-            ]
+            cells[0] += [heading("ece"), "calibrated", "accepted, %", "error, %", "same sets, %"]
         cells.append(["the model", "", *self._figures(self.answers)])
 
         def add(file, name, size, answers):
@@ -121,7 +120,10 @@ class Expected:
             "difference: the largest of a probability"
         )
         if decides:
-            title += "; same sets: of those, how many equal the model's"
+            title += (
+                ".\nCalibrated: the ECE at the temperature; error: among the accepted; same sets: "
+                "as the model's"
+            )
         return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
 
     def _figures(self, answers):

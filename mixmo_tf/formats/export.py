@@ -94,6 +94,9 @@ def export(
         raise ValueError(
             f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
         )
+    if not isinstance(decision, (Decision, type(None))):
+        came = arguments.brief(decision)
+        raise ValueError(f"decision must be what evaluation.decision.fit gives, got {came}")
     formats = list(map(name_of, formats))
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)

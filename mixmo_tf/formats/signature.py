@@ -147,7 +147,7 @@ def described(
         facts: dict of what else is known of it, such as its run; what is a dict there and here is
             joined.
         decision: Decision that is in the file, if one is.
-        alone: bool, whether this goes into the file itself, and the classes with it.
+        alone: bool, whether this goes into the file itself, which may be without others beside it.
 
     Returns:
         dict that JSON can hold.
@@ -156,7 +156,7 @@ def described(
     for name, value in (facts or {}).items():
         said[name] = said[name] | value if isinstance(said.get(name), dict) else value
     if alone:
-        said["class_names"] = model.class_names
+        del said["class_names"]
     return said
 
 
@@ -224,6 +224,7 @@ def _described(model, decision):
         "image_shape": model.image_shape,
         "ensemble": model.ensemble,
         "class_names": CLASS_NAMES if model.class_names else None,
+        "classes": model.class_names,
         "written_by": {"mixmo_tf": version.VERSION, "commit": version.commit()},
         "date": now.isoformat(timespec="seconds"),
         **({"decision": decision._asdict()} if decision else {}),

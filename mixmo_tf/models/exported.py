@@ -25,6 +25,7 @@ class ExportedModel(Predictor):
 
     Attributes:
         description: dict, what its model.json says.
+        output_names: str, the keys of `outputs`.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -60,6 +61,7 @@ class ExportedModel(Predictor):
             reason = str(error).split("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
         self.description = description
+        self.output_names = tuple(function.structured_outputs)
         self._module, self._function = module, function
 
     def outputs(
