@@ -13,7 +13,8 @@ from scripts_at_work import assert_refused, said_of
 import mixmo_tf
 from mixmo_tf import data, evaluation
 from mixmo_tf.deployment.file_predictor import FilePredictor
-from mixmo_tf.evaluation.decision import decide, disagreement_of_each, fit
+from mixmo_tf.evaluation.decision import Decision, decide, disagreement_of_each, fit
+from mixmo_tf.experiments import ExportSettings, decisions, images
 
 HELD_OUT = {"split": "validation", "validation_examples": 100}
 
@@ -41,8 +42,8 @@ def test_every_file_is_calibrated_and_checked(run, tmp_path):
     assert f"{run}: the last epoch, 2 (--which=best takes epoch " in said
 
     model = mixmo_tf.load(run)
-    images, labels, _ = data.load_arrays("digits", **HELD_OUT)
-    held_out = evaluation.ensemble_logits(model.member_logits(images))
+    pixels, labels, _ = data.load_arrays("digits", **HELD_OUT)
+    held_out = evaluation.ensemble_logits(model.member_logits(pixels))
     described = json.loads((output / "model.json").read_text())
     found = described["decision"]
     expected = fit(held_out, labels, coverage=0.8)
@@ -55,7 +56,7 @@ def test_every_file_is_calibrated_and_checked(run, tmp_path):
     assert described["metrics"] == evaluation.read_metrics(run / "metrics.json")
 
     of_int8 = FilePredictor(output / "model_int8.tflite")
-    logits = evaluation.ensemble_logits(of_int8.member_logits(images))
+    logits = evaluation.ensemble_logits(of_int8.member_logits(pixels))
     refitted = fit(logits, labels, coverage=0.8)
     found = found["of_files"]["model_int8.tflite"]
     assert found == pytest.approx(refitted._asdict(), rel=1e-4)
@@ -110,12 +111,12 @@ def test_the_best_epoch_is_chosen(run, tmp_path):
     flags = [f"--model={run}", "--which=best", "--check_images=0"]
     said = said_of("export", *flags, f"--output_dir={tmp_path / 'best'}")
     assert re.search(rf"^{run}: epoch \d of 2, the best on held-out images\.$", said, re.MULTILINE)
-    images = data.load_arrays("digits", "test")[0][:20]
+    pixels = data.load_arrays("digits", "test")[0][:20]
     best, last = mixmo_tf.load(run / "best.keras"), mixmo_tf.load(run)
     exported = mixmo_tf.load(tmp_path / "best")
-    answers = exported.predict(images)
-    np.testing.assert_allclose(answers, best.predict(images, verbose=0), atol=1e-5)
-    assert np.abs(answers - last.predict(images, verbose=0)).max() > 1e-3
+    answers = exported.predict(pixels)
+    np.testing.assert_allclose(answers, best.predict(pixels, verbose=0), atol=1e-5)
+    assert np.abs(answers - last.predict(pixels, verbose=0)).max() > 1e-3
     assert exported.description["runs"][0]["epoch"] == "best"
     assert "metrics" not in exported.description  # metrics.json is of the last epoch
     said = said_of("evaluate", f"--model={run}", "--which=best", "--split=validation")
@@ -147,3 +148,14 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(finished, run, tmp_pa
     assert_refused("export", cases)
     assert_refused("evaluate", [([f"--model={finished[0]}", "--which=best"], "has no best.keras")])
     assert not (tmp_path / "x").exists()
+
+
+def test_thresholds_that_are_not_there_are_said(run):
+    settings = ExportSettings(model=[run], calibrate=True)
+    model = mixmo_tf.load(run)
+    _, held_out = images.find(settings, [run], model)
+    said = decisions.Fitted(settings, held_out, images.load, model).in_words
+    nothing = "nothing accepted, as no threshold keeps an error of at most 5 %; sets of all classes"
+    assert nothing in said(Decision(1.0, np.inf, np.inf))
+    some = "a confidence of 0.5000 on, for an error of at most 5 %; sets up to a sum of 0.2500"
+    assert some in said(Decision(1.0, 0.5, 0.25))

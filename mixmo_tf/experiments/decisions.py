@@ -1,6 +1,7 @@
 """The decision that travels with an exported model: wanted, fitted on held-out images, in words."""
 
 import dataclasses
+import math
 import pathlib
 from collections.abc import Callable
 
@@ -96,11 +97,18 @@ class Fitted:
     def in_words(self, of_model: decision.Decision) -> str:
         """A line that says what was fitted."""
         ((name, value),) = self._accepted.items()
-        wanted = "an error of at most" if name == "risk" else "a coverage of at least"
+        kind = "an error of at most" if name == "risk" else "a coverage of at least"
+        wanted = f"{kind} {100 * value:g} %"
+        accepts = (
+            f"accepted from a confidence of {of_model.confidence_threshold:.4f} on, for {wanted}"
+        )
+        if math.isinf(of_model.confidence_threshold):
+            accepts = f"nothing accepted, as no threshold keeps {wanted}"
+        promise = f"{100 * conformal.COVERAGE:g} % to hold the label"
+        sets = f"sets up to a sum of {of_model.set_threshold:.4f}, for {promise}"
+        if math.isinf(of_model.set_threshold):
+            sets = f"sets of all classes, as the images are too few for {promise}"
         return (
             f"Fitted on {len(self._examples):,} {self._images.split} images of "
-            f"{self._images.dataset}: temperature {of_model.temperature:.3f}; accepted from a "
-            f"confidence of {of_model.confidence_threshold:.4f} on, for {wanted} "
-            f"{100 * value:g} %; sets up to {of_model.set_threshold:.4f}, for "
-            f"{100 * conformal.COVERAGE:g} %."
+            f"{self._images.dataset}: temperature {of_model.temperature:.3f}; {accepts}; {sets}."
         )
