@@ -36,7 +36,7 @@ def run(finished, tmp_path_factory):
 def test_every_file_is_calibrated_and_checked(run, tmp_path):
     output = tmp_path / "served"
     flags = [f"--model={run}", f"--output_dir={output}", "--format=saved_model,litert"]
-    flags += ["--litert=float32,int8", "--members", "--input=jpeg", "--calibration_images=50"]
+    flags += ["--litert=int8", "--members", "--input=jpeg", "--calibration_images=50"]
     said = said_of("export", *flags, "--calibrate", "--abstain_coverage=0.8")
     assert "Fitted on 100 validation images of digits: temperature " in said
     assert f"{run}: the last epoch, 2 (--which=best takes epoch " in said
@@ -62,7 +62,7 @@ def test_every_file_is_calibrated_and_checked(run, tmp_path):
     assert found == pytest.approx(refitted._asdict(), rel=1e-4)
     assert found["temperature"] != expected.temperature
     test_images, test_labels, _ = data.load_arrays("digits", "test")
-    rows = dict.fromkeys(("the model", "SavedModel", "model_float32.tflite", "model_int8.tflite"))
+    rows = dict.fromkeys(("the model", "SavedModel", "model_int8.tflite"))
     for name in rows:
         (row,) = re.findall(rf"^  {name} (.*)$", said, re.MULTILINE)
         rows[name] = row.split()
