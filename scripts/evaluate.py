@@ -5,6 +5,7 @@
     python scripts/evaluate.py --model=runs/a --model=runs/b    a table, a line each
     python scripts/evaluate.py --model=runs/a --model=runs/b --paired    b tested against a
     python scripts/evaluate.py --model=runs/a --abstain_risk=0.05        when not to answer
+    python scripts/evaluate.py --model=runs/a --which=best               its best epoch
     python scripts/evaluate.py --model=runs/a --corruptions=made         corrupted images too
     python scripts/evaluate.py --model=runs/a --ood=near:cifar100        and of something else
 

@@ -2,6 +2,7 @@
 
     python scripts/export.py --model=runs/digits
     python scripts/export.py --model=runs/digits --format=saved_model,onnx,litert
+    python scripts/export.py --model=runs/flowers --calibrate --abstain_risk=0.05
 
 Several models, separated by commas, become one, a deep ensemble. The members are folded into a
 plain network with the same outputs, unless --nofold, or --members, which keeps their heads.
@@ -10,7 +11,9 @@ The folder is itself the SavedModel; beside it are model.onnx, a model_DTYPE.tfl
 --litert, class_names.txt, and model.json, which says what all of them take and give: uint8
 images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
 `member_probabilities` and `member_logits` (n, M, C). With --input=jpeg the SavedModel takes the
-bytes of JPEG and PNG files too, by its signature `serving_bytes`.
+bytes of JPEG and PNG files too, by its signature `serving_bytes`. With --calibrate all give
+`calibrated_probabilities`, `confidence`, `accept` and `prediction_set`, by numbers that are fitted
+on held-out images. Of a run it is the last epoch that is written, or with --which=best the best.
 """
 
 import functools

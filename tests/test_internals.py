@@ -18,6 +18,7 @@ INSIDE = {  # by file: modules that are not public, and names that begin with _
     "deployment/model_file.py": {"tensorflow.lite.python"},
     "distribution/strategies.py": {"tensorflow.python.distribute.cluster_resolver"},
     "experiments/process.py": {"tensorflow.python.framework"},
+    "formats/litert_graphs.py": {"tensorflow.lite.python", "tensorflow.lite.tools"},
     "formats/trusted_operations.py": {"tensorflow.core.protobuf"},
     "models/predictor.py": {
         "_compile_metrics",
@@ -116,3 +117,5 @@ def test_a_saved_model_and_a_litert_file_have_what_is_checked():
     for name in ("GetRootAs", "OperatorCodes", "OperatorCodesLength"):
         assert hasattr(schema_py_generated.Model, name), name
     assert hasattr(schema_py_generated.OperatorCode, "CustomCode")
+    for name in ("Metadata", "MetadataLength", "Buffers"):
+        assert hasattr(schema_py_generated.Model, name), name

@@ -214,8 +214,8 @@ def test_what_is_said_beside_it_must_fit(tmp_path):
     for content, message in (
         ('{"image_shape": [8, 16, 3], "ensemble": "logits"}', "model.json is of another model"),
         ('{"image_shape": [16, 16, 3], "ensemble": "votes"}', "ensemble must be one of"),
-        ("[]", "list indices"),
-        ("[" * 10_000, "recursion"),
+        ("[]", "its description is a list, not a dict"),
+        ("[" * 10_000, "its description is nested too deeply"),
         (" " * 2**25, "model.json is larger than 16,777,216 bytes"),
     ):
         file.write_text(content)

@@ -20,7 +20,7 @@ class FilePredictor(Predictor):
     Args:
         file: path of an `.onnx` or a `.tflite` file that `export` wrote.
         ensemble: "logits" or "probabilities", what is averaged over the members; None for what
-            model.json beside the file says.
+            the file says itself, or model.json beside it.
 
     Raises:
         ImportError, FileNotFoundError, ValueError: see `loading.load`; or if the file has several
@@ -38,7 +38,8 @@ class FilePredictor(Predictor):
             _, num_members, num_classes = loaded.member_logits(black).shape
         except Exception as error:  # each library raises its own
             raise ValueError(f"{file} is not from MixMo.export: it has no member_logits") from error
-        ensemble = ensemble or _ensemble_beside(file)
+        said = loaded.description.get("ensemble")
+        ensemble = ensemble or (said if said in ENSEMBLES else _ensemble_beside(file))
         if ensemble is None and num_members > 1:
             raise ValueError(
                 f"{file} has no {signature.DESCRIPTION} beside it: say what is averaged, --ensemble"

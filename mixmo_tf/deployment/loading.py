@@ -32,7 +32,8 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
     Returns:
         A model whose `predict` takes uint8 images (N, H, W, channels) and gives the ensemble's
         probabilities, float32 (N, C): the MixMo, FoldedModel or DeepEnsemble that was saved,
-        an ExportedModel, an OnnxModel or a LiteRTModel.
+        an ExportedModel, an OnnxModel or a LiteRTModel. These three have `outputs`, images ->
+        dict of all that the file gives, and `description`, what it says that it is.
 
     Raises:
         FileNotFoundError: if there is none.

@@ -11,7 +11,8 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments, class_labels, extras
 from mixmo_tf.data.checks import check_pixels
-from mixmo_tf.formats import signature
+from mixmo_tf.formats import litert_graphs, onnx, signature
+from mixmo_tf.models import file_outputs
 from mixmo_tf.paths import expanded
 
 
@@ -19,13 +20,17 @@ class ModelFile:
     """A file that `MixMo.export` wrote, opened for predictions, by any number of threads.
 
     A subclass has `kind`, and writes `_open`, path -> names of inputs, names of outputs, the
-    shape of an image, and the number of classes; and `_run`, one batch and names of outputs ->
-    a list of these.
+    shape of an image, and the number of classes; `_said`, the text in its metadata or None; and
+    `_run`, one batch and names of outputs -> a list of these.
 
     Attributes:
         image_shape: (H, W, channels).
         num_classes: int C.
-        class_names: C str by label, of the `class_names.txt` beside the file; None without.
+        class_names: C str by label, which the file says itself, or the `class_names.txt` beside
+            it; None without.
+        description: what the file says that it is, a dict as in `model.json`; {} if it says
+            nothing, as those of earlier versions.
+        output_names: str, the keys of `outputs`.
 
     Args:
         file: its path; ~ is the home folder.
@@ -44,6 +49,7 @@ class ModelFile:
             raise FileNotFoundError(f"there is no {self.kind} at {file}")
         try:
             inputs, outputs, shape, num_classes = self._open(str(file))
+            said = self._said()
             shape = tuple(shape)
             for size in (*shape, num_classes):
                 if not isinstance(size, (int, np.integer)) or size < 1:
@@ -62,8 +68,10 @@ class ModelFile:
             )
         self.image_shape = tuple(map(int, shape))
         self.num_classes = int(num_classes)
-        self.class_names = _class_names_beside(file, self.num_classes)
-        self._tells_members = "member_probabilities" in outputs
+        self.description = _parsed(said)
+        own_names = _checked_names(self.description.get("classes"), self.num_classes)
+        self.class_names = own_names or _class_names_beside(file, self.num_classes)
+        self.output_names = tuple(outputs)
 
     def predict(
         self, images: arguments.Array, batch_size: int | None = None, verbose: str | int = 0
@@ -92,7 +100,8 @@ class ModelFile:
         Returns:
             float32 (N, C), and float32 (N, M, C), with M = 0 if the file does not tell them.
         """
-        names = ["probabilities", "member_probabilities"][: 1 + self._tells_members]
+        tells_members = "member_probabilities" in self.output_names
+        names = ["probabilities", "member_probabilities"][: 1 + tells_members]
         probabilities, *of_members = self._predict(images, batch_size, names)
         none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
         return probabilities, of_members[0] if of_members and len(probabilities) else none
@@ -101,6 +110,20 @@ class ModelFile:
         """Each member's logits, in one batch: (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
         return self._predict(images, max(len(images), 1), ["member_logits"])[0]
 
+    def outputs(
+        self, images: arguments.Array, batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """All that the file gives, by name; the rest is as for `predict`.
+
+        Returns:
+            dict of arrays with N first: `probabilities`, and what else `description` lists.
+        """
+
+        def answer(batch):
+            return dict(zip(self.output_names, self._run(batch, self.output_names), strict=True))
+
+        return file_outputs.of(answer, images, self.image_shape, batch_size)
+
     def _predict(self, images, batch_size, names):
         """The outputs of these names, all batches together; of no images each is empty (0, C)."""
         images = np.asarray(check_pixels(images, self.image_shape))
@@ -108,8 +131,7 @@ class ModelFile:
             batch_size = arguments.count("batch_size", batch_size, 1)
         if not len(images):  # which the file itself may not take
             return [np.zeros((0, self.num_classes), np.float32)] * len(names)
-        if images.dtype != np.uint8:
-            images = np.clip(np.round(images), 0, 255).astype(np.uint8)
+        images = file_outputs.as_uint8(images)
         size = batch_size or 32
         starts = range(0, len(images), size)
         batches = [self._run(images[start : start + size], names) for start in starts]
@@ -135,6 +157,9 @@ class OnnxModel(ModelFile):
             )
         return *names, inputs[0].shape[1:], probabilities.shape[1]
 
+    def _said(self):
+        return self._session.get_modelmeta().custom_metadata_map.get(onnx.METADATA)
+
     def _run(self, images, names):
         return self._session.run(names, {"images": images})
 
@@ -159,6 +184,9 @@ class LiteRTModel(ModelFile):
         shape = interpreter.get_input_details()[0]["shape"][1:]
         return names["inputs"], names["outputs"], shape, num_classes
 
+    def _said(self):
+        return litert_graphs.metadata(self._content)
+
     def _run(self, images, names):
         with self._places:
             try:
@@ -175,6 +203,22 @@ class LiteRTModel(ModelFile):
             warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated")
             interpreter = tf.lite.Interpreter(model_content=self._content)
         return interpreter, interpreter.get_signature_runner("serving_default")
+
+
+def _parsed(said):
+    """What a file says that it is; {} where that is nothing, or damaged."""
+    try:
+        return signature.parsed(said)
+    except ValueError:
+        return {}
+
+
+def _checked_names(names, num_classes):
+    """The names of classes that a file says; None where it says none, or something else."""
+    try:
+        return class_labels.check(names, num_classes)
+    except ValueError:
+        return None
 
 
 def _class_names_beside(file, num_classes):

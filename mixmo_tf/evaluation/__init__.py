@@ -4,7 +4,7 @@
 arrays besides, and a Keras metric where it adds up over batches.
 """
 
-from mixmo_tf.evaluation import conformal
+from mixmo_tf.evaluation import conformal, decision
 from mixmo_tf.evaluation.abstention import abstention_threshold, coverage_and_risk
 from mixmo_tf.evaluation.calibration import (
     adaptive_ece,
@@ -75,6 +75,7 @@ __all__ = [
     "correlation",
     "coverage_and_risk",
     "coverage_at_risk",
+    "decision",
     "disagreement",
     "double_fault",
     "eaurc",

@@ -14,6 +14,7 @@ from mixmo_tf.experiments import (
     images,
     shift,
 )
+from mixmo_tf.experiments import models as models_of
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
@@ -42,6 +43,7 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
     if settings.paired and len(groups) < 2:
         raise ValueError("paired needs two --model or more, to test against the first one, got one")
     write = evaluation_files.writer(settings)
+    said = dict.fromkeys(line for files in groups for line in models_of.epochs_in_words(files))
     load_images = functools.cache(images.load)
     evaluations = []
     for files in groups:
@@ -52,7 +54,7 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
             raise ValueError(str(error) if name in str(error) else f"{name}: {error}") from None
     if settings.paired:
         evaluations[1:] = [_tested(each, evaluations[0]) for each in evaluations[1:]]
-    _log.info(evaluation_tables.text(evaluations))
+    _log.info("%s", "\n".join([*said, evaluation_tables.text(evaluations)]))
     write(evaluations)
     if settings.output_dir:
         _log.info("Saved the metrics in %s.", expanded(settings.output_dir))

@@ -6,11 +6,11 @@ import logging
 import pathlib
 
 from mixmo_tf import deployment
-from mixmo_tf.experiments import export_check
+from mixmo_tf.experiments import decisions, export_check, origin
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.images import OfImages
-from mixmo_tf.experiments.models import OfModels
+from mixmo_tf.experiments.models import OfModels, epochs_in_words
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.formats import FORMATS, litert, name_of, saved_model
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExportSettings(OfModels, OfImages):
+class ExportSettings(OfModels, OfImages, decisions.OfDecision):
     """What is exported, how, and on what it is checked; the flags of export.py."""
 
     format: tuple[str, ...] = setting(("saved_model",), f"Formats, with commas: {listed(FORMATS)}.")
@@ -71,16 +71,27 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
         raise ValueError("--members and --fuse_batch_norm say how to fold, --nofold not to")
     model = settings.load_as_one(files)
     calibrates = "litert" in map(name_of, settings.format) and "int8" in settings.litert
-    images = calibration = None
+    images = calibration = fitted = decision = refit = None
     load = functools.cache(images_of.load)
-    if settings.check_images or calibrates:
-        images = export_check.find_images(settings, files, model, load)
+    if settings.check_images or calibrates or settings.calibrate:
+        needed = settings.calibrate
+        images, held_out = export_check.find_images(settings, files, model, load, needed)
     exported = model
     if settings.fold:
         exported = folded(model, settings.members, settings.fuse_batch_norm)
+    if settings.calibrate:
+        fitted = decisions.Fitted(settings, held_out, load, model)
+        decision, refit = fitted.to(exported), fitted.to_file(exported.ensemble)
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
     central_fraction = images_of.central_fraction(files, settings.dataset)
+    facts = origin.facts(files)
+    expected = None
+    if settings.check_images:
+        expected = export_check.Expected(model, images, settings.check_images, load, decision)
+        facts = {"metrics": expected.metrics(), **facts}
+    if fitted:
+        facts["decision"] = fitted.described()
     written = deployment.export(
         exported,
         output,
@@ -89,15 +100,21 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
         calibration,
         settings.input,
         central_fraction,
+        decision,
+        refit,
+        facts,
     )
     height, width, channels = model.image_shape
     named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
     takes = f"uint8 images (n, {height}, {width}, {channels}) in{named}"
+    for line in epochs_in_words(files):
+        _log.info("%s", line)
     _log.info("Wrote %s, %s: %s.", output, _how_folded(settings, exported), takes)
-    if settings.check_images:
+    if fitted:
+        _log.info("%s", fitted.in_words(decision))
+    if expected:
         fraction = central_fraction if settings.input == "jpeg" else None
-        table = export_check.report(model, written, images, settings.check_images, load, fraction)
-        _log.info("%s", table)
+        _log.info("%s", expected.table(written, fraction))
     return written
 
 

@@ -6,9 +6,11 @@ from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import softmax
 
-from mixmo_tf import data, deployment
-from mixmo_tf.evaluation.metrics import heading, written
+from mixmo_tf import data, deployment, evaluation
+from mixmo_tf.evaluation.decision import Decision, decide
+from mixmo_tf.evaluation.metrics import METRICS, Record, heading, written
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import tables
 from mixmo_tf.formats import signature
@@ -16,28 +18,35 @@ from mixmo_tf.models.predictor import Predictor
 
 Load: TypeAlias = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
 _BATCH = 50
+_KEPT = "accuracy", "nll", "brier", "ece"  # figures of the model, for model.json
 
 
 def find_images(
-    settings: images_of.OfImages, files: Sequence[pathlib.Path], model: Predictor, load: Load
-) -> images_of.Images:
-    """The images of the models' run, or those that settings name, as `images.Images`.
+    settings: images_of.OfImages,
+    files: Sequence[pathlib.Path],
+    model: Predictor,
+    load: Load,
+    needed: bool = False,
+) -> tuple[images_of.Images, images_of.Images | None]:
+    """The images of the models' run, or those that settings name; and those held out, or None.
 
     Args:
         settings: images.OfImages.
         files: list of pathlib.Path of the models.
         model: the model, or the ensemble, that they are.
         load: `images.load`.
+        needed: bool, whether an export without images would not do.
 
     Raises:
         ValueError: if no dataset is known, it is not there, or it does not fit the model.
     """
     try:
-        images, _ = images_of.find(settings, files, model)
+        images, held_out = images_of.find(settings, files, model)
         images_of.check(images, load(images).info, model)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{error}; or --check_images=0, without int8") from None
-    return images
+        advice = "" if needed else "; or --check_images=0, without int8"
+        raise ValueError(f"{error}{advice}") from None
+    return images, held_out
 
 
 def for_calibration(images: images_of.Images, count: int, load: Load) -> np.ndarray:
@@ -45,49 +54,102 @@ def for_calibration(images: images_of.Images, count: int, load: Load) -> np.ndar
     return _some(load(images._replace(split="train")), count)[0]
 
 
-def report(
-    model: Predictor,
-    files: Sequence[pathlib.Path],
-    images: images_of.Images,
-    count: int,
-    load: Load,
-    central_fraction: float | None = None,
-) -> str:
-    """A table: each file's size, accuracy, and largest difference from the model's answers.
+class Expected:
+    """What a model answers to images, which what is written of it is held against.
 
-    With a `central_fraction`, the SavedModel's signature of files' bytes has a line too: it gets
-    the images as PNG.
+    Args:
+        model: Predictor.
+        images: images.Images.
+        count: int, how many of them.
+        load: `images.load`.
+        decision: Decision that was fitted to the model, if one was.
     """
-    pixels, labels = _some(load(images), count)
-    expected = model.predict(pixels, batch_size=_BATCH, verbose=0)
-    accuracy = np.mean(expected.argmax(axis=-1) == labels)
-    cells = [["", "size, MB", heading("accuracy"), "difference"]]
-    cells.append(["the model", "", written("accuracy", accuracy), ""])
 
-    def add(file, name, size, answers):
-        accuracy = np.mean(answers.argmax(axis=-1) == labels)
-        difference = np.abs(answers - expected).max()
-        if not np.isfinite(difference):
-            raise ValueError(
-                f"{file} failed its check: its probabilities or the model's are NaN or infinite"
+    def __init__(
+        self,
+        model: Predictor,
+        images: images_of.Images,
+        count: int,
+        load: Load,
+        decision: Decision | None = None,
+    ):
+        self.images = images
+        self.pixels, self.labels = _some(load(images), count)
+        starts = range(0, len(self.labels), _BATCH)
+        batches = [model.member_logits(self.pixels[i : i + _BATCH]) for i in starts]
+        self.logits = evaluation.ensemble_logits(np.concatenate(batches), model.ensemble)
+        self.answers = {"probabilities": softmax(self.logits, axis=1)}
+        if decision:
+            self.answers |= decide(self.logits, decision)._asdict()
+
+    def metrics(self) -> dict:
+        """The model's figures on these images, for model.json; none where its logits are NaN."""
+        if not np.isfinite(self.logits).all():
+            return {}
+        figures = {name: METRICS[name].function(Record(self.logits, self.labels)) for name in _KEPT}
+        of = {"dataset": self.images.dataset, "split": self.images.split}
+        return {**of, "examples": len(self.labels), **figures}
+
+    def table(self, files: Sequence[pathlib.Path], central_fraction: float | None = None) -> str:
+        """Each file's size, accuracy, largest difference from the model, and what it decides.
+
+        With a `central_fraction`, the SavedModel's signature of files' bytes has a line too: it
+        gets the images as PNG.
+        """
+        cells = [["", "size, MB", heading("accuracy"), "difference"]]
+        if decides := "accept" in self.answers:
+            cells[0] += [heading("ece"), "calibrated", "accepted, %", "error, %", "same sets, %"]
+        cells.append(["the model", "", *self._figures(self.answers)])
+
+        def add(file, name, size, answers):
+            if not all(np.isfinite(each).all() for each in answers.values()):
+                raise ValueError(
+                    f"{file} failed its check: its probabilities or the model's are NaN or infinite"
+                )
+            cells.append([name, size, *self._figures(answers)])
+
+        for file in files:
+            loaded = deployment.load(file, trust=True)  # it was written just now
+            name = "SavedModel" if file.is_dir() else file.name
+            add(file, name, _megabytes(file), loaded.outputs(self.pixels, _BATCH))
+            if file.is_dir() and central_fraction:
+                answers = _answers_to_png(file, self.pixels, central_fraction)
+                add(file, "  of files' bytes", "", answers)
+        title = (
+            f"On {len(self.labels):,} images of {self.images.dataset}, {self.images.split}; "
+            "difference: the largest of a probability"
+        )
+        if decides:
+            title += (
+                ".\nCalibrated: the ECE at the temperature; error: among the accepted; same sets: "
+                "as the model's"
             )
-        cells.append([name, size, written("accuracy", accuracy), f"{difference:.1e}"])
+        return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
 
-    for file in files:
-        loaded = deployment.load(file, trust=True)  # it was written just now
-        answers = loaded.predict(pixels, batch_size=_BATCH, verbose=0)
-        add(file, "SavedModel" if file.is_dir() else file.name, _megabytes(file), answers)
-        if file.is_dir() and central_fraction:
-            add(file, "  of files' bytes", "", _answers_to_png(file, pixels, central_fraction))
-    title = (
-        f"On {len(labels):,} images of {images.dataset}, {images.split}; difference: the largest "
-        "of a probability"
-    )
-    return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
+    def _figures(self, answers):
+        """The cells of a line from the third on."""
+        probabilities = answers["probabilities"]
+        is_right = probabilities.argmax(axis=-1) == self.labels
+        difference = np.abs(probabilities - self.answers["probabilities"]).max()
+        is_model = answers is self.answers
+        cells = [written("accuracy", is_right.mean()), "" if is_model else f"{difference:.1e}"]
+        if "accept" not in self.answers:
+            return cells
+        calibrated, accepted = answers["calibrated_probabilities"], answers["accept"]
+        wrong = calibrated.argmax(axis=-1) != self.labels
+        same = np.all(answers["prediction_set"] == self.answers["prediction_set"], axis=-1)
+        return [
+            *cells,
+            written("ece", evaluation.ece(probabilities, self.labels)),
+            written("ece", evaluation.ece(calibrated, self.labels)),
+            f"{100 * accepted.mean():.2f}",
+            f"{100 * wrong[accepted].mean():.2f}" if accepted.any() else "–",
+            "" if is_model else f"{100 * same.mean():.2f}",
+        ]
 
 
 def _answers_to_png(folder, pixels, central_fraction):
-    """The probabilities of a SavedModel for images in PNG, whose central square they are."""
+    """What a SavedModel gives for images in PNG, whose central square they are."""
     answer = tf.saved_model.load(folder).signatures[signature.OF_BYTES]
     height, width = pixels.shape[1:3]
     side = round(height / central_fraction) if height == width else height
@@ -95,8 +157,8 @@ def _answers_to_png(folder, pixels, central_fraction):
     around = ((before, side - height - before),) * 2 + ((0, 0),)
     contents = [tf.io.encode_png(np.pad(image, around)).numpy() for image in pixels]
     starts = range(0, len(contents), _BATCH)
-    batches = [tf.constant(contents[start : start + _BATCH]) for start in starts]
-    return np.concatenate([answer(image_bytes=batch)["probabilities"] for batch in batches])
+    answers = [answer(image_bytes=tf.constant(contents[i : i + _BATCH])) for i in starts]
+    return {name: np.concatenate([each[name] for each in answers]) for name in answers[0]}
 
 
 def _some(examples, count):

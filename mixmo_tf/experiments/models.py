@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mixmo_tf.deployment import loading
 from mixmo_tf.deployment.file_predictor import FilePredictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
+from mixmo_tf.experiments import directory, run_flags
 from mixmo_tf.experiments.fields import REQUIRED, setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.formats.saved_model import is_saved_model
@@ -14,7 +15,10 @@ from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.precision import PRECISIONS, set_precision
 from mixmo_tf.paths import expanded, resolved
-from mixmo_tf.training import checkpoints
+from mixmo_tf.training import checkpoints, history
+
+EPOCHS = ("best", "last")
+BEST = "best.keras"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,25 @@ class OfModels(OfFlags):
     precision: str | None = setting(
         None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS
     )
+    which: str | None = setting(
+        None,
+        "Which epoch of a run's folder: last, its model.keras, also if not set; best, its "
+        "best.keras, the best on held-out images.",
+        choices=EPOCHS,
+    )
     trust: bool = setting(
         False, "Load a SavedModel whatever operations it holds: it can do all that you can."
     )
 
     def groups(self) -> list[list[pathlib.Path]]:
-        """A list of pathlib.Path for each `model`: itself, or those of a deep ensemble."""
-        found = [[expanded(name) for name in _names_in(group)] for group in self.model]
+        """A list of pathlib.Path for each `model`: itself, or those of a deep ensemble.
+
+        Raises:
+            ValueError: if one is named twice, or has no such epoch as `which`.
+        """
+        found = [
+            [self._of_epoch(expanded(name)) for name in _names_in(group)] for group in self.model
+        ]
         for group, files in zip(self.model, found, strict=True):
             if len(set(map(resolved, files))) < len(files):
                 raise ValueError(f"--model names a model twice: {group}")
@@ -73,6 +89,21 @@ class OfModels(OfFlags):
         self._set_precision(model)
         return model
 
+    def _of_epoch(self, path):
+        """A run's folder, or its best.keras; another file must be named without `which`."""
+        if self.which is None:
+            return path
+        if not path.is_dir() or loading.is_exported(path):
+            raise ValueError(f"which={self.which} is for runs' folders, and {path} is none")
+        if self.which == "last":
+            return path
+        if not (path / BEST).is_file():
+            raise ValueError(
+                f"{path} has no {BEST}: only a run with held-out images has one "
+                "(--validation_examples, or a folder with val and test); take --which=last"
+            )
+        return path / BEST
+
     def _load_exported(self, file):
         if file.suffix in loading.FILES:
             return FilePredictor(file, self.ensemble)
@@ -81,6 +112,24 @@ class OfModels(OfFlags):
     def _set_precision(self, model):
         for network in model.networks if self.precision else ():
             set_precision(network, self.precision)
+
+
+def epochs_in_words(files: Sequence[pathlib.Path]) -> list[str]:
+    """Which epochs of their runs models are, a line for each; no line for what is of no run."""
+    lines = []
+    for file in files:
+        folder = file if file.is_dir() else file.parent
+        if not (folder / run_flags.NAME).is_file() or not run_flags.epochs(folder)[1]:
+            continue
+        begun_with, now = run_flags.epochs(folder)
+        last = (directory.read_metrics(folder) or {}).get("epochs", begun_with)  # of model.keras
+        best = (folder / BEST).is_file() and history.best_epoch(folder)[0]
+        if file.name == BEST:
+            lines.append(f"{folder}: epoch {best} of {now}, the best on held-out images.")
+        elif file == folder or file.name == "model.keras":
+            other = f" (--which=best takes epoch {best})" if best else ""
+            lines.append(f"{folder}: the last epoch, {last}{other}.")
+    return lines
 
 
 def _names_in(group):

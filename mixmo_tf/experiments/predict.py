@@ -15,7 +15,7 @@ from mixmo_tf.experiments import images, prediction_tables
 from mixmo_tf.experiments.fields import REQUIRED, setting
 from mixmo_tf.experiments.models import OfModels
 from mixmo_tf.experiments.of_flags import check_is
-from mixmo_tf.experiments.prediction_tables import Answer, Prediction
+from mixmo_tf.experiments.prediction_tables import Answer, Decided, Prediction
 from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
@@ -126,20 +126,21 @@ def _load(settings):
         if getattr(settings, name):
             raise ValueError(f"{name} is for a run or a .keras file; that of {file} is fixed")
     model = deployment.load(file, settings.trust)
-    folder = file if file.is_dir() else file.parent
-    if not (folder / signature.DESCRIPTION).is_file():
-        return model, 1.0
-    return model, signature.read_description(folder)[0].get("central_fraction", 1.0)
+    said = model.description
+    if not said and (file.parent / signature.DESCRIPTION).is_file():
+        said, _ = signature.read_description(file.parent)
+    return model, said.get("central_fraction", 1.0)
 
 
 def _answerer(model, top):
-    """A function of pixels, uint8 (n, H, W, 3), that gives `classes` and `members` for each."""
+    """A function of pixels, uint8 (n, H, W, 3): `classes`, `members` and `decided` of each."""
     names = model.class_names or [str(label) for label in range(model.num_classes)]
 
     def compute(pixels):
         logits = model.member_logits(pixels)
         return tf.nn.softmax(model.ensemble_logits(logits)), tf.nn.softmax(logits)
 
+    decides = "accept" in getattr(model, "output_names", ())  # a file that export.py wrote
     if isinstance(model, ModelFile):
         compute = model.predict_members
     else:
@@ -154,8 +155,20 @@ def _answerer(model, top):
             for row in zip(labels.tolist(), probabilities, strict=True)
         ]
 
+    def decided_of(outputs):
+        """Of each image what a file decides."""
+        sets = [tuple(names[i] for i in np.flatnonzero(row)) for row in outputs["prediction_set"]]
+        figures = outputs["confidence"].tolist(), outputs["accept"].tolist()
+        return [Decided(*each) for each in zip(*figures, sets, strict=True)]
+
     def answer(pixels):
-        of_all, of_members = (np.asarray(each) for each in compute(pixels))
+        decided = [None] * len(pixels)
+        if decides:
+            outputs = model.outputs(pixels, len(pixels))
+            of_all, of_members = outputs["probabilities"], outputs["member_probabilities"]
+            decided = decided_of(outputs)
+        else:
+            of_all, of_members = (np.asarray(each) for each in compute(pixels))
         if not np.isfinite(of_all).all():
             raise ValueError("the model's probabilities are NaN or infinite")
         classes = answers_to(of_all, top)
@@ -163,6 +176,6 @@ def _answerer(model, top):
         if of_members.shape[1] > 1:
             each = [answers_to(of_members[:, i], 1) for i in range(of_members.shape[1])]
             members = [sum(of_image, ()) for of_image in zip(*each, strict=True)]
-        return zip(classes, members, strict=True)
+        return zip(classes, members, decided, strict=True)
 
     return answer

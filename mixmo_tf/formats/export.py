@@ -2,13 +2,14 @@
 
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from mixmo_tf import arguments
+from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import litert, onnx, saved_model, signature
 from mixmo_tf.outputs import at_once, new_folder
 from mixmo_tf.paths import resolved
@@ -29,7 +30,7 @@ FORMATS = {
         saved_model.write, saved_model.check, saved_model.files, saved_model.REQUESTS,
         "for TensorFlow and TensorFlow Serving"),
     "onnx": Format(
-        onnx.write, onnx.check, lambda **_: {"model.onnx": {}}, onnx.REQUESTS,
+        onnx.write, onnx.check, onnx.files, onnx.REQUESTS,
         "for ONNX Runtime (needs the extra onnx)"),
     "litert": Format(
         litert.write, litert.check, litert.files, litert.REQUESTS,
@@ -51,6 +52,9 @@ def export(
     calibration_images: np.ndarray | None = None,
     input: str = "pixels",
     central_fraction: float = 1.0,
+    decision: Decision | None = None,
+    refit: Callable[[pathlib.Path], Decision] | None = None,
+    facts: Mapping[str, Any] | None = None,
 ) -> list[pathlib.Path]:
     """Writes a folder that is itself the SavedModel, and holds the other formats' files.
 
@@ -67,6 +71,12 @@ def export(
             `serving_bytes`, that takes the bytes of JPEG and PNG files, str (n,).
         central_fraction: float in (0, 1], how much of the shorter side of a file's image the
             model is given, see `data.read_images`.
+        decision: evaluation.decision.Decision, fitted on held-out images; with it each file has
+            the outputs of `decision_outputs.OUTPUTS` too.
+        refit: function that gives the Decision of LiteRT's int8, whose logits are its own, from
+            the path of its file; None for the same `decision`.
+        facts: dict that JSON can hold, of what else is known of the model, such as its run, for
+            `model.json` and the metadata of the ONNX and LiteRT files.
 
     Returns:
         list of pathlib.Path, each of what `mixmo_tf.load` takes.
@@ -84,16 +94,28 @@ def export(
         raise ValueError(
             f"formats must be a list of {', '.join(FORMATS)}, got {arguments.brief(formats)}"
         )
+    if not isinstance(decision, (Decision, type(None))):
+        came = arguments.brief(decision)
+        raise ValueError(f"decision must be what evaluation.decision.fit gives, got {came}")
     formats = list(map(name_of, formats))
     for each in formats or [None]:
         arguments.one_of("format", each, FORMATS)
     if input != "pixels" and "saved_model" not in formats:
         raise ValueError(f"input={input} is for the format saved_model")
+    of_files = {}
+
+    def refitted(file):
+        of_files[file.name] = refit(file)
+        return of_files[file.name]
+
     options = {
         "litert_dtypes": litert_dtypes,
         "calibration_images": calibration_images,
         "input": input,
         "central_fraction": central_fraction,
+        "decision": decision,
+        "refit": refitted if refit else None,
+        "facts": {"central_fraction": central_fraction, **(facts or {})},
     }
     wanted = {name: FORMATS[name] for name in FORMATS if name in formats}
     for each in wanted.values():
@@ -111,7 +133,9 @@ def export(
                 names.append(name)
         requests = {name: each.requests for name, each in wanted.items()}
         takes_bytes = input == "jpeg"
-        signature.write_description(model, folder, requests, takes_bytes, central_fraction)
+        signature.write_description(
+            model, folder, requests, takes_bytes, central_fraction, decision, of_files, facts
+        )
     return [path / name for name in names]
 
 

@@ -2,14 +2,18 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
 
-from mixmo_tf import extras
+from mixmo_tf import extras, strict_json
+from mixmo_tf.evaluation.decision import Decision
+from mixmo_tf.formats import signature
 from mixmo_tf.formats.signature import Served, check_precision
 from mixmo_tf.outputs import at_once, new_file
 
+METADATA = "mixmo_tf"  # the key of the metadata under which a file holds what it is
 REQUESTS = "any n; images of another shape or dtype are an error of ONNX Runtime"
 
 
@@ -19,12 +23,24 @@ def check(model: keras.Model, **_: Any) -> None:
     check_precision("an ONNX file", model)
 
 
-def write(model: keras.Model, file: str | os.PathLike) -> None:
+def files(decision: Decision | None, facts: Mapping[str, Any] | None, **_: Any) -> dict[str, dict]:
+    """The file in an export's folder, and the options of `write`."""
+    return {"model.onnx": {"decision": decision, "facts": facts}}
+
+
+def write(
+    model: keras.Model,
+    file: str | os.PathLike,
+    decision: Decision | None = None,
+    facts: Mapping[str, Any] | None = None,
+) -> None:
     """Writes a model as an ONNX file, which takes and gives what `Served` does.
 
     Args:
         model: Predictor whose networks compute in float32.
         file: path of the new file.
+        decision: Decision, for the outputs of `decision_outputs`.
+        facts: what else the file's metadata are to say, see `signature.described`.
 
     Raises:
         FileExistsError, FileNotFoundError: if there is a file, or no folder for it.
@@ -33,9 +49,18 @@ def write(model: keras.Model, file: str | os.PathLike) -> None:
         ValueError: if a network computes in 16 bits.
     """
     check(model)
-    served = Served(model, takes_none=False)
+    served = Served(model, takes_none=False, decision=decision)
     with at_once(new_file(file)) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False
         )
+        _add_metadata(path, signature.described(model, facts, decision, alone=True))
+
+
+def _add_metadata(path, said):
+    import onnx  # imported here: an extra
+
+    model = onnx.load(path)
+    model.metadata_props.add(key=METADATA, value=strict_json.dumps(said))
+    onnx.save(model, path)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data import crops
+from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
@@ -17,9 +18,11 @@ INPUTS = ("pixels", "jpeg")
 REQUESTS = "any n; images of another shape or dtype are an error, and the process goes on"
 
 
-def files(input: str, central_fraction: float, **_: Any) -> dict[str, dict]:
+def files(
+    input: str, central_fraction: float, decision: Decision | None, **_: Any
+) -> dict[str, dict]:
     """The SavedModel in an export's folder, the folder itself, and the options of `write`."""
-    return {"": {"input": input, "central_fraction": central_fraction}}
+    return {"": {"input": input, "central_fraction": central_fraction, "decision": decision}}
 
 
 def check(model: keras.Model, input: str, central_fraction: float, **_: Any) -> None:
@@ -36,6 +39,7 @@ def write(
     folder: str | os.PathLike,
     input: str = "pixels",
     central_fraction: float = 1.0,
+    decision: Decision | None = None,
 ) -> None:
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
@@ -45,8 +49,9 @@ def write(
         input: "pixels", or "jpeg" for a second signature, `signature.OF_BYTES`, which takes the
             bytes of JPEG and PNG files.
         central_fraction: float in (0, 1], see `signature.Served.answer_bytes`.
+        decision: Decision, for the outputs of `decision_outputs`.
     """
-    served, others = signature.Served(model), {}
+    served, others = signature.Served(model, decision=decision), {}
     if input == "jpeg":
         answer = functools.partial(served.answer_bytes, central_fraction=central_fraction)
         others[signature.OF_BYTES] = tf.function(answer, input_signature=[signature.BYTES])
@@ -56,7 +61,7 @@ def write(
 def write_served(served: signature.Served, folder: str | os.PathLike, **others: Callable) -> None:
     """The same of a `signature.Served`, with `others`, tf.functions, as further signatures."""
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
-    module.weights = [v.value for network in served.model.networks for v in network.variables]
+    module.weights = [v.value for network in served.networks for v in network.variables]
     function = tf.function(served.call, input_signature=served.input_signature)
     tf.saved_model.save(module, folder, signatures={"serving_default": function, **others})
 

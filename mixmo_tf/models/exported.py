@@ -2,11 +2,13 @@
 
 import os
 
+import numpy as np
 import tensorflow as tf
 
-from mixmo_tf import class_labels
+from mixmo_tf import arguments, class_labels
 from mixmo_tf.formats import signature, trusted_operations
 from mixmo_tf.formats.saved_model import is_saved_model
+from mixmo_tf.models import file_outputs
 from mixmo_tf.models.absent import Absent
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded, without_pattern
@@ -20,6 +22,10 @@ class ExportedModel(Predictor):
     Args:
         path: its folder; ~ is the home folder.
         trust: bool, load it whatever operations it holds: a SavedModel is a program.
+
+    Attributes:
+        description: dict, what its model.json says.
+        output_names: str, the keys of `outputs`.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -54,7 +60,31 @@ class ExportedModel(Predictor):
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
             reason = str(error).split("\n")[0] or type(error).__name__
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
+        self.description = description
+        self.output_names = tuple(function.structured_outputs)
         self._module, self._function = module, function
+
+    def outputs(
+        self, images: arguments.Array, batch_size: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """All that the file gives, by name.
+
+        Args:
+            images: pixels 0–255 (N, H, W, channels), rounded to uint8; N may be 0.
+            batch_size: int, images at a time; 32 if None.
+
+        Returns:
+            dict of arrays with N first: `probabilities`, and what else `description` lists.
+
+        Raises:
+            ValueError: if an argument is wrong; see `data.checks.check_pixels`.
+        """
+
+        def answer(batch):
+            answers = self._function(images=tf.constant(batch))
+            return {name: each.numpy() for name, each in answers.items()}
+
+        return file_outputs.of(answer, images, self.image_shape, batch_size)
 
     def logits_of_some(self, images: tf.Tensor) -> tf.Tensor:
         """Pixels 0–255 (n, H, W, channels), rounded to uint8 -> float32 (n, M, C).

@@ -1,0 +1,114 @@
+"""The decision that travels with an exported model: wanted, fitted on held-out images, in words."""
+
+import dataclasses
+import math
+import pathlib
+from collections.abc import Callable
+
+from mixmo_tf import evaluation
+from mixmo_tf.deployment.file_predictor import FilePredictor
+from mixmo_tf.evaluation import conformal, decision, selective
+from mixmo_tf.experiments import abstention, answers, images
+from mixmo_tf.experiments.fields import setting
+from mixmo_tf.models.predictor import Predictor
+
+_BATCH = 50
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OfDecision(abstention.OfAbstention):
+    """Whether a decision is fitted, and what it accepts."""
+
+    calibrate: bool = setting(
+        False,
+        "Fit, on held-out images, a temperature, the threshold that accepts answers "
+        f"(--abstain_risk, {selective.RISK:g} if not set, or --abstain_coverage) and that of sets "
+        f"with a promise of {100 * conformal.COVERAGE:g} %, and write what they decide into every "
+        "file, as further outputs.",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        wanted = self.wanted()
+        if wanted and not self.calibrate:
+            raise ValueError(f"abstain_{next(iter(wanted))} is for --calibrate")
+        if len(wanted) > 1:
+            raise ValueError("abstain_risk and abstain_coverage are one or the other, got both")
+
+    def accepted(self) -> dict[str, float]:
+        """What the threshold on confidence is for: a dict of "risk" or "coverage"."""
+        return self.wanted() or {"risk": selective.RISK}
+
+
+class Fitted:
+    """Decisions of a model, and of files that it was written to, fitted on the same images.
+
+    Args:
+        settings: OfDecision.
+        held_out: images.Images that the model was not trained on, beside those that it is tested
+            on; None if there are none.
+        load: `images.load`.
+        model: the model, for the size of its images.
+
+    Raises:
+        ValueError: if there are no such images, or they are not the model's.
+    """
+
+    def __init__(
+        self,
+        settings: OfDecision,
+        held_out: images.Images | None,
+        load: Callable,
+        model: Predictor,
+    ):
+        if held_out is None:
+            raise ValueError(
+                "calibrate needs held-out images beside the test images, to fit on: a run with "
+                "--validation_examples, or a folder with val and test; and no --split but test"
+            )
+        self._images, self._examples = held_out, load(held_out)
+        images.check(held_out, self._examples.info, model)
+        self._accepted = settings.accepted()
+
+    def to(self, model: Predictor) -> decision.Decision:
+        """The Decision of a model."""
+        with answers.explained(self._examples.find_damaged):
+            member_logits, labels = evaluation.predict(model, self._examples.batches(_BATCH))
+        logits = evaluation.ensemble_logits(member_logits, model.ensemble)
+        return decision.fit(logits, labels, **self._accepted)
+
+    def to_file(self, ensemble: str) -> Callable[[pathlib.Path], decision.Decision]:
+        """A function that gives the Decision of a file, for `deployment.export`."""
+        return lambda file: self.to(FilePredictor(file, ensemble))
+
+    def described(self) -> dict:
+        """What they were fitted on and for, for model.json."""
+        ((name, value),) = self._accepted.items()
+        return {
+            "accepts_at": {name: value},
+            "set_coverage": conformal.COVERAGE,
+            "fitted_on": {
+                "dataset": self._images.dataset,
+                "split": self._images.split,
+                "images": len(self._examples),
+            },
+        }
+
+    def in_words(self, of_model: decision.Decision) -> str:
+        """A line that says what was fitted."""
+        ((name, value),) = self._accepted.items()
+        kind = "an error of at most" if name == "risk" else "a coverage of at least"
+        wanted = f"{kind} {100 * value:g} %"
+        accepts = (
+            f"accepted from a confidence of {of_model.confidence_threshold:.4f} on, for {wanted}"
+        )
+        if math.isinf(of_model.confidence_threshold):
+            accepts = f"nothing accepted, as no threshold keeps {wanted}"
+        promise = f"{100 * conformal.COVERAGE:g} % to hold the label"
+        sets = f"sets up to a sum of {of_model.set_threshold:.4f}, for {promise}"
+        if math.isinf(of_model.set_threshold):
+            sets = f"sets of all classes, as the images are too few for {promise}"
+        return (
+            f"Fitted on {len(self._examples):,} {self._images.split} images of "
+            f"{self._images.dataset}: temperature {of_model.temperature:.3f}; {accepts}; {sets}."
+        )

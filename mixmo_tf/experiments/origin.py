@@ -1,0 +1,38 @@
+"""What an exported model comes from: its runs, their flags and metrics, for model.json."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+from mixmo_tf.experiments import directory, images, run_flags
+from mixmo_tf.experiments.models import BEST
+
+
+def facts(files: Sequence[pathlib.Path]) -> dict[str, Any]:
+    """What is known of models.
+
+    Args:
+        files: list of pathlib.Path of one model, or of those of a deep ensemble.
+
+    Returns:
+        dict: "libraries", their versions by name; "runs", a dict for each file, with its "model",
+        and where it is in a run's folder the "epoch", "last" or "best", and the "flags" that its
+        numbers depend on; and "metrics", those of a single run's trained model, if it has any.
+    """
+    found = {"libraries": directory.versions(), "runs": [_run(file) for file in files]}
+    (file, *others) = files
+    folder = file if file.is_dir() else file.parent
+    is_last = file.is_dir() or file.name == "model.keras"
+    if not others and is_last and (metrics := directory.read_metrics(folder)):
+        found["metrics"] = metrics
+    return found
+
+
+def _run(file):
+    folder = images.folder_of_run(file)
+    if folder is None:
+        return {"model": str(file)}
+    lines = [f"{name}={value}" for name, value in sorted(run_flags.read(folder).items())]
+    flags = dict(line.split("=", 1) for line in run_flags.defining(lines))
+    epoch = {BEST: "best", "model.keras": "last", folder.name: "last"}.get(file.name)
+    return {"model": str(file), **({"epoch": epoch} if epoch else {}), "flags": flags}
