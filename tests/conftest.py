@@ -19,6 +19,7 @@ from tensorflow.python.framework import ops
 import mixmo_tf
 from mixmo_tf.distribution import strategies
 from mixmo_tf.networks import layers, preact_resnet
+from mixmo_tf.training import mixing_sheet
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 FAST = """
@@ -88,6 +89,7 @@ def make_shallow(monkeypatch):
     networks = mixmo_tf.networks.NETWORKS
     stand_in = dataclasses.replace(networks["preact_resnet18"], build=shallow_network)
     monkeypatch.setitem(networks, "preact_resnet18", stand_in)
+    monkeypatch.setattr(mixing_sheet, "_ROWS", 1)  # of a picture that is drawn in every run
 
 
 @pytest.fixture

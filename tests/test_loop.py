@@ -65,7 +65,7 @@ def train(path, model=None, **options):
     model = model or renewed_model()
     if newest := checkpoints.load_newest(path / "checkpoints"):
         model.set_state(newest.state())
-    options = {"checkpoint_steps": 2, "keep_best": True, **options}
+    options = {"checkpoint_steps": 2, "keep_best": True, "pictures": False, **options}
     loop.train(
         model, examples(42, 0), examples(12, 1), path,
         epochs=EPOCHS, batch_size=8, verbose=0, **options,
@@ -260,8 +260,8 @@ def test_without_images_held_out_there_is_no_best_model(tmp_path):
 def curves_in(path):
     """What TensorBoard shows of a run: numbers by step, by (part, tag)."""
     curves = {}
-    for part in ("train", "validation"):
-        (file,) = (path / "tensorboard" / part).iterdir()
+    for folder in (path / "tensorboard").iterdir():
+        part, (file,) = folder.name, folder.iterdir()
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             for value in event.summary.value:
                 number = float(tf.make_ndarray(value.tensor))
@@ -274,7 +274,10 @@ def test_images_per_second_are_of_the_steps_since_the_last_point(tmp_path, monke
     model = renewed_model()
     clock = types.SimpleNamespace(perf_counter=lambda: 2.0 * int(model.step.numpy()))
     monkeypatch.setattr(logs, "time", clock)
-    loop.train(model, examples(42, 0), examples(12, 1), tmp_path, epochs=2, batch_size=8, verbose=0)
+    loop.train(
+        model, examples(42, 0), examples(12, 1), tmp_path,
+        epochs=2, batch_size=8, verbose=0, pictures=False,
+    )  # fmt: skip
     assert curves_in(tmp_path)["train", "images_per_second"] == {5: 4.0, 10: 4.0}
 
 
@@ -287,8 +290,12 @@ def test_tensorboard_has_every_curve(undisturbed):
         "images_per_second",
     }  # fmt: skip
     assert {tag for part, tag in curves if part == "validation"} == {
-        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error", "ece",
     }  # fmt: skip
+    for member in ("member_0", "member_1"):  # as the validation has it, beside the ensemble
+        assert {tag for part, tag in curves if part == member} == {"loss", "accuracy", "ece"}
+        of_validation = curves["validation", f"{member}_accuracy"]
+        assert curves[member, "accuracy"] == pytest.approx(of_validation)
     assert all(list(points) == [5, 10, 15] for points in curves.values())
     with open(path / "history.csv", newline="") as file:
         for row, step in zip(csv.DictReader(file), (5, 10, 15), strict=True):
@@ -302,8 +309,9 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
     images = examples(42, 0)
     model = renewed_model()
     loop.train(
-        model, images, images, tmp_path, epochs=1, batch_size=8, checkpoint_steps=2, verbose=0
-    )
+        model, images, images, tmp_path,
+        epochs=1, batch_size=8, checkpoint_steps=2, verbose=0, pictures=False,
+    )  # fmt: skip
     model.network.get_layer("head_0").bias.assign([np.nan, 0, 0, 0])
     with pytest.raises(checkpoints.NotFiniteError, match="NaN or infinite at step 6$"):
         loop.train(model, images, images, tmp_path, epochs=2, batch_size=8, verbose=0)
@@ -317,7 +325,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     with pytest.raises(checkpoints.NotFiniteError, match="by step 1$|at step [12]$"):
         loop.train(
             model, examples(42, 0), examples(12, 1), tmp_path,
-            epochs=1, batch_size=8, checkpoint_steps=1, verbose=0,
+            epochs=1, batch_size=8, checkpoint_steps=1, verbose=0, pictures=False,
         )  # fmt: skip
     for file in (tmp_path / "checkpoints").iterdir():
         weights = checkpoints.load_model(file).get_weights()
