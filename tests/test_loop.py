@@ -1,5 +1,6 @@
 """A run that stops anywhere and is taken up again ends as if it had never stopped."""
 
+import collections
 import csv
 import functools
 import itertools
@@ -255,6 +256,40 @@ def test_history_and_best_model(undisturbed):
 def test_without_images_held_out_there_is_no_best_model(tmp_path):
     train(tmp_path, keep_best=False)
     assert not (tmp_path / "best.keras").exists()
+
+
+def pictures_in(path):
+    """The pictures in TensorBoard: how often each is there, by (part, tag, step)."""
+    found = collections.Counter()
+    for file in (path / "tensorboard").rglob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "images":
+                    _, _, png = tf.make_ndarray(value.tensor)
+                    assert tf.io.decode_png(png).numpy().std() > 10
+                    found[file.parent.name, value.tag, event.step] += 1
+    return found
+
+
+def test_pictures_move_no_number(tmp_path, monkeypatch, undisturbed):
+    """They are drawn at the start and the end, once, whatever comes between."""
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(8, kill))
+        train(tmp_path, pictures=True)
+    assert_equal_runs(train(tmp_path, pictures=True), tmp_path, *undisturbed)
+    assert pictures_in(tmp_path) == {
+        ("train", "mixing/cutmix", 0): 1,
+        ("train", "mixing/linear", 0): 1,
+        ("validation", "reliability", 15): 1,
+    }
+
+
+def test_what_a_run_writes_moves_no_weight(undisturbed):
+    """A `fit` that writes nothing, on the same images."""
+    model = renewed_model()
+    batches = examples(42, 0).training_batches(8, model.seed)
+    model.fit(batches, steps_per_epoch=STEPS, epochs=EPOCHS, verbose=0)
+    assert_same(everything(model), undisturbed[0])
 
 
 def curves_in(path):
