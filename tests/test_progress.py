@@ -203,6 +203,19 @@ def test_with_fit_and_evaluate(pixels_and_labels, monkeypatch):
     assert len(file.getvalue().splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"epochs": 0}, "epochs must be >= 1, got 0"),
+        ({"steps_per_epoch": 2.5}, "steps_per_epoch must be a whole number, got 2.5"),
+        ({"validation_steps": -1}, "validation_steps must be >= 0, got -1"),
+    ],
+)
+def test_bad_arguments_are_named(wrong, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Progress(**wrong)
+
+
 @contextlib.contextmanager
 def terminal(columns):
     """A pseudo-terminal as sys.stdout; gives a list that has, in the end, what it was sent."""

@@ -113,9 +113,11 @@ def test_the_sheet_is_what_the_first_step_gets(options, monkeypatch):
         assert linear[1:3] == linear[4:6] == written[1:3]  # the same ratios, kept
 
 
-def test_where_nothing_is_mixed_there_is_no_sheet():
+def test_where_nothing_can_be_shown_there_is_no_sheet():
     plain = tiny_model(num_members=1, mixing=None)
     assert mixing_sheet.sheets(plain, examples(42, 0), 8) == {}
+    depth = tiny_model(image_shape=(16, 16, 2))
+    assert mixing_sheet.sheets(depth, examples(42, 0), 8) == {}
     assert list(mixing_sheet.sheets(tiny_model(mixing="linear"), examples(42, 0), 8)) == ["linear"]
 
 

@@ -29,9 +29,10 @@ def sheets(
         batch_size: int, distinct images per step.
 
     Returns:
-        dict of Figure by the mixing block's name; empty where nothing is mixed.
+        dict of Figure by the mixing block's name; empty where nothing is mixed, or images have
+        neither one channel nor three.
     """
-    if model.num_members == 1:
+    if model.num_members == 1 or model.image_shape[2] not in (1, 3):
         return {}
     size = batch_size // model.distribute_strategy.num_replicas_in_sync
     ((images, labels),) = examples.training_batches(batch_size, model.seed).take(1)

@@ -13,6 +13,7 @@ from typing import IO
 
 import keras
 
+from mixmo_tf import arguments
 from mixmo_tf.training.pace import Pace
 from mixmo_tf.training.progress_line import duration, fitting, of_epoch, of_training
 
@@ -36,6 +37,9 @@ class Progress(keras.callbacks.Callback):
             and so may begin within one; None for those of `fit`, from its start.
         validation_steps: float, as how many steps a validation counts until it has been timed.
         stream: where it is written; sys.stdout if None.
+
+    Raises:
+        ValueError: if an argument is out of range.
     """
 
     def __init__(
@@ -46,6 +50,10 @@ class Progress(keras.callbacks.Callback):
         stream: IO[str] | None = None,
     ):
         super().__init__()
+        for name, count in (("epochs", epochs), ("steps_per_epoch", steps_per_epoch)):
+            if count is not None:
+                arguments.count(name, count, 1)
+        arguments.at_least("validation_steps", validation_steps, 0)
         self.epochs = epochs
         self.steps_per_epoch = steps_per_epoch
         self.validation_steps = validation_steps
@@ -194,7 +202,7 @@ def is_watched(stream: IO[str] | None) -> bool:
 def columns(stream: IO[str]) -> int:
     """Signs that a line may have: in the last column of a terminal, some begin a new one."""
     try:
-        found = os.get_terminal_size(stream.fileno()).columns
-    except (AttributeError, OSError, ValueError):  # a notebook
+        found = os.get_terminal_size(stream.fileno()).columns if stream.isatty() else 0
+    except (OSError, ValueError):  # no terminal of the system's
         found = 0
     return max((found or _COLUMNS) - 1, 1)
