@@ -16,6 +16,7 @@ class Draws(NamedTuple):
     partners: msda.Partners | None  # what MSDA mixes into them
     binary: tf.Tensor  # bool (), whether the batch is on the binary block
     masks: tf.Tensor  # float32 (B, h, w, M)
+    ratios: tf.Tensor  # float32 (B, M), κ; the masks' means are what came of them
 
 
 def draw(
@@ -61,15 +62,16 @@ def draw(
     if msda_name:
         partners = msda.draw(msda_name, rows, num_images, image_size, augmentation_name, msda_seed)
     if num_members == 1:
-        return Draws(views, partners, tf.constant(False), even_masks(num_rows, 1, mask_size))
+        whole = tf.ones([num_rows, 1])
+        return Draws(views, partners, tf.constant(False), even_masks(num_rows, 1, mask_size), whole)
     ratios_seed, choice_seed, block_seed = seeds.split(masks_seed, 3)
     kappa = ratios.draw(num_rows, num_members, alpha, ratios_seed)  # (B, M)
     linear = masks.draw("linear", kappa, mask_size, block_seed)
     if mixing == "linear":
-        return Draws(views, partners, tf.constant(False), linear)
+        return Draws(views, partners, tf.constant(False), linear, kappa)
     binary = seeds.uniform([], choice_seed) < mixing_probability
     block = masks.draw(mixing, kappa, mask_size, block_seed)
-    return Draws(views, partners, binary, tf.where(binary, block, linear))
+    return Draws(views, partners, binary, tf.where(binary, block, linear), kappa)
 
 
 def even_masks(num_rows: int | tf.Tensor, num_members: int, mask_size: Sequence[int]) -> tf.Tensor:

@@ -4,6 +4,11 @@ import importlib.util
 from collections.abc import Sequence
 
 
+def has(package: str) -> bool:
+    """Whether a package is installed."""
+    return importlib.util.find_spec(package) is not None
+
+
 def check(extra: str, packages: Sequence[str]) -> None:
     """Raises ImportError, with the command that helps, unless the packages are installed.
 
@@ -11,6 +16,6 @@ def check(extra: str, packages: Sequence[str]) -> None:
         extra: name of the extra of this package that installs them.
         packages: list of their names.
     """
-    missing = [name for name in packages if importlib.util.find_spec(name) is None]
+    missing = [name for name in packages if not has(name)]
     if missing:
         raise ImportError(f'{" and ".join(missing)} must be installed: pip install -e ".[{extra}]"')

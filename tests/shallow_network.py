@@ -6,6 +6,7 @@ import pathlib
 from mixmo_tf import networks
 from mixmo_tf.experiments import suite_runs
 from mixmo_tf.networks import layers, preact_resnet
+from mixmo_tf.training import mixing_sheet
 
 SCRIPTS = pathlib.Path(__file__).parent / "shallow_scripts"
 
@@ -25,6 +26,7 @@ def stand_in(monkeypatch):
     """Settings that say preact_resnet18 mean `build`, here and in the runs of `reproduce`."""
     record = dataclasses.replace(networks.NETWORKS["preact_resnet18"], build=build)
     monkeypatch.setitem(networks.NETWORKS, "preact_resnet18", record)
+    monkeypatch.setattr(mixing_sheet, "_ROWS", 1)  # of a picture that is drawn in every run
     folder = suite_runs._folder
     monkeypatch.setattr(
         suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)

@@ -1,5 +1,6 @@
 """A run that stops anywhere and is taken up again ends as if it had never stopped."""
 
+import collections
 import csv
 import functools
 import itertools
@@ -65,7 +66,7 @@ def train(path, model=None, **options):
     model = model or renewed_model()
     if newest := checkpoints.load_newest(path / "checkpoints"):
         model.set_state(newest.state())
-    options = {"checkpoint_steps": 2, "keep_best": True, **options}
+    options = {"checkpoint_steps": 2, "keep_best": True, "pictures": False, **options}
     loop.train(
         model, examples(42, 0), examples(12, 1), path,
         epochs=EPOCHS, batch_size=8, verbose=0, **options,
@@ -257,11 +258,45 @@ def test_without_images_held_out_there_is_no_best_model(tmp_path):
     assert not (tmp_path / "best.keras").exists()
 
 
+def pictures_in(path):
+    """The pictures in TensorBoard: how often each is there, by (part, tag, step)."""
+    found = collections.Counter()
+    for file in (path / "tensorboard").rglob("events*"):
+        for event in tf.compat.v1.train.summary_iterator(str(file)):
+            for value in event.summary.value:
+                if value.metadata.plugin_data.plugin_name == "images":
+                    _, _, png = tf.make_ndarray(value.tensor)
+                    assert tf.io.decode_png(png).numpy().std() > 10
+                    found[file.parent.name, value.tag, event.step] += 1
+    return found
+
+
+def test_pictures_move_no_number(tmp_path, monkeypatch, undisturbed):
+    """They are drawn at the start and the end, once, whatever comes between."""
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(8, kill))
+        train(tmp_path, pictures=True)
+    assert_equal_runs(train(tmp_path, pictures=True), tmp_path, *undisturbed)
+    assert pictures_in(tmp_path) == {
+        ("train", "mixing/cutmix", 0): 1,
+        ("train", "mixing/linear", 0): 1,
+        ("validation", "reliability", 15): 1,
+    }
+
+
+def test_what_a_run_writes_moves_no_weight(undisturbed):
+    """A `fit` that writes nothing, on the same images."""
+    model = renewed_model()
+    batches = examples(42, 0).training_batches(8, model.seed)
+    model.fit(batches, steps_per_epoch=STEPS, epochs=EPOCHS, verbose=0)
+    assert_same(everything(model), undisturbed[0])
+
+
 def curves_in(path):
     """What TensorBoard shows of a run: numbers by step, by (part, tag)."""
     curves = {}
-    for part in ("train", "validation"):
-        (file,) = (path / "tensorboard" / part).iterdir()
+    for folder in (path / "tensorboard").iterdir():
+        part, (file,) = folder.name, folder.iterdir()
         for event in tf.compat.v1.train.summary_iterator(str(file)):
             for value in event.summary.value:
                 number = float(tf.make_ndarray(value.tensor))
@@ -274,7 +309,10 @@ def test_images_per_second_are_of_the_steps_since_the_last_point(tmp_path, monke
     model = renewed_model()
     clock = types.SimpleNamespace(perf_counter=lambda: 2.0 * int(model.step.numpy()))
     monkeypatch.setattr(logs, "time", clock)
-    loop.train(model, examples(42, 0), examples(12, 1), tmp_path, epochs=2, batch_size=8, verbose=0)
+    loop.train(
+        model, examples(42, 0), examples(12, 1), tmp_path,
+        epochs=2, batch_size=8, verbose=0, pictures=False,
+    )  # fmt: skip
     assert curves_in(tmp_path)["train", "images_per_second"] == {5: 4.0, 10: 4.0}
 
 
@@ -287,8 +325,12 @@ def test_tensorboard_has_every_curve(undisturbed):
         "images_per_second",
     }  # fmt: skip
     assert {tag for part, tag in curves if part == "validation"} == {
-        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
+        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error", "ece",
     }  # fmt: skip
+    for member in ("member_0", "member_1"):  # as the validation has it, beside the ensemble
+        assert {tag for part, tag in curves if part == member} == {"loss", "accuracy", "ece"}
+        of_validation = curves["validation", f"{member}_accuracy"]
+        assert curves[member, "accuracy"] == pytest.approx(of_validation)
     assert all(list(points) == [5, 10, 15] for points in curves.values())
     with open(path / "history.csv", newline="") as file:
         for row, step in zip(csv.DictReader(file), (5, 10, 15), strict=True):
@@ -302,8 +344,9 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
     images = examples(42, 0)
     model = renewed_model()
     loop.train(
-        model, images, images, tmp_path, epochs=1, batch_size=8, checkpoint_steps=2, verbose=0
-    )
+        model, images, images, tmp_path,
+        epochs=1, batch_size=8, checkpoint_steps=2, verbose=0, pictures=False,
+    )  # fmt: skip
     model.network.get_layer("head_0").bias.assign([np.nan, 0, 0, 0])
     with pytest.raises(checkpoints.NotFiniteError, match="NaN or infinite at step 6$"):
         loop.train(model, images, images, tmp_path, epochs=2, batch_size=8, verbose=0)
@@ -317,7 +360,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     with pytest.raises(checkpoints.NotFiniteError, match="by step 1$|at step [12]$"):
         loop.train(
             model, examples(42, 0), examples(12, 1), tmp_path,
-            epochs=1, batch_size=8, checkpoint_steps=1, verbose=0,
+            epochs=1, batch_size=8, checkpoint_steps=1, verbose=0, pictures=False,
         )  # fmt: skip
     for file in (tmp_path / "checkpoints").iterdir():
         weights = checkpoints.load_model(file).get_weights()

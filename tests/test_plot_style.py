@@ -33,6 +33,8 @@ def some_figures():
     runs = {"$x$ <i>": [{"accuracy": 0.9}, {"accuracy": 0.8}], "none": []}
     yield plots.training_curves([run, {**run, "loss": 8 - epochs}])
     yield plots.reliability_diagram(mean, labels, 1.5)
+    of_bins = evaluation.reliability_bins(p, labels)
+    yield plots.reliability_of_bins(dict.fromkeys(names[:5], of_bins), names[0], True)
     yield plots.risk_coverage_curve({names[0]: p, names[1]: p}, labels)
     yield plots.confidence_histogram(p, labels)
     yield plots.confusion_matrix(matrix, names)

@@ -3,6 +3,7 @@
 - run.flags: every flag of the run; a flagfile, with the versions of the libraries
 - dataset.json: what the run was trained on
 - history.csv: a line per epoch
+- history.png: the same as curves, when all are done
 - tensorboard/: the same and more, for TensorBoard
 - checkpoints/: the newest two, each a whole .keras model with its optimizer
 - best.keras: the model of the best epoch on held-out images, where there are any
@@ -31,8 +32,8 @@ from mixmo_tf.version import VERSION
 
 _MAY_BE_UNDEFINED = "nll", "ratio_error"  # None where they are
 RESULTS = ("best.keras", "model.keras", "metrics.json")
-CONTENTS = ("dataset.json", history.NAME, "checkpoints", *RESULTS)
-_WRITTEN = r"run\.flags|dataset\.json|history\.csv|best\.keras|model\.keras|metrics\.json"
+CONTENTS = ("dataset.json", history.NAME, history.PICTURE, "checkpoints", *RESULTS)
+_WRITTEN = r"run\.flags|dataset\.json|history\.(?:csv|png)|best\.keras|model\.keras|metrics\.json"
 _CHECKPOINT = r"step_\d+\.keras"
 
 

@@ -5,6 +5,8 @@ import sys
 import keras
 from tensorflow.python.framework import config
 
+from mixmo_tf.training import progress
+
 
 def check_deterministic() -> None:
     """Raises ValueError unless TensorFlow's deterministic kernels are on.
@@ -19,10 +21,8 @@ def check_deterministic() -> None:
 
 
 def is_watched() -> bool:
-    """Whether a person may be watching Keras' bar: on a terminal, or in a notebook.
+    """Whether a person may be watching stdout: on a terminal, or in a notebook.
 
     `keras.utils.disable_interactive_logging()` says that nobody is.
     """
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    is_notebook = "ipykernel" in sys.modules  # whose stdout is no terminal
-    return (is_terminal or is_notebook) and keras.utils.is_interactive_logging_enabled()
+    return progress.is_watched(sys.stdout) and keras.utils.is_interactive_logging_enabled()

@@ -16,6 +16,7 @@ from mixmo_tf.evaluation import metrics_json
 from mixmo_tf.experiments import (
     announcement,
     directory,
+    history_picture,
     process,
     recipe,
     run_flags,
@@ -23,7 +24,7 @@ from mixmo_tf.experiments import (
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.training import checkpoints, fine_tuning, history, loop, signals
+from mixmo_tf.training import Progress, checkpoints, fine_tuning, history, loop, signals
 
 _log = logging.getLogger(__name__)
 
@@ -50,8 +51,8 @@ def train(settings: Settings) -> Run:
     directory in which the call begins, whatever `os.chdir` does later.
 
     What there is to say is logged, with a line for each epoch. Where a person watches, on a
-    terminal and in a notebook, Keras draws its bar on stdout in place of these lines, unless
-    `keras.utils.disable_interactive_logging()` was called.
+    terminal and in a notebook, `training.Progress` shows the epochs on stdout in place of these
+    lines, unless `keras.utils.disable_interactive_logging()` was called.
 
     Raises:
         ValueError, OSError: if a setting does not fit the images, the devices or the run that is
@@ -101,6 +102,7 @@ def _complete(settings, model, examples, path):
     if not is_evaluated:
         _evaluate(settings, model, examples, path)
     if replicas.is_chief(model.distribute_strategy):
+        history_picture.draw(path)
         announcement.end(settings, directory.read_metrics(path))
         if not is_saved:
             _log.info("Trained for %.0f s.", seconds)
@@ -205,8 +207,8 @@ def _evaluate(settings, model, examples, path):
         strategy, lambda shares: examples[split].batches(loop.EVALUATION_BATCH_SIZE, shares)
     )
     is_chief = replicas.is_chief(strategy)
-    verbose = int(is_chief and process.is_watched())
-    results = model.evaluate(batches, verbose=verbose, return_dict=True)
+    watchers = [Progress()] if is_chief and process.is_watched() else []
+    results = model.evaluate(batches, verbose=0, callbacks=watchers, return_dict=True)
     between = {}
     if model.num_members > 1:
         counts = model.ratio_error.error_counts()  # of all workers, so all must ask

@@ -9,7 +9,7 @@ So `evaluate` and `predict` run functions of our own; what they take from inside
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -22,13 +22,7 @@ from mixmo_tf.distribution import replicas
 from mixmo_tf.evaluation.diversity import PairwiseDiversity
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.formats import write_one
-from mixmo_tf.models import (
-    array_predictions,
-    empty_batch,
-    executions,
-    fit_arguments,
-    metric_checks,
-)
+from mixmo_tf.models import array_predictions, empty_batch, executions, fit_arguments, metric_checks
 from mixmo_tf.models.absent import Absent
 
 
@@ -47,6 +41,7 @@ class Predictor(keras.Model):
 
     fit = train_on_batch = Absent("is not trained: train the MixMo that it is from")
     training_only: tuple[str, ...] = ()  # names of the metrics that `evaluate` leaves out
+    observe: Callable | None = None  # is told what `evaluate` finds in each batch
     compiled_with = "metrics", "weighted_metrics", "run_eagerly", "steps_per_execution"
 
     def __init__(
@@ -118,6 +113,8 @@ class Predictor(keras.Model):
             accuracy.update_state(tf.equal(predicted[:, i], labels), sample_weight)
         if self.ratio_error:
             self.ratio_error.update_state(labels, predicted, sample_weight)
+        if self.observe:
+            self.observe(labels, ensemble, member_logits, sample_weight)
         results = self.compute_metrics(images, labels, tf.nn.softmax(ensemble), sample_weight)
         shown = {name: results[name] for name in results if name not in self.training_only}
         return {**shown, executions.LOOK_SCALED: checks.look_scaled(images)}

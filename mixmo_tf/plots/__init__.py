@@ -16,7 +16,7 @@ from mixmo_tf.plots.diversity import diversity_heat_map
 from mixmo_tf.plots.encoders import draw as encoder_filters
 from mixmo_tf.plots.masks import sheet as mixing_masks
 from mixmo_tf.plots.out_of_distribution import ood_histograms
-from mixmo_tf.plots.reliability import reliability_diagram
+from mixmo_tf.plots.reliability import reliability_diagram, reliability_of_bins
 from mixmo_tf.plots.selective import risk_coverage_curve
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "on_dark",
     "ood_histograms",
     "reliability_diagram",
+    "reliability_of_bins",
     "risk_coverage_curve",
     "training_curves",
 ]

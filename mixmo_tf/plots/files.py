@@ -3,6 +3,8 @@
 import pathlib
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mixmo_tf import outputs
 
 if TYPE_CHECKING:
@@ -22,6 +24,15 @@ def check(file: pathlib.Path) -> None:
         raise ValueError(f"output must end with .png, .pdf or .svg, got {file}")
     if file.exists() and (not file.is_file() or b"matplotlib" not in file.read_bytes().lower()):
         raise FileExistsError(f"{file} exists and is no picture that a script has drawn; move it")
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """What a figure shows, uint8 (height, width, 3)."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
 
 
 def save(figure: "Figure", file: pathlib.Path) -> None:

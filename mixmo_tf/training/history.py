@@ -15,6 +15,7 @@ import numpy as np
 from mixmo_tf import outputs, paths
 
 NAME = "history.csv"
+PICTURE = "history.png"  # drawn from it
 _FIRST = "epoch"  # the first column
 _NEEDED = _FIRST, "val_accuracy"
 _EMPTY = "", "NA"  # where something was not measured

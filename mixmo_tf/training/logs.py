@@ -3,11 +3,17 @@
 import logging
 import pathlib
 import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import keras
 import tensorflow as tf
 
 from mixmo_tf import outputs
+from mixmo_tf.plots import files
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _SHOWN = "loss", "val_loss", "val_accuracy"  # of an epoch, in its line
 _log = logging.getLogger(__name__)
@@ -20,7 +26,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
     images since the last point, without the time for validation.
 
     Args:
-        folder: pathlib.Path, where `train` and `validation` are written.
+        folder: pathlib.Path, where `train` and `validation` are written, and what others `write`.
         batch_size: int, distinct images per step.
         steps_per_epoch: int; there is a point after the last step of each epoch,
         every_steps: int; and one after so many steps.
@@ -34,8 +40,8 @@ class TensorBoardLogs(keras.callbacks.Callback):
         self.steps_per_epoch = steps_per_epoch
         self.every_steps = every_steps
         self.folder = folder
-        self._train = tf.summary.create_file_writer(str(folder / "train"))
-        self._validation = tf.summary.create_file_writer(str(folder / "validation"))
+        self._writers = {}
+        self._step = 0
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self._step = int(self.model.step.numpy())
@@ -55,17 +61,38 @@ class TensorBoardLogs(keras.callbacks.Callback):
         values = {**logs, "learning_rate": float(self.model.optimizer.learning_rate)}
         if self._step > step:
             values["images_per_second"] = (self._step - step) * self.batch_size / (now - then)
-        self._write(self._train, values)
+        self.write("train", values)
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         values = {name[4:]: value for name, value in logs.items() if name.startswith("val_")}
-        self._write(self._validation, values)
+        self.write("validation", values)
 
-    def _write(self, writer, values):
+    def write(
+        self,
+        part: str,
+        scalars: Mapping[str, float] | None = None,
+        pictures: Mapping[str, "Figure"] | None = None,
+    ) -> None:
+        """Writes points and pictures of the last step that is done.
+
+        Args:
+            part: of the run, a folder below `folder`; TensorBoard shows it as a run of its own.
+            scalars: by name; None for none.
+            pictures: Figures by name; None for none.
+
+        Raises:
+            OSError: if they cannot be written.
+        """
         with outputs.naming(self.folder):
+            if part not in self._writers:
+                folder = str(self.folder / part)
+                self._writers[part] = tf.summary.create_file_writer(folder)
+            writer = self._writers[part]
             with writer.as_default(self._step):
-                for name, value in values.items():
+                for name, value in (scalars or {}).items():
                     tf.summary.scalar(name, value)
+                for name, figure in (pictures or {}).items():
+                    tf.summary.image(name, files.pixels(figure)[None])
             writer.flush()
 
 

@@ -1,19 +1,25 @@
 """Training that goes on from wherever a run stands, as if it had never stopped."""
 
+import contextlib
+import logging
 import pathlib
 
 import keras
 import numpy as np
 
-from mixmo_tf import data
+from mixmo_tf import data, extras
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.training import history
+from mixmo_tf.training import history, mixing_sheet
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.logs import EpochLines, LearningRateColumn, TensorBoardLogs
+from mixmo_tf.training.members_log import MembersLog
+from mixmo_tf.training.progress import Progress
 from mixmo_tf.training.signals import Interrupted, StopRequest
 
 EVALUATION_BATCH_SIZE = 500
+_FORWARD = 1 / 3  # of a training step's time, for as many rows
+_log = logging.getLogger(__name__)
 
 
 def train(
@@ -27,7 +33,8 @@ def train(
     checkpoint_steps: int | None = None,
     keep_best: bool = False,
     augmix: bool = False,
-    verbose: str | int = "auto",
+    verbose: str | int = 0,
+    pictures: bool = True,
 ) -> None:
     """Trains up to `epochs` epochs; the model's step says how far it is.
 
@@ -49,7 +56,8 @@ def train(
         keep_best: bool, whether best.keras is written.
         augmix: bool, whether `data.augmix` changes the training images; then the weights are
             not those of a run that was never interrupted.
-        verbose: as in `fit`; where it is 0, each epoch is a line that is logged.
+        verbose: where it is 0, each epoch is a line that is logged, else `Progress` shows it.
+        pictures: bool, whether TensorBoard gets pictures too, where Matplotlib is installed.
 
     Raises:
         NotFiniteError, Interrupted: see `checkpoints.Checkpoints`.
@@ -87,22 +95,34 @@ def train(
             epochs=last_epoch,
             validation_data=validation_batches,
             callbacks=[*more_callbacks, *callbacks],
-            verbose=verbose if is_chief else 0,
+            verbose=0,
             stop_request=request,
         )
 
-    with StopRequest() as request:
-        folder = path / "checkpoints"
-        callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps)]
+    with StopRequest() as request, contextlib.ExitStack() as at_the_end:
+        callbacks = [Checkpoints(path / "checkpoints", steps_per_epoch, request, checkpoint_steps)]
+        draws, tensorboard = pictures and extras.has("matplotlib"), None
         if is_chief:
-            callbacks.append(TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch))
-        callbacks.append(LearningRateColumn())
+            tensorboard = TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch)
+            callbacks.append(tensorboard)
+        callbacks += [MembersLog(tensorboard, epochs, draws), LearningRateColumn()]
         if keep_best:
             callbacks.append(BestModel(path / "best.keras", best))
         if is_chief:
             callbacks.append(history.History(path))
-        if is_chief and not verbose:
+        if is_chief and verbose:
+            rows = batch_size * model.batch_repetitions
+            progress = Progress(epochs, steps_per_epoch, _FORWARD * len(validation) / rows)
+            at_the_end.callback(progress.close)
+            callbacks.append(progress)
+        elif is_chief:
             callbacks.append(EpochLines(epochs))
+        if is_chief and pictures and not draws and epoch < epochs:
+            _log.info("Matplotlib is not installed: no picture of the training is drawn.")
+        if is_chief and draws and not (epoch or steps_done):
+            of_blocks = mixing_sheet.sheets(model, examples, batch_size)
+            sheets = {f"mixing/{block}": sheet for block, sheet in of_blocks.items()}
+            tensorboard.write("train", pictures=sheets)
         if steps_done == steps_per_epoch:
             _finish_epoch(model, validation_batches, epoch, callbacks, request)
             epoch += 1
@@ -130,6 +150,7 @@ def _finish_epoch(model, validation_batches, epoch, callbacks, request):
     """What `fit` does after an epoch's last step."""
     callbacks = keras.callbacks.CallbackList(callbacks, model=model)
     callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
     logs = {tracker.name: float(tracker.result()) for tracker in model.training_trackers}
     results = model.evaluate(
         validation_batches, callbacks=callbacks, return_dict=True, stop_request=request
