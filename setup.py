@@ -34,6 +34,7 @@ setup(
         "mixmo_configs": ["*.flags", "families/*.flags"],
         "mixmo_tf": ["py.typed"],
         "mixmo_tf.data": ["checksums.tsv"],
+        "mixmo_tf.experiments.page": ["templates/*"],
     },
     python_requires=">=3.10",
     install_requires=[
@@ -47,6 +48,7 @@ setup(
         "h5py",
         "scikit-learn",
         "scipy>=1.15",
+        "jinja2>=3.1",
         "matplotlib",
         "pillow>=11.3",
         "tensorboard",

@@ -109,7 +109,8 @@ def test_the_table_of_imagenet_c_has_its_mce():
         "name": "imagenet_c", "examples": 2, "sets_found": 75, "sets_missing": [], "note": None,
     }  # fmt: skip
     of_one = types.SimpleNamespace(name="a", shift={"corruptions": found})
-    said = "\n".join(shift_tables.lines([of_one]))
+    tables = shift_tables.tables([of_one])
+    said = "\n".join(line for table in tables for line in table.lines())
     mce = 100 * np.mean([1 / error for error in corruption.ALEXNET_ERRORS.values()])
     assert re.search(rf"mCE, of AlexNet's error, % +{mce:.2f}$", said, re.MULTILINE)
     assert "mean over 15: accuracy, % " in said and "mean over 19 –: 20 of its 95 sets" in said
