@@ -49,6 +49,7 @@ setup(
         "scikit-learn",
         "scipy>=1.15",
         "jinja2>=3.1",
+        "markupsafe",
         "matplotlib",
         "pillow>=11.3",
         "tensorboard",

@@ -170,6 +170,7 @@ def _of_group(group):
 
 
 def _what(evaluation):
-    what = f"{evaluation.images.dataset}, {evaluation.images.split}"
+    dataset, split = evaluation.images[:2]
+    what = "predictions that were kept" if dataset == images.UNKNOWN else f"{dataset}, {split}"
     number = f"{len(evaluation.labels):,} images"
     return f"{what}: {number}; the ensemble is the mean of {evaluation.ensemble}"

@@ -100,7 +100,9 @@ class Evaluation(NamedTuple):
         """The images that temperatures are fitted on."""
         if self.held_out:
             return "validation images"
-        return f"the other nine of ten folds of the {self.images.split} images"
+        split = self.images.split
+        these = "these images" if split == images.UNKNOWN else f"the {split} images"
+        return f"the other nine of ten folds of {these}"
 
     def described(self) -> dict:
         """What metrics.json says."""

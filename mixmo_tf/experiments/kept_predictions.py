@@ -13,7 +13,6 @@ from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.paths import expanded
 
 NAME = "predictions.npz"
-UNKNOWN = "unknown"  # dataset and split, where no metrics.json is beside the file
 _DAMAGE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 
 
@@ -98,8 +97,8 @@ def _about(folder, num_classes):
     names = said.get("class_names")
     is_named = isinstance(names, list) and len(names) == num_classes
     return {
-        "dataset": str(said.get("dataset", UNKNOWN)),
-        "split": str(said.get("split", UNKNOWN)),
+        "dataset": str(said.get("dataset", images.UNKNOWN)),
+        "split": str(said.get("split", images.UNKNOWN)),
         "ensemble": said["ensemble"] if said.get("ensemble") in ENSEMBLES else ENSEMBLES[0],
         "class_names": tuple(map(str, names if is_named else range(num_classes))),
     }

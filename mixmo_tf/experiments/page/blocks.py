@@ -1,7 +1,7 @@
 """What a page is made of, before any HTML: parts with a title, and blocks in them."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from mixmo_tf.experiments.tables import Table
@@ -73,6 +73,11 @@ class Part(NamedTuple):
     parts: Sequence["Part"] = ()
     anchor: str = ""
 
+    @property
+    def is_drawing(self) -> bool:
+        """Whether it is a picture alone, which can stand beside another one."""
+        return len(self.blocks) == 1 and isinstance(self.blocks[0], Drawing)
+
 
 def anchored(parts: Sequence[Part], taken: set | None = None) -> list[Part]:
     """The parts, each with an anchor of its own, made of its title."""
@@ -87,10 +92,3 @@ def anchored(parts: Sequence[Part], taken: set | None = None) -> list[Part]:
         taken.add(anchor)
         found.append(part._replace(anchor=anchor, parts=anchored(part.parts, taken)))
     return found
-
-
-def walk(parts: Sequence[Part]) -> Iterator[Part]:
-    """All parts, in their order, and those in them."""
-    for part in parts:
-        yield part
-        yield from walk(part.parts)

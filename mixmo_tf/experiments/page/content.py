@@ -1,15 +1,16 @@
 """Which parts a page has, for one model or for several."""
 
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from mixmo_tf.experiments import evaluation_tables, shift_tables
+from mixmo_tf.experiments import evaluation_tables, kept_predictions, shift_tables
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
-from mixmo_tf.experiments.page import drawings, gallery, making, words
+from mixmo_tf.experiments.page import comparison, drawings, gallery, making, words
 from mixmo_tf.experiments.page.answers_of import Answers, printable
-from mixmo_tf.experiments.page.blocks import Cells, Gallery, Part, Words, anchored
+from mixmo_tf.experiments.page.blocks import Cells, Part, Words, anchored
 from mixmo_tf.experiments.tables import Table
 
 
@@ -56,44 +57,26 @@ def short_names(groups: Sequence[Sequence[os.PathLike]]) -> list[str]:
     Args:
         groups: a list of paths for each model; several are a deep ensemble.
     """
-    paths = [os.path.abspath(file) for group in groups for file in group]
-    folder = os.path.dirname(paths[0]) if len(set(paths)) == 1 else os.path.commonpath(paths)
-    named = [
-        " + ".join(os.path.relpath(os.path.abspath(file), folder) for file in group)
-        for group in groups
+    paths = [[os.path.abspath(file) for file in group] for group in groups]
+    paths = [[path.removesuffix(f"/{kept_predictions.NAME}") for path in group] for group in paths]
+    of_all = {path for group in paths for path in group}
+    above = {os.path.dirname(path) for path in of_all}
+    if len(of_all) == 1 and os.path.isfile(*of_all):  # a model.keras is known by its run
+        above = set(map(os.path.dirname, above))
+    folder = os.path.commonpath(above)
+    return [
+        printable(" + ".join(os.path.relpath(path, folder) for path in group)) for group in paths
     ]
-    return [printable(os.path.basename(paths[0]) if name == "." else name) for name in named]
 
 
 def _summary(of_all, pixels_of):
     evaluations = [each.of for each in of_all]
     if len(of_all) == 1:
         return Part("Summary", [words.tiles(of_all[0]), Words(words.of_one(of_all[0]))])
-    cells = [Cells(_short(table)) for table in _printed(evaluation_tables.tables(evaluations))]
-    cells += [Cells(table) for table in _printed(shift_tables.tables(evaluations))]
-    drawn = [Part(each.title, [each]) for each in drawings.compared(of_all)]
-    return Part(
-        "Summary", [Words(words.of_several(of_all)), *cells], [*drawn, _between(of_all, pixels_of)]
-    )
-
-
-def _between(of_all, pixels_of):
-    """The images on which models differ most, with what each says."""
-    together = np.stack([each.logits for each in of_all], axis=1)
-    logits = together.astype(np.float32)
-    indices = gallery.most_different(together, gallery.MOST)
-    title = "Where the models differ most"
-    if not len(indices):
-        return Part(title, [Words(["The models say the same of every image."])])
-    first = of_all[0].of
-    joint = Answers(first._replace(member_logits=logits, files=[None] * len(of_all)), "all")
-    images = gallery.shown(joint, indices, pixels_of and pixels_of(indices))
-    numbered = ", ".join(f"{i} is {each.name}" for i, each in enumerate(of_all))
-    reading = (
-        "The images on which what the models say differs most, by mutual information; the answer "
-        f"is that of their mean. Of the models, {numbered}."
-    )
-    return Part(title, [Words([reading]), Gallery(images)])
+    tables = [*evaluation_tables.tables(evaluations), *shift_tables.tables(evaluations)]
+    cells = [Cells(_named(table, of_all)) for table in tables]
+    blocks = [Words(words.of_several(of_all)), *cells]
+    return Part("Summary", blocks, comparison.parts(of_all, pixels_of))
 
 
 def _of_model(answers, pixels_of):
@@ -106,11 +89,11 @@ def _of_model(answers, pixels_of):
         elif drawn:
             missing.append(drawn)
     images = [] if pixels_of else [Words([gallery.NO_PIXELS])]
-    tables = _printed(evaluation_tables.tables([answers.of]))
+    tables = evaluation_tables.tables([answers.of])
     return [
         Part("Pictures", [Words(missing)] if missing else [], pictures),
         Part("Images to look at", images, gallery.parts(answers, pixels_of)),
-        Part("All figures", [Cells(_short(table)) for table in tables]),
+        Part("All figures", [Cells(_named(table, [answers])) for table in tables]),
         Part("Classes", [Cells(_classes(answers))]),
         _shift(answers),
     ]
@@ -125,11 +108,9 @@ def _shift(answers):
     ):
         if key not in shift:
             what = title[0].lower() + title[1:]
-            missing.append(
-                f"Nothing was evaluated on {what}: --{key} does, such as --{key}={flag}."
-            )
+            missing.append(f"Nothing was evaluated on {what}, as --{key}={flag} would.")
             continue
-        cells = [Cells(_short(table)) for table in _printed(tables(shift[key]))]
+        cells = [Cells(_named(table, [answers])) for table in tables(shift[key])]
         found.append(Part(title, [drawings.drawn(picture, answers), *cells]))
     return Part("Under shift", [Words(missing)] if missing else [], found)
 
@@ -152,26 +133,22 @@ def _classes(answers):
     head = ["", "images", "right, %", "precision, %"]
     head += ["most often taken for", "times"] if matrix is not None else []
     notes = ["Precision is the share of the answers with the class that is right."]
-    return Table("Each class", rows, head, first="class", notes=notes)
+    return Table("Classes", rows, head, first="class", notes=notes)
 
 
-def _printed(tables: list[Table]) -> list[Table]:
-    """The same tables, of text that any file can hold."""
+def _named(table: Table, of_all: Sequence[Answers]) -> Table:
+    """The table, with models called as on the page, and no colon behind its title."""
+    named = sorted(((each.of.name, each.name) for each in of_all), key=lambda n: -len(n[0]))
 
-    def text(rows):
-        return [list(map(printable, row)) for row in rows]
+    def text(line):
+        for name, short in named:
+            whole = rf"(?<!\S){re.escape(name)}(?=$|[\s:,])"
+            line = re.sub(whole, lambda found, short=short: short, line)
+        return printable(line)
 
-    return [
-        table._replace(
-            rows=text(table.rows),
-            title=printable(table.title),
-            above=list(map(printable, table.above)),
-            notes=list(map(printable, table.notes)),
-        )
-        for table in tables
-    ]
-
-
-def _short(table: Table) -> Table:
-    """The table, without the colon that its title has above other lines."""
-    return table._replace(title=table.title.removesuffix(":"))
+    return table._replace(
+        rows=[list(map(text, row)) for row in table.rows],
+        title=text(table.title).removesuffix(":"),
+        above=list(map(text, table.above)),
+        notes=list(map(text, table.notes)),
+    )

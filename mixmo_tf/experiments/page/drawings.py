@@ -1,9 +1,6 @@
 """PICTURES: every picture of a page, with how it is read, what it shows in words, and when not."""
 
-import io
-import re
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,20 +8,19 @@ from scipy.special import softmax
 
 from mixmo_tf import plots
 from mixmo_tf.data.corruptions import NAMES
-from mixmo_tf.evaluation.metrics import METRICS, written
+from mixmo_tf.evaluation.metrics import written
 from mixmo_tf.experiments import images
 from mixmo_tf.experiments.page.answers_of import Answers
 from mixmo_tf.experiments.page.blocks import Drawing
+from mixmo_tf.experiments.page.svg import drawing
 from mixmo_tf.plots.confusion import MOST_CELLS
 from mixmo_tf.training import history
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_MOST_CURVES = 6  # of which the colours differ
+MOST_CURVES = 6  # of which the colours differ
 _SCORE = "max_probability"
-_COMPARED = {key: METRICS[key].title for key in ("accuracy", "nll", "ece", "aurc")}
-_PIXELS = 96  # of CSS, per inch
 
 
 class Picture(NamedTuple):
@@ -55,7 +51,7 @@ def _reliability(answers):
 def _draw_risk(answers):
     named = {"ensemble" if answers.num_members > 1 else "model": answers.probabilities}
     if answers.num_members > 1:
-        of_members = np.moveaxis(answers.of.member_logits, 1, 0)[: _MOST_CURVES - 1]
+        of_members = np.moveaxis(answers.of.member_logits, 1, 0)[: MOST_CURVES - 1]
         for i, logits in enumerate(of_members):
             named[f"{answers.member} {i}"] = softmax(logits.astype(np.float64), axis=1)
     return plots.risk_coverage_curve(named, answers.of.labels)
@@ -105,6 +101,14 @@ def _diversity(answers):
     mean = written("disagreement", answers.of.metrics["disagreement"])
     pairs = f"Heat map of the pairs of {answers.member}s"
     return f"{pairs}: two of them disagree on {mean} % on average."
+
+
+def _few_pairs(answers):
+    """Why diversity is not drawn: a single pair is a number."""
+    if answers.num_members > 2:
+        return None
+    one = f"Two {answers.member}s are one pair: there is no heat map of how often they disagree."
+    return "" if answers.num_members == 1 else one
 
 
 def _draw_diversity(answers):
@@ -164,7 +168,7 @@ def _has_shift(answers, key):
 
 def _draw_ood(answers):
     inside, outside = answers.of.ood_scores
-    sets = {name: of_set[_SCORE] for name, of_set in list(outside.items())[: _MOST_CURVES - 1]}
+    sets = {name: of_set[_SCORE] for name, of_set in list(outside.items())[: MOST_CURVES - 1]}
     return plots.ood_histograms(inside[_SCORE], sets, "largest probability")
 
 
@@ -244,7 +248,7 @@ PICTURES = (
         "that never disagree are no more than one.",
         _draw_diversity,
         _diversity,
-        lambda a: "" if a.num_members == 1 else None,
+        _few_pairs,
     ),
     TRAINING,
 )
@@ -258,50 +262,4 @@ def drawn(picture: Picture, answers: Answers) -> Drawing | str:
     title, reading = (
         text.replace("members", f"{answers.member}s") for text in (picture.title, picture.reading)
     )
-    return _drawing(picture.draw(answers), title, picture.alt(answers), reading)
-
-
-def compared(of_all: Sequence[Answers]) -> list[Drawing]:
-    """The pictures of several models together."""
-    few = of_all[:_MOST_CURVES]
-    runs = {each.name: [each.of.metrics] for each in of_all}
-    curves = {each.name: each.probabilities for each in few}
-    labels = of_all[0].of.labels
-    best = max(of_all, key=lambda each: each.of.metrics["accuracy"])
-    surest = min(few, key=lambda each: each.of.metrics["aurc"])
-    of_best = f"{best.name} is most accurate with {100 * best.of.metrics['accuracy']:.2f} %"
-    return [
-        _drawing(
-            plots.methods_side_by_side(runs, _COMPARED),
-            "Models side by side",
-            f"Accuracy, NLL, ECE and AURC of {len(of_all)} models: {of_best}.",
-            "A line is a model: of accuracy more is better, of NLL, ECE and AURC less.",
-        ),
-        _drawing(
-            plots.risk_coverage_curve(curves, labels, ()),
-            "Risk and coverage of the models",
-            f"Risk-coverage curves of {len(few)} models: {surest.name} has the least AURC, "
-            f"{written('aurc', surest.of.metrics['aurc'])}.",
-            "The lower a curve, the fewer errors are left when a model answers only that share of "
-            "the images about which it is most confident.",
-        ),
-    ]
-
-
-def _drawing(figure, title, alt, reading):
-    figure.suptitle("")  # the page has a heading
-    size = tuple(round(_PIXELS * inches) for inches in figure.get_size_inches())
-    light = svg(figure)
-    return Drawing(title, light, svg(plots.on_dark(figure)), size, alt, reading)
-
-
-def svg(figure: "Figure") -> str:
-    """A Figure as SVG whose letters stay letters, the same at every call."""
-    import matplotlib
-
-    file = io.StringIO()
-    settings = {"svg.fonttype": "none", "svg.hashsalt": "mixmo_tf"}
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing")  # the reader's fonts have them
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return re.sub(r"<metadata>.*?</metadata>", "", file.getvalue(), flags=re.DOTALL)
+    return drawing(picture.draw(answers), title, picture.alt(answers), reading)

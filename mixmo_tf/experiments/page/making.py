@@ -5,7 +5,7 @@ import os
 import shlex
 from collections.abc import Sequence
 
-from mixmo_tf.experiments import directory, fields, images, kept_predictions, run_flags
+from mixmo_tf.experiments import directory, fields, images, run_flags
 from mixmo_tf.experiments.evaluations import EvaluationSettings
 from mixmo_tf.experiments.page.answers_of import Answers, printable
 from mixmo_tf.experiments.page.blocks import Cells, Listing, Part, Words
@@ -33,7 +33,7 @@ def evaluated(of_all: Sequence[Answers], settings: EvaluationSettings) -> Part:
         members = f"{answers.num_members}, the mean of their {answers.of.ensemble}"
         rows.append([f"{answers.member}s{name}", members if answers.num_members > 1 else "1"])
         rows.append([f"temperatures{name} fitted on", answers.of.fitted_on])
-    unknown = kept_predictions.UNKNOWN
+    unknown = images.UNKNOWN
     rows += [
         ["dataset", first.images.dataset],
         ["split", first.images.split],
@@ -77,7 +77,7 @@ def command(settings: EvaluationSettings) -> str:
 def _of_evaluation(settings):
     texts = fields.texts(settings)
     rows = [[f"--{name}", text] for name, text in texts.items() if text not in (None, "")]
-    table = Table("Flags of evaluate.py", _printable(rows), ["", "value"], first="flag")
+    table = Table("Flags of the evaluation", _printable(rows), ["", "value"], first="flag")
     return Part("Flags of the evaluation", [Cells(table)])
 
 
@@ -88,7 +88,7 @@ def _of_runs(of_all):
     parts = []
     for folder in folders:
         flags = run_flags.read(folder)
-        if not flags:
+        if "--epochs" not in flags:  # of an evaluation that was kept
             continue
         flagfile, output = folder / run_flags.NAME, f"{folder}_again"
         arguments = [f"--flagfile={flagfile}", f"--output_dir={output}"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from mixmo_tf import plots
 from mixmo_tf.evaluation.metrics import MEMBER, METRICS, heading, written
-from mixmo_tf.experiments import kept_predictions
+from mixmo_tf.experiments import images
 from mixmo_tf.experiments.page.answers_of import Answers
 from mixmo_tf.experiments.page.blocks import Tiles
 
@@ -18,23 +18,21 @@ _EVEN = 0.005  # a difference of mean confidence and accuracy that is none
 
 def images_in_words(answers: Answers) -> str:
     """Which images, and how many: "10,000 test images of cifar10"."""
-    images, number = answers.of.images, f"{len(answers.of.labels):,}"
-    if images.dataset == kept_predictions.UNKNOWN:
+    where, number = answers.of.images, f"{len(answers.of.labels):,}"
+    if where.dataset == images.UNKNOWN:
         return f"{number} images"
-    return f"{number} {images.split} images of {images.dataset}"
+    return f"{number} {where.split} images of {where.dataset}"
 
 
 def tiles(answers: Answers) -> Tiles:
     """The figures that are looked at first, the ensemble's beside its members'."""
     found, metrics = [], answers.of.metrics
     for key in _FIRST:
-        of_members = [written(key, value) for value in metrics[MEMBER + key]]
-        beside = ""
-        if 1 < len(of_members) <= _MOST_WRITTEN:
-            beside = f"{answers.member}s {', '.join(of_members)}"
-        elif len(of_members) > 1:
-            low, high = (written(key, end(metrics[MEMBER + key])) for end in (min, max))
-            beside = f"{answers.member}s {low} to {high}"
+        of_members = [value for value in metrics[MEMBER + key] if value is not None]
+        said = [written(key, value) for value in of_members]
+        if len(said) > _MOST_WRITTEN:
+            said = [f"{written(key, min(of_members))} to {written(key, max(of_members))}"]
+        beside = f"{answers.member}s {', '.join(said)}" if answers.num_members > 1 and said else ""
         found.append((heading(key), written(key, metrics[key]), beside))
     return Tiles(found)
 
@@ -50,6 +48,8 @@ def of_several(of_all: Sequence[Answers]) -> list[str]:
 
     def place(key, best, what):
         named = {a.name: a.of.metrics[key] for a in of_all if a.of.metrics[key] is not None}
+        if not named:
+            return f"{METRICS[key].title} is not defined for any of them"
         first = best(named, key=named.get)
         unit = " %" if METRICS[key].form.endswith("%") else ""
         return f"{first} has {what}, {written(key, named[first])}{unit}"
@@ -95,7 +95,7 @@ def _members(answers):
     said = _listed([written("accuracy", each) for each in of_members])
     if count > _MOST_WRITTEN:
         low, high = (written("accuracy", end(of_members)) for end in (min, max))
-        said = f"between {low} and {high}"
+        said = f"{low} to {high}"
     if abs(gain) < 0.005:
         together = f"together they are as good as the best {member}"
     else:

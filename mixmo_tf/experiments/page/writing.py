@@ -8,11 +8,11 @@ import re
 from collections.abc import Callable, Sequence
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mixmo_tf import outputs
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
-from mixmo_tf.experiments.page import blocks, content
+from mixmo_tf.experiments.page import content
 from mixmo_tf.paths import expanded
 from mixmo_tf.version import VERSION
 
@@ -20,6 +20,7 @@ NAME = "report.html"
 _GENERATOR = "mixmo_tf report"
 _MARK = f'<meta name="generator" content="{_GENERATOR}'.encode()
 _HEAD = 2000  # bytes that the mark is within
+_WHOLE = re.compile(r"--\w[^\s,.;]*|\d[\d.,]* %")
 _NUMBER = re.compile(r"[-+]?\d+(\.\d+)?(e[-+]?\d+)?( ± \d+(\.\d+)?)?|–")
 
 
@@ -97,14 +98,19 @@ def _environment():
         lstrip_blocks=True,
     )
     environment.filters["data_uri"] = _data_uri
+    environment.filters["whole"] = _whole
     environment.filters["alignments"] = _alignments
-    environment.globals["walk"] = blocks.walk
     return environment
 
 
 def _template(name):
     environment = _environment()
     return environment.loader.get_source(environment, name)[0]
+
+
+def _whole(text):
+    """Text in which no line ends within a flag, or before %."""
+    return Markup(_WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
 def _alignments(table):
