@@ -42,7 +42,8 @@ def writer(settings: EvaluationSettings) -> Callable[..., pathlib.Path]:
 
     def write(evaluations, load_images):
         page = html(evaluations, settings, load_images)
-        folder.mkdir(parents=True, exist_ok=True)
+        with outputs.naming(file):
+            folder.mkdir(parents=True, exist_ok=True)
         outputs.write(file, page.encode("utf-8", "backslashreplace"), replace=_check(file))
         return file
 
