@@ -60,7 +60,7 @@ class Page(html.parser.HTMLParser):
             self.cell = None
         if self.heading and tag == f"h{self.heading[0]}":
             level, text = self.heading
-            self.headings.append((level, text.removesuffix("#").strip()))
+            self.headings.append((level, text))
             self.heading = None
 
     def handle_data(self, text):

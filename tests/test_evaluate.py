@@ -260,7 +260,8 @@ def test_the_page_of_a_run_an_export_and_a_deep_ensemble(runs, tmp_path, monkeyp
     assert sum(image["src"].startswith("data:image/png") for image in page.images) > 12
     flags = dict(row for row in page.tables[f"Flags of {runs / 'run'}"])
     assert flags["--seed"] == "0" and flags["--dataset"] == "digits"
-    of_evaluation, *of_training = map(shlex.split, page.listings)
+    one_line = [text.replace("\\\n", "") for text in page.listings]  # as a shell reads it
+    of_evaluation, *of_training = map(shlex.split, one_line)
     program, *said = of_evaluation[of_evaluation.index("python") + 1 :]
     values = absl_flags.flags_of(experiments.EvaluationSettings)
     values([program, *said])

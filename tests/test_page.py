@@ -98,8 +98,9 @@ def test_the_figures_are_those_of_the_metrics(toy):
     assert f"NLL {nll} members {first}, {second}, {third}" in found.text
 
 
-def test_what_is_missing_is_said(tmp_path):
+def test_what_is_missing_is_said(tmp_path, monkeypatch):
     """Predictions alone: neither pixels, nor a history, flags, or names of anything."""
+    monkeypatch.setattr(drawings, "PICTURES", drawings.PICTURES[-1:])
     _, found = read(kept(tmp_path / "bare", *some_answers()))
     for sentence in (
         "There is no history.csv beside the model, so the curves of training are left out.",
