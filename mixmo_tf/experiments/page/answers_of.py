@@ -68,7 +68,8 @@ class Answers:
         """What answers, in words."""
         if len(self.of.files) > 1:
             return f"the deep ensemble of {len(self.of.files)} models"
-        return f"the ensemble of {self.num_members} members" if self.num_members > 1 else "the model"
+        count = self.num_members
+        return f"the ensemble of {count} members" if count > 1 else "the model"
 
 
 def printable(text: str) -> str:
