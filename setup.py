@@ -35,6 +35,7 @@ setup(
         "mixmo_configs": ["*.flags", "families/*.flags"],
         "mixmo_tf": ["py.typed"],
         "mixmo_tf.data": ["checksums.tsv"],
+        "mixmo_tf.experiments.page": ["templates/*"],
     },
     python_requires=">=3.10",
     install_requires=[
@@ -48,6 +49,8 @@ setup(
         "h5py",
         "scikit-learn",
         "scipy>=1.15",
+        "jinja2>=3.1",
+        "markupsafe",
         "matplotlib",
         "pillow>=11.3",
         "tensorboard",

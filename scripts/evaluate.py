@@ -8,6 +8,8 @@
     python scripts/evaluate.py --model=runs/a --which=best               its best epoch
     python scripts/evaluate.py --model=runs/a --corruptions=made         corrupted images too
     python scripts/evaluate.py --model=runs/a --ood=near:cifar100        and of something else
+    python scripts/evaluate.py --model=runs/a --report=pages/a           report.html, to look at
+    python scripts/evaluate.py --predictions=kept --report=pages/kept    of what --output_dir kept
 
 A model is a run's folder, a .keras file or what export.py wrote. Runs that differ in
 their seed alone get a line more, mean ± standard deviation. With --output_dir the metrics are

@@ -20,10 +20,12 @@ import mixmo_tf
 from mixmo_tf.distribution import strategies
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
+BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
+BROWSER = next(BROWSERS, None)
 FAST = """
     abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
     diversity doors examples folders image_folder loading masks memory_split metric_checks
-    mixing msda networks out_of_distribution pairing parts probability ratios reference report
+    mixing msda networks out_of_distribution page pairing parts probability ratios reference report
     schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
     torch_state
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
@@ -50,6 +52,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("fast")
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
+        if item.get_closest_marker("browser") and BROWSER is None:
+            item.add_marker(pytest.mark.skip(reason="needs Chromium: apt-get install chromium"))
 
 
 @pytest.fixture(scope="module", autouse=True)

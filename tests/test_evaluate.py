@@ -4,12 +4,14 @@ import io
 import json
 import logging
 import pathlib
+import shlex
 import shutil
 
 import keras
 import numpy as np
 import pytest
 import shallow_network
+from html_pages import Page
 from scipy.special import softmax
 from scripts_at_work import ending_of, said_of
 from test_image_folder import grey, save
@@ -17,6 +19,8 @@ from test_strict_json import strictly
 
 import mixmo_tf
 from mixmo_tf import data, deployment, evaluation, experiments, strict_json
+from mixmo_tf.experiments import absl_flags
+from mixmo_tf.experiments.page import drawings
 from mixmo_tf.training import checkpoints
 
 README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -243,6 +247,32 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     assert lines.count("AUROC –: all answers are right, or all are wrong.") == 2
     (of_twins,) = [line for line in lines if line.startswith("  2 runs: ")]
     assert of_twins.split()[-1] == "–"
+
+
+def test_the_page_of_a_run_an_export_and_a_deep_ensemble(runs, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawings, "PICTURES", (drawings.TRAINING,))
+    models = runs / "run", runs / "run" / "saved_model", f"{runs / 'run'},{runs / 'twin'}"
+    settings = experiments.EvaluationSettings(model=models, report=tmp_path / "page")
+    file = experiments.report(settings)
+    page = Page(file.read_text(encoding="utf-8"))
+    headings = [text for _, text in page.headings]
+    for i, name in enumerate(("run", "run/saved_model", "run + twin")):
+        assert f"Model {i}: {name}" in headings
+    assert "the deep ensemble of 2 models answers" in page.text
+    curves = [image["alt"] for image in page.images if image["alt"].startswith("Curves of train")]
+    assert len(curves) == 3 and all("over 2 epochs" in each for each in curves)
+    assert sum(image["src"].startswith("data:image/png") for image in page.images) > 12
+    flags = dict(row for row in page.tables[f"Flags of {runs / 'run'}"])
+    assert flags["--seed"] == "0" and flags["--dataset"] == "digits"
+    one_line = [text.replace("\\\n", "") for text in page.listings]  # as a shell reads it
+    of_evaluation, *of_training = map(shlex.split, one_line)
+    program, *said = of_evaluation[of_evaluation.index("python") + 1 :]
+    values = absl_flags.flags_of(experiments.EvaluationSettings)
+    values([program, *said])
+    assert program == "scripts/evaluate.py"
+    assert absl_flags.settings_of(experiments.EvaluationSettings, values) == settings
+    for command, run in zip(of_training, (runs / "run", runs / "twin"), strict=True):
+        assert command[:3] == ["python", "scripts/train.py", f"--flagfile={run}/run.flags"]
 
 
 def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):

@@ -43,6 +43,10 @@ def test_commands_and_configs_are_installed(tmp_path):
     program = IMPORTS.format(heavy=set(HEAVY))
     subprocess.run([sys.executable, "-c", program, *names], cwd=tmp_path / "lib", check=True)
 
+    templates = "mixmo_tf/experiments/page/templates"
+    for file in (ROOT / templates).iterdir():
+        assert (tmp_path / "lib" / templates / file.name).read_bytes() == file.read_bytes()
+
     config = tmp_path / "lib/mixmo_configs/digits_plain.flags"
     assert config.read_bytes() == (ROOT / "configs/digits_plain.flags").read_bytes()
     (tmp_path / "digits_cow_mixmo_seed0.log").write_text("Cow masks: ask Ann")

@@ -135,7 +135,7 @@ def test_of_many_classes_the_most_confused_pairs():
     (axes,) = plots.confusion_matrix(matrix, [f"c{i}" for i in range(21)]).axes
     assert [bar.get_width() for bar in axes.patches] == [3, 3, 1]
     assert names_of(axes.yaxis) == ["c4 → c2", "c20 → c0", "c2 → c4"]
-    assert [text.get_text() for text in axes.texts] == [" 3 (25%)", " 3 (25%)", " 1 (10%)"]
+    assert [text.get_text() for text in axes.texts] == ["3 (25%)", "3 (25%)", "1 (10%)"]
     figure = plots.confusion_matrix(np.eye(21, dtype=int), ["x"] * 21)
     assert texts(figure) == ["no answer is wrong"]
 

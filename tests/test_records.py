@@ -44,6 +44,9 @@ def test_the_archives_become_records(data_dir):
     assert train.info.class_names[:3] == imagenet.CLASSES
     assert train.info.mean == (0.485, 0.456, 0.406)
     assert train.on_disk and train.num_bytes > 1e300
+    assert test.names is None  # an evaluation numbers them
+    some = test.take(np.array([3, 1])).in_memory()  # as its report shows them
+    np.testing.assert_array_equal(some.images, test.in_memory().images[[3, 1]])
     default = data.load_examples("imagenet2012", "train", data_dir)
     assert default.info.image_shape == (224, 224, 3)
 

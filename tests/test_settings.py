@@ -183,7 +183,9 @@ def test_a_value_that_is_wrong_in_a_flagfile_names_the_file(tmp_path):
 def test_a_flagfile_that_lacks_what_must_be_given(tmp_path):
     file = tmp_path / "evaluate.flags"
     file.write_text("--batch_size=7\n")
-    with pytest.raises(ValueError, match=f"^{file}: it has no --model, which must be given$"):
+    with pytest.raises(
+        ValueError, match=f"^{file}: one of --model and --predictions must be given, got neither$"
+    ):
         EvaluationSettings.from_flagfile(file)
     assert EvaluationSettings.from_flagfile(file, model="x").batch_size == 7
 

@@ -8,6 +8,7 @@ import types
 import numpy as np
 import pytest
 from conftest import tiny_model
+from html_pages import Page
 from scripts_at_work import ending_of
 from test_corruptions import write_arrays
 from test_evaluate import README, evaluate
@@ -19,6 +20,7 @@ from mixmo_tf import data, deployment, evaluation
 from mixmo_tf.data import corruptions
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import kept_sets, ood, shift_tables
+from mixmo_tf.experiments.page import drawings
 from mixmo_tf.training import checkpoints
 
 CLASSES = ("a", "b", "c", "d")
@@ -111,7 +113,8 @@ def test_the_table_of_imagenet_c_has_its_mce():
         "name": "imagenet_c", "examples": 2, "sets_found": 75, "sets_missing": [], "note": None,
     }  # fmt: skip
     of_one = types.SimpleNamespace(name="a", shift={"corruptions": found})
-    said = "\n".join(shift_tables.lines([of_one]))
+    tables = shift_tables.tables([of_one])
+    said = "\n".join(line for table in tables for line in table.lines())
     mce = 100 * np.mean([1 / error for error in corruption.ALEXNET_ERRORS.values()])
     assert re.search(rf"mCE, of AlexNet's error, % +{mce:.2f}$", said, re.MULTILINE)
     assert "mean over 15: accuracy, % " in said and "mean over 19 –: 20 of its 95 sets" in said
@@ -310,12 +313,14 @@ def approximately(content):
     return pytest.approx(content, abs=1e-4) if isinstance(content, float) else content
 
 
-def test_several_models_side_by_side(work, model):
+def test_several_models_side_by_side(work, model, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawings, "PICTURES", ())  # but for those of other images
     plain = model.parent / "plain.keras"
     tiny_model(num_members=1).save(plain)
     settings = {"corruptions": f"cifar10_c:{work / 'made'}", "corruption_names": "fog"}
     settings |= {"ood": f"far:image_folder:{work / 'noise'}"}
-    found, said = evaluate(model, plain, dataset=f"image_folder:{work / 'images'}", **settings)
+    settings |= {"dataset": f"image_folder:{work / 'images'}", "report": tmp_path / "page"}
+    found, said = evaluate(model, plain, **settings)
     of_corruptions, of_far = said.split("Corrupted images, cifar10_c, mean over those found; of 5")[
         1
     ].split("Out of distribution, far, mean AUROC in % by score")
@@ -327,6 +332,21 @@ def test_several_models_side_by_side(work, model):
         (line,) = [line for line in of_far.splitlines() if line.startswith(f"  {each.name} ")]
         assert line.split()[3] == f"{100 * energy:.2f}"
     assert line.split()[-1] == "–"  # the plain network has no mutual information
+    page = Page((tmp_path / "page" / "report.html").read_text(encoding="utf-8"))
+    of_corruptions = next(rows for title, rows in page.tables.items() if "by severity" in title)
+    accuracy = found[0].shift["corruptions"]["sets"]["fog"]["5"]["accuracy"]
+    assert of_corruptions[1][0] == "fog" and of_corruptions[1][5] == f"{100 * accuracy:.2f}"
+    of_ood = next(rows for title, rows in page.tables.items() if "positive class" in title)
+    auroc = found[0].shift["ood"]["sets"][0]["scores"]["max_probability"]["auroc"]
+    assert of_ood[1][1] == f"{100 * auroc:.2f}"
+    alts = [image["alt"] for image in page.images]
+    assert sum(alt.startswith("Heat map of accuracy by corruption") for alt in alts) == 2
+    assert sum(alt.startswith("Histograms and ROC curves") for alt in alts) == 2
+    assert "On corrupted images (cifar10_c), " in page.text
+    inside, outside = found[1].ood_scores
+    (scores,) = outside.values()
+    figures = evaluation.ood(inside["energy"], scores["energy"])
+    assert figures == found[1].shift["ood"]["sets"][0]["scores"]["energy"]
 
 
 def test_what_is_wrong_is_one_line(work, model, tmp_path):

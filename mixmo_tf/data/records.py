@@ -45,6 +45,7 @@ class Records:
 
     on_disk = True
     num_bytes = math.inf  # every epoch has other crops: no memory holds them all
+    names = None  # as `Examples` have them: the records are numbered
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -218,6 +218,11 @@ def heading(key: str) -> str:
     return whose + metric.title + (", %" if metric.form.endswith("%") else "")
 
 
+def meaning(key: str) -> str:
+    """What a metric is, or that of a member, in a few words."""
+    return _of(key).meaning
+
+
 def written(key: str, value: float | None, deviation: float | None = None) -> str:
     """A value, or None for –, as it is written in tables; and ± its deviation, unless None."""
     if value is None:

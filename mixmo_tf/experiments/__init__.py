@@ -1,7 +1,7 @@
 """What a person does with the package: train, evaluate, export, compare, draw; a call for each."""
 
 from mixmo_tf.experiments.convert import ConvertSettings, convert_checkpoint
-from mixmo_tf.experiments.evaluate import evaluate
+from mixmo_tf.experiments.evaluate import evaluate, report
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.export import ExportSettings, export
 from mixmo_tf.experiments.pictures import (
@@ -41,6 +41,7 @@ __all__ = [
     "evaluate",
     "export",
     "predict",
+    "report",
     "reproduce",
     "train",
 ]

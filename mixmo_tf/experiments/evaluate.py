@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import pathlib
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from mixmo_tf.experiments import (
     evaluation_files,
     evaluation_tables,
     images,
+    kept_predictions,
+    page,
     shift,
 )
 from mixmo_tf.experiments import models as models_of
@@ -32,19 +35,54 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
         settings: EvaluationSettings; where they name a file or a folder, the results are written.
 
     Returns:
-        An Evaluation for each `model` of the settings.
+        An Evaluation for each `model`, or each of the `predictions`, of the settings.
 
     Raises:
         ValueError, OSError: if a model or its images are missing, damaged or do not fit, or the
             results cannot be written; the message is a line.
     """
     check_is(settings, EvaluationSettings)
-    groups = settings.groups()
-    if settings.paired and len(groups) < 2:
+    groups = () if settings.predictions else settings.groups()
+    if settings.paired and len(settings.predictions or groups) < 2:
         raise ValueError("paired needs two --model or more, to test against the first one, got one")
     write = evaluation_files.writer(settings)
     said = dict.fromkeys(line for files in groups for line in models_of.epochs_in_words(files))
+    write_page = page.writer(settings) if settings.report else None
     load_images = functools.cache(images.load)
+    if settings.predictions:
+        evaluations = kept_predictions.read(settings)
+    else:
+        evaluations = _evaluate_models(settings, groups, load_images)
+    if settings.paired:
+        evaluations[1:] = [_tested(each, evaluations[0]) for each in evaluations[1:]]
+    _log.info("%s", "\n".join([*said, evaluation_tables.text(evaluations)]))
+    write(evaluations)
+    if settings.output_dir:
+        _log.info("Saved the metrics in %s.", expanded(settings.output_dir))
+    if write_page:
+        file = write_page(evaluations, None if settings.predictions else load_images)
+        _log.info("Wrote %s.", file)
+    return evaluations
+
+
+def report(settings: EvaluationSettings) -> pathlib.Path:
+    """Evaluates models as `evaluate` does, and writes the page that `settings.report` is for.
+
+    Returns:
+        The page, report.html.
+
+    Raises:
+        ValueError, OSError: see `evaluate`; or if `report` names no folder.
+    """
+    check_is(settings, EvaluationSettings)
+    if not settings.report:
+        raise ValueError("report must name a folder for report.html")
+    evaluate(settings)
+    return expanded(settings.report) / page.NAME
+
+
+def _evaluate_models(settings, groups, load_images):
+    """An Evaluation for each `model`."""
     evaluations = []
     for files in groups:
         try:
@@ -52,12 +90,6 @@ def evaluate(settings: EvaluationSettings) -> list[Evaluation]:
         except ValueError as error:
             name = ",".join(map(str, files))
             raise ValueError(str(error) if name in str(error) else f"{name}: {error}") from None
-    if settings.paired:
-        evaluations[1:] = [_tested(each, evaluations[0]) for each in evaluations[1:]]
-    _log.info("%s", "\n".join([*said, evaluation_tables.text(evaluations)]))
-    write(evaluations)
-    if settings.output_dir:
-        _log.info("Saved the metrics in %s.", expanded(settings.output_dir))
     return evaluations
 
 
@@ -76,6 +108,15 @@ def _evaluate(settings, files, load_images, before):
     held_out = predict(fitted_on) if fitted_on else None
     metrics = evaluation.report(member_logits, labels, ensemble, held_out)
     together = functools.partial(evaluation.ensemble_logits, ensemble=ensemble)
+    on_others = shift.evaluate(
+        shifted,
+        files,
+        models,
+        member_logits,
+        ensemble=ensemble,
+        precision=settings.precision,
+        batch_size=settings.batch_size,
+    )
     return Evaluation(
         files,
         ensemble,
@@ -92,15 +133,8 @@ def _evaluate(settings, files, load_images, before):
             (together(member_logits), labels),
             (together(held_out[0]), held_out[1]) if held_out else None,
         ),
-        shift=shift.evaluate(
-            shifted,
-            files,
-            models,
-            member_logits,
-            ensemble=ensemble,
-            precision=settings.precision,
-            batch_size=settings.batch_size,
-        ),
+        shift=on_others.figures,
+        ood_scores=on_others.ood_scores,
     )
 
 

@@ -11,18 +11,24 @@ from mixmo_tf.evaluation.metrics import (
     OF_ONE,
     SIDE_BY_SIDE,
     heading,
+    meaning,
     over_runs,
     written,
 )
 from mixmo_tf.experiments import abstention, images, run_flags, shift_tables
 from mixmo_tf.experiments.evaluations import Evaluation
-from mixmo_tf.experiments.tables import aligned
+from mixmo_tf.experiments.tables import Table
 
 
 def text(evaluations: Sequence[Evaluation]) -> str:
     """One Evaluation in full, or several side by side."""
-    of_test = _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
-    return "\n".join([of_test, *shift_tables.lines(evaluations)])
+    found = [*tables(evaluations), *shift_tables.tables(evaluations)]
+    return "\n".join(line for table in found for line in table.lines())
+
+
+def tables(evaluations: Sequence[Evaluation]) -> list[Table]:
+    """One Evaluation in full, or several side by side; on these images alone."""
+    return _of_several(evaluations) if len(evaluations) > 1 else _of_one(*evaluations)
 
 
 def runs_by_seed(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
@@ -49,53 +55,66 @@ def runs_by_seed(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 
 def _of_one(evaluation):
-    """Every metric of a model, a line each, the ensemble beside its members."""
+    """Every metric of a model, the ensemble beside its members; and those between members."""
     num_members = evaluation.member_logits.shape[1]
     what = "model" if len(evaluation.files) > 1 else "member"
-    lines = [_what(evaluation)]
-    if len(evaluation.files) > 1:
-        lines += [f"  model {i}: {file}" for i, file in enumerate(evaluation.files)]
-    columns = ["ensemble", *(f"{what} {i}" for i in range(num_members))]
-    cells = [["", *columns]]
-    for key in [*OF_ONE, *CALIBRATED] if evaluation.held_out else OF_ONE:
+    several = [f"  model {i}: {file}" for i, file in enumerate(evaluation.files)]
+    columns = ["", "ensemble", *(f"{what} {i}" for i in range(num_members))]
+    keys = [*OF_ONE, *CALIBRATED] if evaluation.held_out else OF_ONE
+    rows = []
+    for key in keys:
         values = [evaluation.metrics[key], *evaluation.metrics[MEMBER + key]]
-        cells.append([heading(key), *(written(key, value) for value in values)])
-    lines += aligned(cells if num_members > 1 else [line[:2] for line in cells[1:]])
+        rows.append([heading(key), *(written(key, value) for value in values)])
+    of_one = Table(
+        _what(evaluation),
+        rows if num_members > 1 else [row[:2] for row in rows],
+        columns if num_members > 1 else None,
+        first="metric",
+        above=several if len(several) > 1 else (),
+        meanings=[meaning(key) for key in keys],
+        sortable=False,
+    )
+    found = [of_one]
     if num_members > 1:
-        lines.append(f"Between the {what}s:")
-        shown = [key for key in BETWEEN if METRICS[key].title]
-        lines += aligned([[heading(key), written(key, evaluation.metrics[key])] for key in shown])
-    lines += _undefined([evaluation]) + _temperatures([evaluation])
+        keys = [key for key in BETWEEN if METRICS[key].title]
+        rows = [[heading(key), written(key, evaluation.metrics[key])] for key in keys]
+        meanings = [meaning(key) for key in keys]
+        between = Table(
+            f"Between the {what}s:", rows, first="metric", meanings=meanings, sortable=False
+        )
+        found.append(between)
+    notes = _undefined([evaluation]) + _temperatures([evaluation])
     if evaluation.held_out:
-        lines.append(
+        notes.append(
             f"Sets of {100 * conformal.COVERAGE:g} % calibrated on {evaluation.fitted_on}."
         )
-    lines += map(abstention.in_words, evaluation.abstention)
-    return "\n".join(lines)
+    notes += map(abstention.in_words, evaluation.abstention)
+    found[-1] = found[-1]._replace(notes=notes)
+    return found
 
 
 def _of_several(evaluations):
-    """A line per model, and one per group of runs that differ in their seed alone."""
+    """A row per model, and one per group of runs that differ in their seed alone."""
     titles = ["", *map(heading, SIDE_BY_SIDE)]
-    cells = [titles]
+    rows = []
     for each in evaluations:
-        cells.append([each.name, *(written(key, each.metrics.get(key)) for key in SIDE_BY_SIDE)])
-    lines = [_what(evaluations[0]), *aligned(cells)]
+        rows.append([each.name, *(written(key, each.metrics.get(key)) for key in SIDE_BY_SIDE)])
+    found = [Table(_what(evaluations[0]), rows, titles, first="model")]
     if groups := runs_by_seed(evaluations):
-        lines.append(
+        title = (
             "Mean ± standard deviation of runs that differ in their seed alone; the ratio-error is "
             "of the errors of all of them:"
         )
-        lines += aligned([titles, *map(_of_group, groups)])
-    lines += _undefined(evaluations, SIDE_BY_SIDE) + _temperatures(evaluations)
+        found.append(Table(title, list(map(_of_group, groups)), titles, first="runs"))
+    notes = _undefined(evaluations, SIDE_BY_SIDE) + _temperatures(evaluations)
     for each in evaluations:
-        lines += [f"{each.name}: {abstention.in_words(found)}" for found in each.abstention]
-    lines += _paired(evaluations[1:])
-    return "\n".join(lines)
+        notes += [f"{each.name}: {abstention.in_words(found)}" for found in each.abstention]
+    found[-1] = found[-1]._replace(notes=notes)
+    return [*found, *_paired(evaluations[1:])]
 
 
 def _paired(evaluations):
-    """Those that were tested against another one, a line each; no line if none was."""
+    """Those that were tested against another one, a table of a row each, if any was."""
     tested = [each for each in evaluations if each.paired]
     if not tested:
         return []
@@ -108,11 +127,11 @@ def _paired(evaluations):
         "NLL",
         "95 % interval",
     ]
-    cells = [["", *titles]]
+    rows = []
     for each in tested:
         test = each.paired
         low, high = (written("nll", test[f"nll_difference_{end}"]) for end in ("low", "high"))
-        cells.append([
+        rows.append([
             each.name,
             f"{100 * test['accuracy_difference']:+.2f}",
             str(test["only_this_right"]),
@@ -121,10 +140,10 @@ def _paired(evaluations):
             f"{test['nll_difference']:+.4f}",
             f"{low} to {high}",
         ])  # fmt: skip
-    return [
-        f"Against {against} on the same images, by McNemar's exact test and a bootstrap interval:",
-        *aligned(cells),
-    ]
+    title = (
+        f"Against {against} on the same images, by McNemar's exact test and a bootstrap interval:"
+    )
+    return [Table(title, rows, ["", *titles], first="model")]
 
 
 def _undefined(evaluations, keys=METRICS):
@@ -151,6 +170,7 @@ def _of_group(group):
 
 
 def _what(evaluation):
-    what = f"{evaluation.images.dataset}, {evaluation.images.split}"
+    dataset, split = evaluation.images[:2]
+    what = "predictions that were kept" if dataset == images.UNKNOWN else f"{dataset}, {split}"
     number = f"{len(evaluation.labels):,} images"
     return f"{what}: {number}; the ensemble is the mean of {evaluation.ensemble}"

@@ -7,16 +7,40 @@ import numpy as np
 
 from mixmo_tf import evaluation
 from mixmo_tf.evaluation import metrics_json
-from mixmo_tf.experiments import abstention, directory, images, shift
+from mixmo_tf.experiments import abstention, directory, images, ood, shift
 from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.images import OfImages
 from mixmo_tf.experiments.models import OfModels
 
+_OF_MODELS = (  # settings that mean nothing where the answers are there already
+    *(field.name for field in dataclasses.fields(images.OfImages)),
+    *(field.name for field in dataclasses.fields(shift.OfShift)),
+    "precision",
+    "trust",
+    "output_dir",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfShift):
-    """What is evaluated, on what, and where the results go; the flags of evaluate.py."""
+    """What is evaluated, on what, and where the results go; the flags of evaluate.py.
 
+    Raises:
+        ValueError: if neither models nor predictions are named, or a setting is not for these.
+    """
+
+    model: tuple[str, ...] = setting(
+        (),
+        "A run's folder, a .keras file, or what export.py wrote, a SavedModel, an .onnx or a "
+        ".tflite file; several, with commas, make a deep ensemble; --model several times, a table.",
+        repeated=True,
+    )
+    predictions: tuple[str, ...] = setting(
+        (),
+        "In place of --model: a predictions.npz that --output_dir kept, or the folder it is in; "
+        "--predictions several times, a table.",
+        repeated=True,
+    )
     batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
     paired: bool = setting(
         False,
@@ -27,6 +51,21 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
     output_dir: str | None = setting(
         None, "New folder to keep metrics, predictions and the model in; none if not set."
     )
+    report: str | None = setting(
+        None,
+        "Folder for report.html, a page with figures, pictures and images to look at, which takes "
+        "the place of a report that is there; none if not set.",
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if bool(self.model) == bool(self.predictions):
+            got = "both" if self.model else "neither"
+            raise ValueError(f"one of --model and --predictions must be given, got {got}")
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in _OF_MODELS if self.predictions else ():
+            if getattr(self, name) != defaults[name]:
+                raise ValueError(f"{name} is for --model; of --predictions there are answers alone")
 
 
 class Evaluation(NamedTuple):
@@ -44,7 +83,8 @@ class Evaluation(NamedTuple):
     held_out_names: np.ndarray | None  # those of the held-out images
     abstention: list  # of dict, see `abstention.found`
     paired: dict | None = None  # of `evaluation.paired`, and which model it is "against"
-    shift: dict | None = None  # "corruptions" and "ood", see `shift.evaluate`
+    shift: dict | None = None  # "corruptions" and "ood", see `shift.Shift`
+    ood_scores: ood.Scores | None = None  # what "ood" is computed from
 
     def __repr__(self):
         measured = {key: self.metrics[key] for key in ("accuracy", "nll")}
@@ -60,7 +100,9 @@ class Evaluation(NamedTuple):
         """The images that temperatures are fitted on."""
         if self.held_out:
             return "validation images"
-        return f"the other nine of ten folds of the {self.images.split} images"
+        split = self.images.split
+        these = "these images" if split == images.UNKNOWN else f"the {split} images"
+        return f"the other nine of ten folds of {these}"
 
     def described(self) -> dict:
         """What metrics.json says."""

@@ -14,6 +14,7 @@ from mixmo_tf.experiments.run_flags import number, read
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import resolved
 
+UNKNOWN = "unknown"  # dataset and split of answers that were kept without them
 _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
 
 

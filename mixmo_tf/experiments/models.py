@@ -27,9 +27,7 @@ class OfModels(OfFlags):
 
     model: tuple[str, ...] = setting(
         REQUIRED,
-        "A run's folder or a .keras file; several, with commas, make a deep ensemble. evaluate.py "
-        "also takes what export.py wrote, a SavedModel, an .onnx or a .tflite file, and --model "
-        "several times.",
+        "A run's folder or a .keras file; several, with commas, make a deep ensemble.",
         repeated=True,
     )
     ensemble: str | None = setting(

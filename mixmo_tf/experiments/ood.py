@@ -109,10 +109,17 @@ def find(
     return Wanted(tuple(sets), protocol, missing)
 
 
+class Scores(NamedTuple):
+    """The ensemble's scores of each image, float64 (N,), by `evaluation.ood_scores`' names."""
+
+    inside: dict
+    outside: dict  # of such dicts, by the set's name
+
+
 def evaluate(
     wanted: Wanted, models: list, member_logits: np.ndarray, ensemble: str, batch_size: int
-) -> dict:
-    """What metrics.json says of images of something else.
+) -> tuple[dict, Scores]:
+    """What metrics.json says of images of something else, and what it is computed from.
 
     Args:
         wanted: what `find` gives.
@@ -130,7 +137,7 @@ def evaluate(
     """
     answer = answers.answerer(models)
     scores_in = _scores(member_logits, ensemble)
-    found = []
+    found, outside = [], {}
     for each in wanted.sets:
         _log.info("Predicting %s, %s: %s images.", each.name, each.split, f"{len(each.examples):,}")
         scores_out = _scores(_logits(answer, each.examples, batch_size), ensemble)
@@ -138,6 +145,7 @@ def evaluate(
             {score: evaluation.ood(inside[score], outside[score]) for score in inside}
             for inside, outside in zip(scores_in, scores_out, strict=True)
         ]
+        outside[f"{each.group} {each.name}, {each.split}"] = scores_out[0]
         about = {"group": each.group, "dataset": each.name, "split": each.split}
         about |= {"examples": len(each.examples), "images": each.how}
         found.append(about | {"scores": of_all[0], "member_scores": of_all[1:]})
@@ -149,7 +157,7 @@ def evaluate(
                 "scores": _mean([each["scores"] for each in of_group]),
                 "member_scores": [_mean(of_member) for of_member in members],
             }
-    return result
+    return result, Scores(scores_in[0], outside)
 
 
 def _entries(said):

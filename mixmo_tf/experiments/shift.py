@@ -22,6 +22,13 @@ class Wanted(NamedTuple):
     ood: ood.Wanted | None
 
 
+class Shift(NamedTuple):
+    """What was found on other images."""
+
+    figures: dict  # what metrics.json says more: "corruptions" and "ood", where they are wanted
+    ood_scores: ood.Scores | None = None
+
+
 def find(
     settings: OfShift, tested_on: images.Images, models: list, load_images: Callable
 ) -> Wanted:
@@ -39,8 +46,8 @@ def evaluate(
     ensemble: str,
     precision: str | None,
     batch_size: int,
-) -> dict:
-    """What metrics.json says more: "corruptions" and "ood", where they are wanted.
+) -> Shift:
+    """Evaluates models on the images that are wanted.
 
     Args:
         wanted: what `find` gives.
@@ -51,11 +58,11 @@ def evaluate(
         precision: what the networks compute in; None for what they were trained in.
         batch_size: int, images at a time.
     """
-    found = {}
+    found, scores = {}, None
     if wanted.corruptions:
         found["corruptions"] = corruption.evaluate(
             wanted.corruptions, files, models, ensemble, precision, batch_size
         )
     if wanted.ood:
-        found["ood"] = ood.evaluate(wanted.ood, models, member_logits, ensemble, batch_size)
-    return found
+        found["ood"], scores = ood.evaluate(wanted.ood, models, member_logits, ensemble, batch_size)
+    return Shift(found, scores)

@@ -1,6 +1,26 @@
-"""Tables of text: aligned for the shell, or Markdown."""
+"""Tables: what stands in them, and as text, aligned for the shell, or Markdown."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
+
+
+class Table(NamedTuple):
+    """Cells as they are shown, in the shell as on a page, and what is said with them."""
+
+    title: str
+    rows: Sequence[Sequence[str]]  # the first cell of each says what the row is
+    head: Sequence[str] | None = None  # titles of the columns, the first one ""; None for one value
+    first: str = ""  # what the first column holds, for who hears the table, or sorts it
+    above: Sequence[str] = ()  # lines between the title and the cells
+    notes: Sequence[str] = ()  # lines below the cells
+    foot: Sequence[Sequence[str]] = ()  # rows of all the others, which stay below them
+    meanings: Sequence[str] = ()  # of each row, where there is room for it
+    sortable: bool = True  # whether its rows are of one kind
+
+    def lines(self) -> list[str]:
+        """The table as text."""
+        cells = [*([self.head] if self.head else []), *self.rows, *self.foot]
+        return [self.title, *self.above, *(aligned(cells) if cells else []), *self.notes]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -94,8 +94,9 @@ def _pairs(matrix, class_names, title):
     images = matrix.sum(axis=1)
     style.plain(axes, "images, and their share of the label's", grid="x")
     for place, (label, _, count) in enumerate(pairs):
-        text = f" {count} ({count / images[label]:.0%})"
-        axes.text(count, place, text, va="center", fontsize=8, color=style.INK)
+        text = f"{count} ({count / images[label]:.0%})"
+        beside = {"xytext": (4, 0), "textcoords": "offset points"}
+        axes.annotate(text, (count, place), **beside, va="center", fontsize=8, color=style.INK)
     axes.set_yticks(range(len(pairs)), names, parse_math=False)
     axes.set_xlim(0, 1.2 * max(counts, default=1))
     axes.set_ylim(max(len(pairs), 1) - 0.4, -0.6)
