@@ -241,7 +241,9 @@ def test_out_of_distribution(work, model, tmp_path):
     assert "mutual_information" not in figures["sets"][0]["member_scores"][0]
     assert "RGB, the shorter side scaled to 16 pixels (bilinear), centre crop" in said
     assert "  near tfds:flat, test: largest probability  " in said
-    assert "  far, mean: mutual information  " in said
+    assert "  near, mean: mutual information  " in said
+    assert "far, mean" not in said  # there is one
+    assert "  far image_folder:noise, all: energy  " in said
 
 
 def test_the_protocols_sets_that_are_there(work, model, tmp_path, monkeypatch):

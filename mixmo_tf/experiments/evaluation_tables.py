@@ -120,11 +120,11 @@ def _paired(evaluations):
         return []
     against = tested[0].paired["against"]
     titles = [
-        "accuracy, %",
+        "accuracy, difference in %",
         "only this right",
-        "only that right",
+        "only the other right",
         "McNemar p",
-        "NLL",
+        "NLL, difference",
         "95 % interval",
     ]
     rows = []

@@ -1,5 +1,9 @@
 """Figures on corrupted images, and on images of something else, as tables."""
 
+import os
+
+from mixmo_tf import data
+from mixmo_tf.data import image_folder
 from mixmo_tf.data.corruptions import BENCHMARK, NAMES, SEVERITIES
 from mixmo_tf.evaluation.corruption import FIGURES
 from mixmo_tf.evaluation.metrics import MEMBER, heading, written
@@ -88,9 +92,10 @@ def ood(found: dict) -> list[Table]:
     members = range(len(found["sets"][0]["member_scores"]))
     rows = []
     for each in found["sets"]:
-        rows += _rows(f"{each['group']} {each['dataset']}, {each['split']}", each, members)
+        name = _without_path(each["dataset"])
+        rows += _rows(f"{each['group']} {name}, {each['split']}", each, members)
     for group in GROUPS:
-        if group in found:
+        if sum(each["group"] == group for each in found["sets"]) > 1:  # else it is that of the set
             rows += _rows(f"{group}, mean", found[group], members)
     missing = [f"Not there: {', '.join(found['missing'])}."] if found["missing"] else []
     head = ["", *_OOD.values(), *(f"member {i}" for i in members)]
@@ -145,6 +150,11 @@ def _listed(missing):
         _named(name) + ("" if len(found) == len(SEVERITIES) else f" {' '.join(map(str, found))}")
         for name, found in by_name.items()
     )
+
+
+def _without_path(dataset):
+    """A dataset's name, but of an image folder's path the end alone: tables are narrow."""
+    return image_folder.PREFIX + os.path.basename(dataset) if data.is_folder(dataset) else dataset
 
 
 def _note(found):
