@@ -11,6 +11,7 @@ from mixmo_tf import arguments, seeds
 
 _READS = 8  # batches that are read at once, from files
 _HOST, _ORDER = -1, -2  # replicas in the seeds of what is drawn here: none
+_as_it_is = tf.autograph.experimental.do_not_convert  # which would take a second to find nothing
 
 
 class Shares(NamedTuple):
@@ -85,6 +86,7 @@ def training_batches(
             content += (tf.gather(of_batch, rows),)
         return content
 
+    @_as_it_is
     def epoch(number):
         """The batches of an epoch; of that in which the stream starts, those that are left."""
         first_step = epoch_start + number * steps_per_epoch
@@ -128,10 +130,12 @@ def training_batches_from(
     _checked(_length(arrays), batch_size, seed, shares)
     arrays = _on_cpu(arrays)  # here, or they would become constants of the functions below
 
+    @_as_it_is
     def step(_):
         value = tf.numpy_function(lambda: np.int64(read_step()), [], tf.int64)
         return tf.ensure_shape(value, [])
 
+    @_as_it_is
     def batches_from(step):
         return training_batches(arrays, batch_size, seed, step, step, shuffle, shares=shares)
 
@@ -180,6 +184,7 @@ def evaluation_batches(
     size = -(-batch_size // shares.count)
     num_elements = -(-num_examples // batch_size) * shares.held
 
+    @_as_it_is
     def batch(element):
         start = element // shares.held * batch_size
         end = tf.minimum(start + batch_size, num_examples)
@@ -225,6 +230,7 @@ def full_batches(dataset: tf.data.Dataset, replicas: int = 1) -> tf.data.Dataset
         check_shares(images.shape[0], replicas)
         return dataset
 
+    @_as_it_is
     def compare_with_first(first_size, batch):
         size = tf.shape(batch[0], tf.int64)[0]
         first_size = tf.where(first_size == 0, size, first_size)  # empty ones do not count
@@ -232,9 +238,11 @@ def full_batches(dataset: tf.data.Dataset, replicas: int = 1) -> tf.data.Dataset
         tf.debugging.Assert(first_size % replicas == 0, [message])
         return first_size, ((size > 0) & (size == first_size), batch)
 
+    @_as_it_is
     def is_full(full, batch):
         return full
 
+    @_as_it_is
     def only_batch(full, batch):
         return batch
 
