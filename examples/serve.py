@@ -73,7 +73,9 @@ def main() -> None:
     path = pathlib.Path(flags.model)
     is_onnx = path.suffix == ".onnx" and path.is_file()
     if not is_onnx and not (path / "saved_model.pb").is_file():
-        sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file")
+        inside = ", ".join(str(file.parent) for file in sorted(path.glob("*/saved_model.pb")))
+        there = f", but in it are {inside}" if inside else ""
+        sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file{there}")
     try:
         served = app(of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name)
     except Exception as error:  # each library raises its own
@@ -213,7 +215,7 @@ def _json(body):
 def _signature(signatures, name):
     if not isinstance(name, str) or name not in signatures:
         there = ", ".join(sorted(signatures))
-        needed = "; files need one that was exported with --input=jpeg" if name == FILES else ""
+        needed = "; files need a SavedModel of --input=jpeg" if name == FILES else ""
         raise Refused(400, f"signature_name must be of this model, which has {there}{needed}")
     return signatures[name]
 
@@ -237,7 +239,8 @@ def _pixels(values, signature, body):
     sizes = ", ".join(map(str, signature.shape))
     must = f"{signature.takes} must be whole numbers from 0 to 255, (n, {sizes})"
     if pixels.dtype.kind not in "iu":
-        raise Refused(400, must)
+        files = f"; files are for the signature_name {FILES}"
+        raise Refused(400, must + (files if isinstance(values[0], dict) else ""))
     if pixels.shape[1:] != signature.shape:
         raise Refused(400, f"{must}, got {pixels.shape}")
     if pixels.min() < 0 or pixels.max() > 255:

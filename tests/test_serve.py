@@ -232,11 +232,14 @@ def test_hostile_files_are_refused_in_a_sentence(ask):
         assert_refused(name, jpeg(ask, content))
         assert_refused(name, ask("SavedModel", in_base64(good, content)))
         np.testing.assert_allclose(probabilities(jpeg(ask, good)), right, **CLOSE)
+    unnamed = ask("SavedModel", {"instances": in_base64(good)["instances"]})
+    assert_refused("no signature", unnamed)
+    assert "files are for the signature_name serving_bytes" in unnamed[1]["error"]
 
 
 def test_an_onnx_file_is_served_without_tensorflow(ask, servers):
     status, said = ask("ONNX", encoded(UPRIGHT, "JPEG"), **{"Content-Type": "image/jpeg"})
-    assert status == 400 and "--input=jpeg" in said["error"]
+    assert status == 400 and "files need a SavedModel of --input=jpeg" in said["error"]
     libraries = {
         k: pathlib.Path(f"/proc/{pid}/maps").read_text() for k, (_, pid) in servers.items()
     }
@@ -261,6 +264,11 @@ def test_mistakes_on_the_command_line(serve, tmp_path, monkeypatch, capsys):
             serve.main()
     monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere"])
     with pytest.raises(SystemExit, match="^serve.py: nowhere is no SavedModel's folder and no"):
+        serve.main()
+    (tmp_path / "2").mkdir()
+    (tmp_path / "saved_model.pb").rename(tmp_path / "2/saved_model.pb")
+    monkeypatch.setattr(sys, "argv", ["serve.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match=f", but in it are {tmp_path}/2$"):
         serve.main()
     monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere", "--name=a/b"])
     with pytest.raises(SystemExit):
