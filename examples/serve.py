@@ -7,7 +7,7 @@ Copied beside the exported file, this file is all that it takes: nothing of mixm
 uvicorn and numpy, with TensorFlow for a SavedModel, or ONNX Runtime for an .onnx file. A SavedModel
 is a program: serve those that you exported.
 
-    GET  /v1/models/NAME            whether it is ready
+    GET  /v1/models/NAME            its version, whether it is ready
     POST /v1/models/NAME:predict    {"instances": [image, …]}, pixels 0 to 255, height × width × 3
                                     {"signature_name": "serving_bytes",
                                      "instances": [{"image_bytes": {"b64": "…"}}, …]}
@@ -77,7 +77,9 @@ def main() -> None:
         there = f", but in it are {inside}" if inside else ""
         sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file{there}")
     try:
-        served = app(of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name)
+        served = app(
+            of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name, _version(path)
+        )
     except Exception as error:  # each library raises its own
         reason = str(error).split("\n")[0]
         sys.exit(f"serve.py: {path} cannot be served: {type(error).__name__}: {reason}")
@@ -125,7 +127,7 @@ def of_onnx_file(path: pathlib.Path) -> dict[str, Signature]:
     return {PIXELS: Signature(images.name, tuple(images.shape[1:]), run)}
 
 
-def app(signatures: dict[str, Signature], name: str) -> Starlette:
+def app(signatures: dict[str, Signature], name: str, version: str = "1") -> Starlette:
     """What uvicorn runs. As many requests as there are processors are answered at once."""
     takes_pixels = signatures[PIXELS]
     takes_pixels.run(np.zeros((1, *takes_pixels.shape), np.uint8))  # the first takes longest
@@ -138,7 +140,7 @@ def app(signatures: dict[str, Signature], name: str) -> Starlette:
         return JSONResponse(await loop.run_in_executor(threads, answer, signatures, body, kind))
 
     async def ready(request):
-        return JSONResponse({"model_version_status": [{"version": "1", "state": "AVAILABLE"}]})
+        return JSONResponse({"model_version_status": [{"version": version, "state": "AVAILABLE"}]})
 
     def refused(request, error):
         return _error(error.status, str(error))
@@ -255,6 +257,12 @@ def _file(value):
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
         raise Refused(400, 'a file must be {"b64": its bytes in base64}') from None
+
+
+def _version(path):
+    """The number of the folder NAME/VERSION, or "1"."""
+    folder = path.resolve().parent if path.is_file() else path.resolve()
+    return folder.name if folder.name.isdecimal() else "1"
 
 
 def _name(text):
