@@ -7,7 +7,7 @@ Copied beside the exported file, this file is all that it takes: nothing of mixm
 uvicorn and numpy, with TensorFlow for a SavedModel, or ONNX Runtime for an .onnx file. A SavedModel
 is a program: serve those that you exported.
 
-    GET  /v1/models/NAME            whether it is ready
+    GET  /v1/models/NAME            its version, whether it is ready
     POST /v1/models/NAME:predict    {"instances": [image, …]}, pixels 0 to 255, height × width × 3
                                     {"signature_name": "serving_bytes",
                                      "instances": [{"image_bytes": {"b64": "…"}}, …]}
@@ -73,9 +73,13 @@ def main() -> None:
     path = pathlib.Path(flags.model)
     is_onnx = path.suffix == ".onnx" and path.is_file()
     if not is_onnx and not (path / "saved_model.pb").is_file():
-        sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file")
+        inside = ", ".join(str(file.parent) for file in sorted(path.glob("*/saved_model.pb")))
+        there = f", but in it are {inside}" if inside else ""
+        sys.exit(f"serve.py: {path} is no SavedModel's folder and no .onnx file{there}")
     try:
-        served = app(of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name)
+        served = app(
+            of_onnx_file(path) if is_onnx else of_saved_model(path), flags.name, _version(path)
+        )
     except Exception as error:  # each library raises its own
         reason = str(error).split("\n")[0]
         sys.exit(f"serve.py: {path} cannot be served: {type(error).__name__}: {reason}")
@@ -123,7 +127,7 @@ def of_onnx_file(path: pathlib.Path) -> dict[str, Signature]:
     return {PIXELS: Signature(images.name, tuple(images.shape[1:]), run)}
 
 
-def app(signatures: dict[str, Signature], name: str) -> Starlette:
+def app(signatures: dict[str, Signature], name: str, version: str = "1") -> Starlette:
     """What uvicorn runs. As many requests as there are processors are answered at once."""
     takes_pixels = signatures[PIXELS]
     takes_pixels.run(np.zeros((1, *takes_pixels.shape), np.uint8))  # the first takes longest
@@ -136,7 +140,7 @@ def app(signatures: dict[str, Signature], name: str) -> Starlette:
         return JSONResponse(await loop.run_in_executor(threads, answer, signatures, body, kind))
 
     async def ready(request):
-        return JSONResponse({"model_version_status": [{"version": "1", "state": "AVAILABLE"}]})
+        return JSONResponse({"model_version_status": [{"version": version, "state": "AVAILABLE"}]})
 
     def refused(request, error):
         return _error(error.status, str(error))
@@ -213,7 +217,7 @@ def _json(body):
 def _signature(signatures, name):
     if not isinstance(name, str) or name not in signatures:
         there = ", ".join(sorted(signatures))
-        needed = "; files need one that was exported with --input=jpeg" if name == FILES else ""
+        needed = "; files need a SavedModel of --input=jpeg" if name == FILES else ""
         raise Refused(400, f"signature_name must be of this model, which has {there}{needed}")
     return signatures[name]
 
@@ -237,7 +241,8 @@ def _pixels(values, signature, body):
     sizes = ", ".join(map(str, signature.shape))
     must = f"{signature.takes} must be whole numbers from 0 to 255, (n, {sizes})"
     if pixels.dtype.kind not in "iu":
-        raise Refused(400, must)
+        files = f"; files are for the signature_name {FILES}"
+        raise Refused(400, must + (files if isinstance(values[0], dict) else ""))
     if pixels.shape[1:] != signature.shape:
         raise Refused(400, f"{must}, got {pixels.shape}")
     if pixels.min() < 0 or pixels.max() > 255:
@@ -252,6 +257,12 @@ def _file(value):
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
         raise Refused(400, 'a file must be {"b64": its bytes in base64}') from None
+
+
+def _version(path):
+    """The number of the folder NAME/VERSION, or "1"."""
+    folder = path.resolve().parent if path.is_file() else path.resolve()
+    return folder.name if folder.name.isdecimal() else "1"
 
 
 def _name(text):

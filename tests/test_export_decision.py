@@ -1,5 +1,6 @@
 """scripts/export.py --calibrate and --which, as a user calls them."""
 
+import csv
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from mixmo_tf import data, evaluation
 from mixmo_tf.deployment.file_predictor import FilePredictor
 from mixmo_tf.evaluation.decision import Decision, decide, disagreement_of_each, fit
 from mixmo_tf.experiments import ExportSettings, decisions, images
+from mixmo_tf.experiments.models import epochs_in_words
 
 HELD_OUT = {"split": "validation", "validation_examples": 100}
 
@@ -30,7 +32,20 @@ def run(finished, tmp_path_factory):
     for variable in model.network.get_layer("head_0").variables:
         variable.assign(2 * variable)
     model.save(path / "best.keras")
+    best_is(path, 0)
     return path
+
+
+def best_is(path, epoch):
+    """Has history.csv say that the accuracy was best after an epoch, counted from 0."""
+    with open(path / "history.csv") as file:
+        lines = list(csv.DictReader(file))
+    for i, line in enumerate(lines):
+        line["val_accuracy"] = float(i == epoch)
+    with open(path / "history.csv", "w") as file:
+        writer = csv.DictWriter(file, lines[0])
+        writer.writeheader()
+        writer.writerows(lines)
 
 
 def test_every_file_is_calibrated_and_checked(run, tmp_path):
@@ -52,7 +67,8 @@ def test_every_file_is_calibrated_and_checked(run, tmp_path):
     assert found["accepts_at"] == {"coverage": 0.8} and found["set_coverage"] == 0.9
     assert found["fitted_on"] == {"dataset": "digits", "split": "validation", "images": 100}
     assert described["runs"][0]["flags"]["--validation_examples"] == "100"
-    assert described["runs"][0]["epoch"] == "last" and "--output_dir" not in said
+    assert described["runs"][0]["epoch"] == "last" and described["runs"][0]["epoch_number"] == 2
+    assert "--output_dir" not in said
     assert described["metrics"] == evaluation.read_metrics(run / "metrics.json")
 
     of_int8 = FilePredictor(output / "model_int8.tflite")
@@ -117,12 +133,17 @@ def test_the_best_epoch_is_chosen(run, tmp_path):
     answers = exported.predict(pixels)
     np.testing.assert_allclose(answers, best.predict(pixels, verbose=0), atol=1e-5)
     assert np.abs(answers - last.predict(pixels, verbose=0)).max() > 1e-3
-    assert exported.description["runs"][0]["epoch"] == "best"
+    (of_run,) = exported.description["runs"]
+    assert of_run["epoch"] == "best" and of_run["epoch_number"] == 1
     assert "metrics" not in exported.description  # metrics.json is of the last epoch
     said = said_of("evaluate", f"--model={run}", "--which=best", "--split=validation")
     assert f"{run}: epoch " in said and "the best on held-out images" in said
     said = said_of("evaluate", f"--model={run}", "--which=last", "--split=validation")
-    assert f"{run}: the last epoch, 2 (--which=best takes epoch " in said
+    assert f"{run}: the last epoch, 2 (--which=best takes epoch 1)." in said
+    same = shutil.copytree(run, tmp_path / "same")
+    best_is(same, 1)
+    (line,) = epochs_in_words([same])
+    assert line == f"{same}: the last epoch, 2, the best on held-out images too."
 
 
 def test_what_cannot_be_is_one_line_and_nothing_is_written(finished, run, tmp_path):
@@ -159,3 +180,4 @@ def test_thresholds_that_are_not_there_are_said(run):
     assert nothing in said(Decision(1.0, np.inf, np.inf))
     some = "a confidence of 0.5000 on, for an error of at most 5 %; sets up to a sum of 0.2500"
     assert some in said(Decision(1.0, 0.5, 0.25))
+    assert "; sets of the most probable class alone, which" in said(Decision(1.0, 0.5, 0.0))

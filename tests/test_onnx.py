@@ -15,6 +15,8 @@ import onnxruntime
 session = onnxruntime.InferenceSession("model.onnx")
 images = np.load("images.npy")
 names = [output.name for output in session.get_outputs()]
+assert session.get_inputs()[0].shape == ["n", *images.shape[1:]]
+assert all(output.shape[0] == "n" for output in session.get_outputs())
 for n in (1, 7, 40):
     answers = session.run(names, {"images": images[:n]})
     np.savez(f"answers_{n}.npz", **dict(zip(names, answers)))

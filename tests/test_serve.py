@@ -55,7 +55,7 @@ def server(model, folder):
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("served")
     folded = deployment.fold(as_if_trained(tiny_model()))
-    deployment.export(folded, path / "exported", ["saved_model", "onnx"], input="jpeg")
+    deployment.export(folded, path / "7", ["saved_model", "onnx"], input="jpeg")
     return path
 
 
@@ -63,8 +63,8 @@ def folder(tmp_path_factory):
 def servers(folder):
     """The ports of a server of the SavedModel and of one of the ONNX file, with their processes."""
     with (
-        server(folder / "exported", folder) as saved_model,
-        server(folder / "exported/model.onnx", folder) as onnx,
+        server(folder / "7", folder) as saved_model,
+        server(folder / "7/model.onnx", folder) as onnx,
     ):
         yield {"SavedModel": saved_model, "ONNX": onnx}
 
@@ -103,7 +103,7 @@ def probabilities(answer):
 @pytest.fixture(scope="module")
 def expected(folder):
     """What `load` answers to IMAGES, and no two are alike."""
-    answers = mixmo_tf.load(folder / "exported").predict(IMAGES, verbose=0)
+    answers = mixmo_tf.load(folder / "7").predict(IMAGES, verbose=0)
     assert np.abs(answers[:, None] - answers).max(axis=-1)[~np.eye(12, dtype=bool)].min() > 1e-3
     return answers
 
@@ -121,7 +121,8 @@ def test_pixels_are_answered_as_load_answers_them(kind, ask, expected):
     outputs = {"probabilities", "member_probabilities", "member_logits"}
     assert set(said["predictions"][0]) == outputs
     status, said = ask(kind, None, path=PATH.removesuffix(":predict"), method="GET")
-    assert status == 200 and said["model_version_status"][0]["state"] == "AVAILABLE"
+    (found,) = said["model_version_status"]
+    assert status == 200 and found == {"version": "7", "state": "AVAILABLE"}
 
 
 def test_files_are_answered_as_load_answers_them(ask, folder, tmp_path):
@@ -131,7 +132,7 @@ def test_files_are_answered_as_load_answers_them(ask, folder, tmp_path):
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
     pixels = data.read_images(files, SHAPE)
-    right = mixmo_tf.load(folder / "exported").predict(pixels, verbose=0)
+    right = mixmo_tf.load(folder / "7").predict(pixels, verbose=0)
     answers = probabilities(ask("SavedModel", in_base64(*contents)))
     np.testing.assert_allclose(answers, right, **CLOSE)
     for content, one in zip(contents, right, strict=True):
@@ -232,11 +233,14 @@ def test_hostile_files_are_refused_in_a_sentence(ask):
         assert_refused(name, jpeg(ask, content))
         assert_refused(name, ask("SavedModel", in_base64(good, content)))
         np.testing.assert_allclose(probabilities(jpeg(ask, good)), right, **CLOSE)
+    unnamed = ask("SavedModel", {"instances": in_base64(good)["instances"]})
+    assert_refused("no signature", unnamed)
+    assert "files are for the signature_name serving_bytes" in unnamed[1]["error"]
 
 
 def test_an_onnx_file_is_served_without_tensorflow(ask, servers):
     status, said = ask("ONNX", encoded(UPRIGHT, "JPEG"), **{"Content-Type": "image/jpeg"})
-    assert status == 400 and "--input=jpeg" in said["error"]
+    assert status == 400 and "files need a SavedModel of --input=jpeg" in said["error"]
     libraries = {
         k: pathlib.Path(f"/proc/{pid}/maps").read_text() for k, (_, pid) in servers.items()
     }
@@ -261,6 +265,11 @@ def test_mistakes_on_the_command_line(serve, tmp_path, monkeypatch, capsys):
             serve.main()
     monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere"])
     with pytest.raises(SystemExit, match="^serve.py: nowhere is no SavedModel's folder and no"):
+        serve.main()
+    (tmp_path / "2").mkdir()
+    (tmp_path / "saved_model.pb").rename(tmp_path / "2/saved_model.pb")
+    monkeypatch.setattr(sys, "argv", ["serve.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match=f", but in it are {tmp_path}/2$"):
         serve.main()
     monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere", "--name=a/b"])
     with pytest.raises(SystemExit):

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import struct
 import threading
 import warnings
 
@@ -60,6 +61,8 @@ class ModelFile:
             raise
         except Exception as error:  # each library raises its own
             reason = str(error).split("\n")[0] or type(error).__name__
+            if isinstance(error, struct.error):  # of a LiteRT file's parser
+                reason = "it is damaged or cut short"
             raise ValueError(f"{file} is no readable {self.kind}: {reason}") from error
         if list(inputs) != ["images"] or "probabilities" not in outputs:
             raise ValueError(

@@ -106,6 +106,8 @@ class Fitted:
             accepts = f"nothing accepted, as no threshold keeps {wanted}"
         promise = f"{100 * conformal.COVERAGE:g} % to hold the label"
         sets = f"sets up to a sum of {of_model.set_threshold:.4f}, for {promise}"
+        if of_model.set_threshold == 0:
+            sets = f"sets of the most probable class alone, which suffice for {promise}"
         if math.isinf(of_model.set_threshold):
             sets = f"sets of all classes, as the images are too few for {promise}"
         return (

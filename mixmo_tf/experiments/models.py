@@ -112,6 +112,20 @@ class OfModels(OfFlags):
             set_precision(network, self.precision)
 
 
+def epochs_of(run: pathlib.Path) -> tuple[int, int | None]:
+    """Which epochs, from 1, a run's model.keras and its best.keras are of; None without the latter.
+
+    Raises:
+        ValueError: if its files are not a run's.
+    """
+    run_flags.number(run, "--epochs")  # or raises
+    last = (directory.read_metrics(run) or {}).get("epochs")
+    if not isinstance(last, int):  # of an unfinished run
+        last = int(run_flags.epochs(run)[0])
+    best = history.best_epoch(run)[0] if (run / BEST).is_file() else 0
+    return last, best or None
+
+
 def epochs_in_words(files: Sequence[pathlib.Path]) -> list[str]:
     """Which epochs of their runs models are, a line for each; no line for what is of no run."""
     lines = []
@@ -119,13 +133,13 @@ def epochs_in_words(files: Sequence[pathlib.Path]) -> list[str]:
         folder = file if file.is_dir() else file.parent
         if not (folder / run_flags.NAME).is_file() or not run_flags.epochs(folder)[1]:
             continue
-        begun_with, now = run_flags.epochs(folder)
-        last = (directory.read_metrics(folder) or {}).get("epochs", begun_with)  # of model.keras
-        best = (folder / BEST).is_file() and history.best_epoch(folder)[0]
+        now = run_flags.epochs(folder)[1]
+        last, best = epochs_of(folder)
         if file.name == BEST:
             lines.append(f"{folder}: epoch {best} of {now}, the best on held-out images.")
         elif file == folder or file.name == "model.keras":
             other = f" (--which=best takes epoch {best})" if best else ""
+            other = ", the best on held-out images too" if best == last else other
             lines.append(f"{folder}: the last epoch, {last}{other}.")
     return lines
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mixmo_tf.experiments import directory, images, run_flags
-from mixmo_tf.experiments.models import BEST
+from mixmo_tf.experiments.models import BEST, epochs_of
 
 
 def facts(files: Sequence[pathlib.Path]) -> dict[str, Any]:
@@ -16,8 +16,9 @@ def facts(files: Sequence[pathlib.Path]) -> dict[str, Any]:
 
     Returns:
         dict: "libraries", their versions by name; "runs", a dict for each file, with its "model",
-        and where it is in a run's folder the "epoch", "last" or "best", and the "flags" that its
-        numbers depend on; and "metrics", those of a single run's trained model, if it has any.
+        and where it is in a run's folder the "epoch", "last" or "best", its number, from 1, as
+        "epoch_number", and the "flags" that its numbers depend on; and "metrics", those of a
+        single run's trained model, if it has any.
     """
     found = {"libraries": directory.versions(), "runs": [_run(file) for file in files]}
     (file, *others) = files
@@ -35,4 +36,7 @@ def _run(file):
     lines = [f"{name}={value}" for name, value in sorted(run_flags.read(folder).items())]
     flags = dict(line.split("=", 1) for line in run_flags.defining(lines))
     epoch = {BEST: "best", "model.keras": "last", folder.name: "last"}.get(file.name)
-    return {"model": str(file), **({"epoch": epoch} if epoch else {}), "flags": flags}
+    if not epoch or not run_flags.epochs(folder)[1]:
+        return {"model": str(file), **({"epoch": epoch} if epoch else {}), "flags": flags}
+    number = epochs_of(folder)[epoch == "best"]
+    return {"model": str(file), "epoch": epoch, "epoch_number": number, "flags": flags}

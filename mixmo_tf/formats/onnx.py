@@ -55,12 +55,15 @@ def write(
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False
         )
-        _add_metadata(path, signature.described(model, facts, decision, alone=True))
+        _describe(path, signature.described(model, facts, decision, alone=True))
 
 
-def _add_metadata(path, said):
+def _describe(path, said):
+    """Adds the metadata, and names the number of images, which tf2onnx numbers: unk__317."""
     import onnx  # imported here: an extra
 
     model = onnx.load(path)
+    for each in (*model.graph.input, *model.graph.output):
+        each.type.tensor_type.shape.dim[0].dim_param = "n"
     model.metadata_props.add(key=METADATA, value=strict_json.dumps(said))
     onnx.save(model, path)
