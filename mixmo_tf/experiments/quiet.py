@@ -17,7 +17,7 @@ _LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # where users have set it, they hear what they 
 _ALWAYS = (
     "WARNING: All log messages before absl::InitializeLog() is called are written to STDERR",
     "oneDNN custom operations are on. You may see slightly different numerical results",
-    "oneDNN supports DT_INT32 only on platforms with AVX-512",
+    "only on platforms with AVX-512. Falling back to the default Eigen-based implementation",
     "This TensorFlow binary is optimized to use available CPU instructions",
     "To enable the following instructions: ",
     "computation placer already registered",
