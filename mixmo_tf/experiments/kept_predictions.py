@@ -53,15 +53,16 @@ def _read(settings, path):
         raise ValueError(f"{file} is no {NAME}: {error}") from None
     about = _about(file.parent, logits.shape[2])
     ensemble = settings.ensemble or about["ensemble"]
+    of_images = images.Images(about["dataset"], about["split"], None, ())
     answers = [(evaluation.ensemble_logits(logits, ensemble), labels), None]
     if held_out:
         answers[1] = evaluation.ensemble_logits(held_out[0], ensemble), held_out[1]
     else:
-        abstention.check(settings, None)
+        abstention.check(settings, of_images, None)
     return Evaluation(
         [file],
         ensemble,
-        images.Images(about["dataset"], about["split"], None, ()),
+        of_images,
         logits,
         labels,
         evaluation.report(logits, labels, ensemble, held_out[:2] if held_out else None),
