@@ -229,8 +229,8 @@ def test_several_models_are_compared(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     "test, said",
     [
-        ((-0.05, 0.001, 0.1, 0.3), "5.00 points fewer right than a, which is more than chance"),
-        ((0.05, 0.2, -0.1, 0.3), "5.00 points more right than a, which may not be more than"),
+        ((-0.05, 0.001, 0.1, 0.3), "5.00 points less accurate than a, which is more than chance"),
+        ((0.05, 0.2, -0.1, 0.3), "5.00 points more accurate than a, which may not be more than"),
     ],
 )
 def test_what_was_tested_is_said_in_words(test, said, tmp_path):
@@ -241,8 +241,8 @@ def test_what_was_tested_is_said_in_words(test, said, tmp_path):
     first, second = kept_predictions.read(settings)
     paired = dict(zip(keys, test, strict=True)) | {"against": first.name}
     both = [Answers(first, "a"), Answers(second._replace(paired=paired), "b")]
-    (sentence,) = (each for each in words.of_several(both) if each.startswith("b answers"))
-    assert f"b answers {said}" in sentence and f"(McNemar's p {test[1]:g})" in sentence
+    (sentence,) = (each for each in words.of_several(both) if each.startswith("b is"))
+    assert f"b is {said}" in sentence and f"(McNemar's p {test[1]:g})" in sentence
     of_nll = "higher." if test[2] > 0 else "not surely higher or lower."
     assert sentence.endswith(f"its NLL is {of_nll}")
 

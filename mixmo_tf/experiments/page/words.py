@@ -73,11 +73,11 @@ def _tested(answers, of_all):
     test = answers.of.paired
     against = next((each.name for each in of_all if each.of.name == test["against"]), "the first")
     points, p = 100 * test["accuracy_difference"], test["mcnemar_p"]
-    more = "fewer" if points < 0 else "more"
+    more = "less" if points < 0 else "more"
     low, high = test["nll_difference_low"], test["nll_difference_high"]
     way = "higher" if low > 0 else "lower" if high < 0 else "not surely higher or lower"
     return (
-        f"{answers.name} answers {abs(points):.2f} points {more} right than {against}, which "
+        f"{answers.name} is {abs(points):.2f} points {more} accurate than {against}, which "
         f"{'is' if p < _RARE else 'may not be'} more than chance (McNemar's p {p:.2g}); its NLL "
         f"is {way}."
     )
