@@ -320,6 +320,7 @@ def test_a_picture_is_the_same_at_every_call_and_its_letters_are_letters():
 def test_predictions_that_are_none(tmp_path):
     logits, labels = some_answers()
     good = kept(tmp_path / "good", logits, labels)
+    kept(tmp_path / "two" / "0", logits, labels)
     other = kept(tmp_path / "other", logits, labels[::-1])
     short = kept(tmp_path / "short", logits[:, :, :1], labels)
     pickled = kept(tmp_path / "pickled", logits, labels, images=np.array([{}] * 60))
@@ -332,6 +333,7 @@ def test_predictions_that_are_none(tmp_path):
     (tmp_path / "cut" / "predictions.npz").write_bytes(whole[: len(whole) // 2])
     cases = [
         ([tmp_path / "none"], {}, "there is no predictions.npz at"),
+        ([tmp_path / "two"], {}, "two itself, but in its folders 0, 1, …: give each"),
         ([tmp_path / "text"], {}, "is no readable predictions.npz: "),
         ([tmp_path / "cut"], {}, "is no readable predictions.npz: "),
         ([tmp_path / "empty"], {}, "it has no member_logits"),

@@ -40,7 +40,8 @@ def read(settings: EvaluationSettings) -> list[Evaluation]:
 def _read(settings, path):
     file = path / NAME if path.is_dir() else path
     if not file.is_file():
-        raise FileNotFoundError(f"there is no {NAME} at {path}")
+        several = " itself, but in its folders 0, 1, …: give each" if _of_several(path) else ""
+        raise FileNotFoundError(f"there is no {NAME} at {path}{several}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             arrays = dict(arrays)
@@ -53,16 +54,16 @@ def _read(settings, path):
         raise ValueError(f"{file} is no {NAME}: {error}") from None
     about = _about(file.parent, logits.shape[2])
     ensemble = settings.ensemble or about["ensemble"]
-    of_images = images.Images(about["dataset"], about["split"], None, ())
+    tested_on = images.Images(about["dataset"], about["split"], None, ())
     answers = [(evaluation.ensemble_logits(logits, ensemble), labels), None]
     if held_out:
         answers[1] = evaluation.ensemble_logits(held_out[0], ensemble), held_out[1]
     else:
-        abstention.check(settings, of_images, None)
+        abstention.check(settings, tested_on, None)
     return Evaluation(
         [file],
         ensemble,
-        of_images,
+        tested_on,
         logits,
         labels,
         evaluation.report(logits, labels, ensemble, held_out[:2] if held_out else None),
@@ -72,6 +73,11 @@ def _read(settings, path):
         held_out[2] if held_out else None,
         abstention.found(settings, *answers),
     )
+
+
+def _of_several(path):
+    """Whether an evaluation of several models was kept there."""
+    return (path / "0" / NAME).is_file()
 
 
 def _checked(arrays, start):
