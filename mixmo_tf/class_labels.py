@@ -22,7 +22,7 @@ def check(class_names: Any, num_classes: int) -> tuple[str, ...] | None:
     if len(names) != num_classes:
         raise ValueError(f"class_names must be the {num_classes} of the network, got {len(names)}")
     for name in names:
-        if not isinstance(name, str) or not name.strip() or name.splitlines() != [name]:
+        if not isinstance(name, str) or not _is_line(name):
             raise ValueError(
                 f"class_names must be text of one line each, got {arguments.brief(name)}"
             )
@@ -30,8 +30,13 @@ def check(class_names: Any, num_classes: int) -> tuple[str, ...] | None:
 
 
 def mended(class_names: Iterable | None) -> list[str] | None:
-    """The names of a model that was saved when any were taken: made to pass `check`."""
+    """The names of a model that was saved when any were taken: mended where `check` refuses."""
     if not class_names:
         return None
-    lines = (" ".join(str(name).split()) for name in class_names)
+    names = map(str, class_names)
+    lines = (name if _is_line(name) else " ".join(name.split()) for name in names)
     return [line or f"class {label}" for label, line in enumerate(lines)]
+
+
+def _is_line(name):
+    return bool(name.strip()) and name.splitlines() == [name]

@@ -222,10 +222,11 @@ def test_an_epoch_goes_on_from_saved_sums(tmp_path, pixels_and_labels):
 
 
 def test_class_names_stay_with_the_model(tmp_path):
-    model = tiny_model(class_names=["ant", "bee", "cat", "dog"])
+    names = ("ant", "  bee", "a  cat", "dog ")  # each a line, whatever spaces are in it
+    model = tiny_model(class_names=names)
     model.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
-    assert loaded.class_names == ("ant", "bee", "cat", "dog")
+    assert loaded.class_names == names
     with pytest.raises(ValueError, match="class_names must be the 4 of the network, got 1"):
         tiny_model(class_names=["ant"])
 

@@ -86,7 +86,7 @@ def test_a_run_that_was_stopped_in_mid_epoch_goes_on(tmp_path, then):
     flags = ["--filters=1", "--batch_size=256", "--warmup_steps=2", f"--output_dir={path}"]
     endings, printed = call("train", [*DIGITS, *flags])
     assert endings == [None]
-    assert "holds 1 and 2 steps of 2 epochs; going on from there" in printed
+    assert "holds 1 of 2 epochs, and 2 steps of the next; going on from there" in printed
     assert (path / "history.csv").read_text().startswith(history)
     assert len((path / "history.csv").read_text().splitlines()) == 3
     done = checkpoints.load_newest(path / "checkpoints")

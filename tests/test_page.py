@@ -13,7 +13,8 @@ from scipy.special import softmax
 from mixmo_tf import data, evaluation, experiments, plots, strict_json
 from mixmo_tf.evaluation import metrics
 from mixmo_tf.experiments import EvaluationSettings, kept_predictions, page
-from mixmo_tf.experiments.page import content, drawings, gallery, svg, writing
+from mixmo_tf.experiments.page import content, drawings, gallery, svg, words, writing
+from mixmo_tf.experiments.page.answers_of import Answers
 
 EVIL = "<script>alert('a')</script> & \"b\""
 
@@ -221,6 +222,29 @@ def test_several_models_are_compared(tmp_path, monkeypatch):
     assert "Where the models differ most" in headings
     best = max(range(3), key=lambda i: float(accuracies[i]))
     assert f"m{best} has the highest accuracy, {accuracies[best]} %" in found.text
+    given = [row for row in found.tables["Flags of the evaluation"] if row[0] == "--predictions"]
+    assert [value for _, value in given] == folders  # with commas, they would be one ensemble
+
+
+@pytest.mark.parametrize(
+    "test, said",
+    [
+        ((-0.05, 0.001, 0.1, 0.3), "5.00 points less accurate than a, which is more than chance"),
+        ((0.05, 0.2, -0.1, 0.3), "5.00 points more accurate than a, which may not be more than"),
+    ],
+)
+def test_what_was_tested_is_said_in_words(test, said, tmp_path):
+    """The difference of accuracy with its p, and the sign of what the interval of the NLL holds."""
+    keys = "accuracy_difference", "mcnemar_p", "nll_difference_low", "nll_difference_high"
+    a, b = (kept(tmp_path / name, *some_answers()) for name in "ab")
+    settings = EvaluationSettings(predictions=[a, b], report="page")
+    first, second = kept_predictions.read(settings)
+    paired = dict(zip(keys, test, strict=True)) | {"against": first.name}
+    both = [Answers(first, "a"), Answers(second._replace(paired=paired), "b")]
+    (sentence,) = (each for each in words.of_several(both) if each.startswith("b is"))
+    assert f"b is {said}" in sentence and f"(McNemar's p {test[1]:g})" in sentence
+    of_nll = "higher." if test[2] > 0 else "not surely higher or lower."
+    assert sentence.endswith(f"its NLL is {of_nll}")
 
 
 def test_a_page_takes_the_place_of_a_page_alone(tmp_path, monkeypatch):
@@ -296,6 +320,7 @@ def test_a_picture_is_the_same_at_every_call_and_its_letters_are_letters():
 def test_predictions_that_are_none(tmp_path):
     logits, labels = some_answers()
     good = kept(tmp_path / "good", logits, labels)
+    kept(tmp_path / "two" / "0", logits, labels)
     other = kept(tmp_path / "other", logits, labels[::-1])
     short = kept(tmp_path / "short", logits[:, :, :1], labels)
     pickled = kept(tmp_path / "pickled", logits, labels, images=np.array([{}] * 60))
@@ -308,6 +333,7 @@ def test_predictions_that_are_none(tmp_path):
     (tmp_path / "cut" / "predictions.npz").write_bytes(whole[: len(whole) // 2])
     cases = [
         ([tmp_path / "none"], {}, "there is no predictions.npz at"),
+        ([tmp_path / "two"], {}, "two itself, but in its folders 0, 1, …: give each"),
         ([tmp_path / "text"], {}, "is no readable predictions.npz: "),
         ([tmp_path / "cut"], {}, "is no readable predictions.npz: "),
         ([tmp_path / "empty"], {}, "it has no member_logits"),

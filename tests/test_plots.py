@@ -53,6 +53,11 @@ def test_training_curves_show_members_and_leave_out_what_was_not_measured():
     assert [line.get_ydata().tolist() for line in axes.lines[:4]] == [[0.5], [0.3], [0.4], [0]]
     names = [text.get_text() for text in axes.get_legend().get_texts()]
     assert names == ["ensemble", "member 0", "member 1", "dashed: mixed training images"]
+    many = plots.training_curves([run | {"val_member_2_accuracy": [0.4]}])
+    many.draw_without_rendering()
+    (legend,) = many.legends  # of many names, beneath the panel
+    assert 0 < legend.get_window_extent().y0
+    assert legend.get_window_extent().y1 < many.axes[0].get_window_extent().y0
     for nothing in ([], [{}], [{"epoch": [0]}]):
         with pytest.raises(ValueError, match="^histories must have one of loss, val_loss, .*none"):
             plots.training_curves(nothing)
@@ -97,7 +102,7 @@ def test_risk_coverage_and_its_thresholds():
     assert other.get_ydata() == pytest.approx([1, 1 / 2, 2 / 3])
     assert (mark.get_xdata()[0], mark.get_ydata()[0]) == pytest.approx((2 / 3, 1 / 2))
     assert texts(figure) == [
-        "_a: AURC 0.2778", "b: AURC 0.7222", "the first, in the best order",
+        "_a: AURC 0.2778", "b: AURC 0.7222", "_a, errors held back first",
         "confidence ≥ 0.7: 66.7% answered, 50.00% wrong",
     ]  # fmt: skip
     with pytest.raises(ValueError, match="^probabilities must be of one model or more, got none$"):

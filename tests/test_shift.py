@@ -131,6 +131,9 @@ def test_a_second_call_does_what_is_missing(work, model, tmp_path):
     (file,) = (model.parent / "corruptions").iterdir()
     whole, said = on_corrupted(work, model, folder)
     assert f"Of the sets of cifar10_c, 8 are evaluated now; 2 were in {file}." in said
+    moved = shutil.copytree(model.parent, tmp_path / "moved") / model.name
+    _, said = on_corrupted(work, moved, folder)
+    assert "0 are evaluated now; 10 were in" in said and str(moved.parent) in said
     again, said = on_corrupted(work, model, folder, batch_size=7)
     assert "Of the sets of cifar10_c, 0 are evaluated now; 10 were in" in said and again == whole
     _, said = on_corrupted(work, model, folder, ensemble="probabilities")
@@ -341,7 +344,7 @@ def test_several_models_side_by_side(work, model, tmp_path, monkeypatch):
     of_corruptions = next(rows for title, rows in page.tables.items() if "by severity" in title)
     accuracy = found[0].shift["corruptions"]["sets"]["fog"]["5"]["accuracy"]
     assert of_corruptions[1][0] == "fog" and of_corruptions[1][5] == f"{100 * accuracy:.2f}"
-    of_ood = next(rows for title, rows in page.tables.items() if "positive class" in title)
+    of_ood = next(rows for title, rows in page.tables.items() if "the members' AUROC" in title)
     auroc = found[0].shift["ood"]["sets"][0]["scores"]["max_probability"]["auroc"]
     assert of_ood[1][1] == f"{100 * auroc:.2f}"
     alts = [image["alt"] for image in page.images]

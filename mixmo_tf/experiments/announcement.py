@@ -54,9 +54,9 @@ def start(
         )
     is_done = epochs_done == settings.epochs
     what = "nothing is left to train" if is_done else "going on from there"
-    and_steps = f" and {steps_done} steps" if steps_done else ""
+    and_steps = f", and {steps_done} steps of the next" if steps_done else ""
     _log.info(
-        "%s holds %d%s of %d epochs; %s.", path, epochs_done, and_steps, settings.epochs, what
+        "%s holds %d of %d epochs%s; %s.", path, epochs_done, settings.epochs, and_steps, what
     )
 
 

@@ -40,7 +40,8 @@ def read(settings: EvaluationSettings) -> list[Evaluation]:
 def _read(settings, path):
     file = path / NAME if path.is_dir() else path
     if not file.is_file():
-        raise FileNotFoundError(f"there is no {NAME} at {path}")
+        several = " itself, but in its folders 0, 1, …: give each" if _of_several(path) else ""
+        raise FileNotFoundError(f"there is no {NAME} at {path}{several}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             arrays = dict(arrays)
@@ -72,6 +73,11 @@ def _read(settings, path):
         held_out[2] if held_out else None,
         abstention.found(settings, *answers),
     )
+
+
+def _of_several(path):
+    """Whether an evaluation of several models was kept there."""
+    return (path / "0" / NAME).is_file()
 
 
 def _checked(arrays, start):

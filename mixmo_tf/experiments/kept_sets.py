@@ -6,6 +6,7 @@ folder, or beside a file. What is kept is not taken where the model, or the imag
 
 import hashlib
 import logging
+import os
 import pathlib
 
 import numpy as np
@@ -20,17 +21,20 @@ _log = logging.getLogger(__name__)
 
 
 def file_of(files: list[pathlib.Path], name: str, *how: str | None) -> pathlib.Path:
-    """Where the results of models are kept.
+    """Where the results of models are kept: a run that is moved, or copied, takes them along.
 
     Args:
         files: of the models; the first says in which folder.
         name: what they are evaluated on.
         how: whatever else the figures depend on, apart from what the files hold.
     """
-    first = resolved(files[0])
-    asked = repr([*map(str, map(resolved, files)), *how])
-    code = hashlib.sha256(asked.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    return (first if first.is_dir() else first.parent) / FOLDER / f"{name}-{code}.json"
+    whole = list(map(resolved, files))
+    folder = whole[0] if whole[0].is_dir() else whole[0].parent
+    before = folder / FOLDER / f"{name}-{_code([*map(str, whole), *how])}.json"
+    if before.is_file():  # of when the whole paths named it
+        return before
+    beside = [pathlib.Path(os.path.relpath(each, folder)).as_posix() for each in whole]
+    return folder / FOLDER / f"{name}-{_code([*beside, *how])}.json"
 
 
 def model_state(files: list[pathlib.Path]) -> str:
@@ -86,6 +90,10 @@ def write(file: pathlib.Path, model: str, sets: dict) -> bool:
         _log.warning("What is found is not kept: %s", error)
         return False
     return True
+
+
+def _code(asked):
+    return hashlib.sha256(repr(asked).encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 
 def _files_of(path):

@@ -16,6 +16,10 @@ _MEANS = {
     "mean_over_found": "mean over those found",
     "pool": "pool of all images",
 }
+_MEANING = (
+    "Over 15: the sets of the benchmark's corruptions; over 19: with the extra ones; the pool: "
+    "all images of all sets as one, of which only the ECE differs from that of a mean."
+)
 _OOD = {
     "auroc": "AUROC",
     "fpr_at_95_tpr": "FPR@95",
@@ -47,9 +51,11 @@ def corruptions(found: dict) -> list[Table]:
     """The accuracy of each set and each corruption's means; then the means over all."""
     severities = list(found["per_severity"])
     names = [name for name in NAMES if name in found["sets"]]
+    members = range(len(found["pool"][f"{MEMBER}accuracy"]))
+    members = members if len(members) > 1 else ()
     title = (
         f"Corrupted images, {found['name']}: {found['sets_found']} sets of "
-        f"{found['examples']:,} images; the ensemble's accuracy by severity, %, and its means"
+        f"{found['examples']:,} images; {_whose(members)}accuracy by severity, %, and its means"
     )
     rows = []
     for name in names:
@@ -59,8 +65,6 @@ def corruptions(found: dict) -> list[Table]:
     of_all = ["all of these", *of_severity, *_figures(found["mean_over_found"])]
     head = ["", *severities, *map(heading, FIGURES)]
     each = Table(title, rows, head, first="corruption", above=_note(found), foot=[of_all])
-    members = range(len(found["pool"][f"{MEMBER}accuracy"]))
-    members = members if len(members) > 1 else ()
     whole = [key for key in _MEANS if found[key]]
     if found["mean_over_15"] or found["mean_over_19"]:
         whole.remove("mean_over_found")  # which is one of these, or of a part that nobody asked for
@@ -73,10 +77,12 @@ def corruptions(found: dict) -> list[Table]:
     if found.get("mce") is not None:
         values = [found["mce"], *(found[f"{MEMBER}mce"][i] for i in members)]
         rows.append(["mCE, of AlexNet's error, %", *(f"{100 * value:.2f}" for value in values)])
-    notes = [f"Not there: {_listed(found['sets_missing'])}."] if found["sets_missing"] else []
+    notes = [_MEANING]
+    if found["sets_missing"]:
+        notes.append(f"Not there: {_listed(found['sets_missing'])}.")
     for key, reason in found.get("undefined", {}).items():
         notes.append(f"{_MEANS.get(key, 'mCE')} –: {reason}.")
-    head = ["", "ensemble", *(f"member {i}" for i in members)]
+    head = ["", "ensemble" if members else "model", *(f"member {i}" for i in members)]
     means = Table("Means over these sets", rows, head, "mean", notes=notes, sortable=False)
     return [each, means]
 
@@ -85,11 +91,11 @@ def ood(found: dict) -> list[Table]:
     """The figures of each set by score, and the means over near and over far sets."""
     images = dict.fromkeys(each["images"] for each in found["sets"])
     what = f" ({found['protocol']})" if found["protocol"] else ""
-    title = (
-        f"Out of distribution{what}, which is the positive class; in %, the ensemble's, and the "
-        f"members' AUROC. Images: {'; '.join(images)}"
-    )
     members = range(len(found["sets"][0]["member_scores"]))
+    members = members if len(members) > 1 else ()
+    of_members = ", and the members' AUROC" if members else ""
+    title = f"Out of distribution{what}: {_whose(members)}figures in %{of_members}"
+    above = [f"The positive class is what is out of distribution. Images: {'; '.join(images)}."]
     rows = []
     for each in found["sets"]:
         name = _without_path(each["dataset"])
@@ -99,7 +105,7 @@ def ood(found: dict) -> list[Table]:
             rows += _rows(f"{group}, mean", found[group], members)
     missing = [f"Not there: {', '.join(found['missing'])}."] if found["missing"] else []
     head = ["", *_OOD.values(), *(f"member {i}" for i in members)]
-    return [Table(title, rows, head, first="images and score", notes=missing)]
+    return [Table(title, rows, head, first="images and score", above=above, notes=missing)]
 
 
 def _side_by_side(shifts):
@@ -150,6 +156,10 @@ def _listed(missing):
         _named(name) + ("" if len(found) == len(SEVERITIES) else f" {' '.join(map(str, found))}")
         for name, found in by_name.items()
     )
+
+
+def _whose(members):
+    return "the ensemble's " if members else ""
 
 
 def _without_path(dataset):

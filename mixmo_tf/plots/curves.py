@@ -21,6 +21,7 @@ _KEYS = {  # column of history.csv: panel, name, whether it is of training
     "val_ratio_error": ("ratio", "validation", False),
     "learning_rate": ("rate", "learning rate", False),
 }
+_INSIDE = 4  # names up to which they find room among the lines; more stand beneath
 _MARKED = 20  # epochs up to which each is a dot too
 
 
@@ -68,7 +69,8 @@ def training_curves(
                 handles += axes.plot([], [], "--", color=style.MUTED)
                 names.append("dashed: mixed training images")
         if len(handles) > 1:
-            style.legend(axes, handles, names, ncols=1 + len(handles) // 5)
+            many = len(handles) > _INSIDE
+            style.legend(figure if many else axes, handles, names, ncols=4 if many else 1)
     return figure
 
 

@@ -62,7 +62,8 @@ def risk_coverage_curve(
     axes.set_ylim(bottom=0)
     style.percent(axes.xaxis)
     style.percent(axes.yaxis)
-    names += ["the first, in the best order", *kept]
+    first = style.shortened(next(iter(probabilities)))
+    names += [f"{first}, errors held back first", *kept]
     style.legend(figure, [*curves, *of_best, *marks], names, ncols=2)
     return figure
 

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from mixmo_tf import plots
-from mixmo_tf.evaluation.metrics import METRICS, written
+from mixmo_tf.evaluation.metrics import heading, written
 from mixmo_tf.experiments.page import gallery
 from mixmo_tf.experiments.page.answers_of import Answers
 from mixmo_tf.experiments.page.blocks import Gallery, Part, Words
 from mixmo_tf.experiments.page.drawings import MOST_CURVES
 from mixmo_tf.experiments.page.svg import drawing
 
-_COMPARED = {key: METRICS[key].title for key in ("accuracy", "nll", "ece", "aurc")}
+_COMPARED = {key: heading(key) for key in ("accuracy", "nll", "ece", "aurc")}
 
 
 def parts(of_all: Sequence[Answers], pixels_of: Callable | None) -> list[Part]:
@@ -67,6 +67,7 @@ def _between(of_all, pixels_of):
     numbered = ", ".join(f"{i} is {each.name}" for i, each in enumerate(of_all))
     reading = (
         "The images on which what the models say differs most, by mutual information; the answer "
-        f"is that of their mean. Of the models, {numbered}."
+        f"is that of their mean, and behind the label stands its probability there. Of the models, "
+        f"{numbered}."
     )
     return Part(title, [Words([reading]), Gallery(images)])

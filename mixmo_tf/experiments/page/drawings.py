@@ -182,16 +182,18 @@ def _ood(answers):
 
 TRAINING = Picture(
     "Training",
-    "Epochs go from left to right; where the validation loss rises while the training loss falls, "
-    "the network learns its images by heart.",
+    "Epochs go from left to right, of several runs as their mean, in a band of one standard "
+    "deviation; where the validation loss rises while the training loss falls, "
+    "the network learns its images by heart. Mixed images are hard: trained with them, a network "
+    "has more loss, and fewer answers right, in training than in validation.",
     lambda a: plots.training_curves(histories(a)),
     _training,
     _no_history,
 )
 CORRUPTIONS = Picture(
     "Accuracy by corruption and severity, %",
-    "A row is a corruption, and from left to right it grows more severe: the darker a cell, the "
-    "more answers are right.",
+    "A cell is the share of the answers that are right, in %. A row is a corruption, which grows "
+    "more severe from left to right: the darker, the more are right.",
     _draw_corruptions,
     _corruptions,
     lambda a: _has_shift(a, "corruptions"),
@@ -199,7 +201,8 @@ CORRUPTIONS = Picture(
 OOD = Picture(
     "Images of something else",
     "At the left, the less the histograms overlap, the better; at the right, the closer a curve "
-    "comes to the upper left corner, the better its images are told from those of the training.",
+    "comes to the upper left corner, the better its images are told from those of the training; "
+    "on the diagonal they are told by chance.",
     _draw_ood,
     _ood,
     lambda a: _has_shift(a, "ood"),
@@ -215,7 +218,8 @@ PICTURES = (
     Picture(
         "Reliability",
         "A dot below the diagonal is a group of answers that are more confident than they are "
-        "right, one above it of answers that could be more confident.",
+        "right, one above it of answers that could be more confident; a dot of few answers, whose "
+        "number is shown below, says little.",
         _draw_reliability,
         _reliability,
     ),

@@ -16,6 +16,7 @@ from mixmo_tf.experiments.page.blocks import Gallery, Part, Shown, Words
 MOST = 12  # images of a kind
 _SIDE = 96  # CSS pixels of a thumbnail's longer side
 _SHARPEST = 2 * _SIDE  # pixels that are kept of it, for fine screens
+_PROBABILITIES = " The figures behind label and answer are their probabilities."
 _MEMBERS = 4  # whose answers are written; of more, the number that gives each answer
 NO_PIXELS = (
     "The images are not at hand where predictions.npz alone is reported: their names stand here."
@@ -102,6 +103,8 @@ def parts(answers: Answers, pixels_of: Callable | None) -> list[Part]:
             found.append(Part(title, [Words([kind.none])]))
             continue
         images = shown(answers, indices, pixels_of and pixels_of(indices))
+        if not any(part.blocks[1:] for part in found):
+            reading += _PROBABILITIES
         found.append(Part(title, [Words([reading]), Gallery(images)]))
     return found
 

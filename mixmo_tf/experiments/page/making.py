@@ -40,7 +40,7 @@ def evaluated(of_all: Sequence[Answers], settings: EvaluationSettings) -> Part:
         ["images", str(len(first.labels))],
         ["classes", str(first.member_logits.shape[2])],
         *([name.removeprefix("--"), str(value)] for name, value in where.items() if value),
-        ["precision", settings.precision or "as in training"],
+        *([] if settings.predictions else [["precision", settings.precision or "as in training"]]),
         ["day", datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %z")],
         *([name, version] for name, version in directory.versions().items()),
     ]
@@ -48,7 +48,8 @@ def evaluated(of_all: Sequence[Answers], settings: EvaluationSettings) -> Part:
     table = Table("What was evaluated", _printable(rows), first="what", sortable=False)
     said = []
     if first.images.dataset == unknown:
-        said = [Words(["There is no metrics.json beside the predictions: it names the images."])]
+        named = "images and classes have no names"
+        said = [Words([f"There is no metrics.json beside the predictions, so the {named}."])]
     return Part("What was evaluated", [Cells(table), *said])
 
 
@@ -76,9 +77,21 @@ def command(settings: EvaluationSettings) -> str:
 
 def _of_evaluation(settings):
     texts = fields.texts(settings)
-    rows = [[f"--{name}", text] for name, text in texts.items() if text not in (None, "")]
+    rows = [
+        [f"--{name}", each]
+        for name, text in texts.items()
+        for each in _each_time(settings, name, text)
+        if each not in (None, "")
+    ]
     table = Table("Flags of the evaluation", _printable(rows), ["", "value"], first="flag")
     return Part("Flags of the evaluation", [Cells(table)])
+
+
+def _each_time(settings, name, text):
+    """The values of a flag that is given several times; of another one, its value."""
+    if name in ("model", "predictions"):
+        return list(map(fields.text, getattr(settings, name)))
+    return [text]
 
 
 def _of_runs(of_all):

@@ -13,6 +13,7 @@ from mixmo_tf.experiments.page.blocks import Tiles
 _FIRST = ("accuracy", "nll", "ece", "aurc")
 _MOST_WRITTEN = 3  # members whose figures are written each
 _FEW = 1000  # images up to which one of them is seen in the figures
+_RARE = 0.05  # a p below which a difference is more than chance
 _EVEN = 0.005  # a difference of mean confidence and accuracy that is none
 
 
@@ -62,9 +63,24 @@ def of_several(of_all: Sequence[Answers]) -> list[str]:
         f"{place('nll', min, 'the lowest NLL')}; {place('ece', min, 'the lowest ECE')}; "
         f"{place('aurc', min, 'the lowest AURC')}.",
     ]
-    if not any(a.of.paired for a in of_all):
-        found.append("Whether a difference is more than chance was not tested: --paired does.")
+    tested = [_tested(each, of_all) for each in of_all if each.of.paired]
+    found += tested or ["Whether a difference is more than chance was not tested: --paired does."]
     return found + _one_image(of_all[0])
+
+
+def _tested(answers, of_all):
+    """What --paired says of a model's accuracy and NLL beside another's."""
+    test = answers.of.paired
+    against = next((each.name for each in of_all if each.of.name == test["against"]), "the first")
+    points, p = 100 * test["accuracy_difference"], test["mcnemar_p"]
+    more = "less" if points < 0 else "more"
+    low, high = test["nll_difference_low"], test["nll_difference_high"]
+    way = "higher" if low > 0 else "lower" if high < 0 else "not surely higher or lower"
+    return (
+        f"{answers.name} is {abs(points):.2f} points {more} accurate than {against}, which "
+        f"{'is' if p < _RARE else 'may not be'} more than chance (McNemar's p {p:.2g}); its NLL "
+        f"is {way}."
+    )
 
 
 def _accuracy(answers):
@@ -152,6 +168,8 @@ def _classes(answers):
     worst, best = there[recall[there].argmin()], there[recall[there].argmax()]
     name = answers.class_names
     said = f"The class that it answers worst is {name[worst]}, {100 * recall[worst]:.2f} % right"
+    if others := np.count_nonzero(recall[there] == recall[worst]) - 1:
+        said += f" as {others} more"
     matrix = answers.by_class.get("confusion_matrix")
     if matrix is not None:
         of_worst = np.zeros_like(matrix)
@@ -159,7 +177,10 @@ def _classes(answers):
         for _, answer, count in plots.most_confused(of_worst, 1):
             times = "once" if count == 1 else f"{count} times"
             said += f", most often taken for {name[answer]} ({times})"
-    return [f"{said}; the best is {name[best]} with {100 * recall[best]:.2f} %."]
+    said += f"; the best is {name[best]} with {100 * recall[best]:.2f} %"
+    if others := np.count_nonzero(recall[there] == recall[best]) - 1:
+        said += f", as have {others} more"
+    return [f"{said}."]
 
 
 def _shift(answers):
@@ -179,7 +200,7 @@ def _shift(answers):
             if group in shift["ood"]
         ]
         found.append(
-            "The largest probability tells images of something else with a mean AUROC of "
-            f"{' and '.join(of_groups)}."
+            "The largest probability tells images of something else from these with a mean AUROC "
+            f"of {' and '.join(of_groups)}; chance is 50 %."
         )
     return found
