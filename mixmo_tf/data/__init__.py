@@ -3,6 +3,7 @@
 from mixmo_tf.data.augmix import augmix
 from mixmo_tf.data.examples import DamagedImageError, Examples, Info
 from mixmo_tf.data.image_files import find_images, image_batches, read_images
+from mixmo_tf.data.incomplete import full_batches
 from mixmo_tf.data.prepared import MissingDataError
 from mixmo_tf.data.records import Records
 from mixmo_tf.data.sources import (
@@ -23,7 +24,7 @@ from mixmo_tf.data.sources import (
     load_splits,
     takes_image_size,
 )
-from mixmo_tf.data.stream import evaluation_batches, full_batches, training_batches
+from mixmo_tf.data.stream import evaluation_batches, training_batches
 
 __all__ = [
     "NAMES",

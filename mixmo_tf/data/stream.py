@@ -11,7 +11,7 @@ from mixmo_tf import arguments, seeds
 
 _READS = 8  # batches that are read at once, from files
 _HOST, _ORDER = -1, -2  # replicas in the seeds of what is drawn here: none
-_as_it_is = tf.autograph.experimental.do_not_convert  # which would take a second to find nothing
+as_it_is = tf.autograph.experimental.do_not_convert  # which would take a second to find nothing
 
 
 class Shares(NamedTuple):
@@ -86,7 +86,7 @@ def training_batches(
             content += (tf.gather(of_batch, rows),)
         return content
 
-    @_as_it_is
+    @as_it_is
     def epoch(number):
         """The batches of an epoch; of that in which the stream starts, those that are left."""
         first_step = epoch_start + number * steps_per_epoch
@@ -130,12 +130,12 @@ def training_batches_from(
     _checked(_length(arrays), batch_size, seed, shares)
     arrays = _on_cpu(arrays)  # here, or they would become constants of the functions below
 
-    @_as_it_is
+    @as_it_is
     def step(_):
         value = tf.numpy_function(lambda: np.int64(read_step()), [], tf.int64)
         return tf.ensure_shape(value, [])
 
-    @_as_it_is
+    @as_it_is
     def batches_from(step):
         return training_batches(arrays, batch_size, seed, step, step, shuffle, shares=shares)
 
@@ -184,7 +184,7 @@ def evaluation_batches(
     size = -(-batch_size // shares.count)
     num_elements = -(-num_examples // batch_size) * shares.held
 
-    @_as_it_is
+    @as_it_is
     def batch(element):
         start = element // shares.held * batch_size
         end = tf.minimum(start + batch_size, num_examples)
@@ -203,51 +203,6 @@ def evaluation_batches(
         batches = batches.take(num_elements)
     batches = batches.apply(tf.data.experimental.assert_cardinality(num_elements))
     return batches.prefetch(2).with_options(without_autotune())
-
-
-def full_batches(dataset: tf.data.Dataset, replicas: int = 1) -> tf.data.Dataset:
-    """Drops batches that are empty, or smaller than the first, as a dataset's last one may be.
-
-    An incomplete batch would make XLA compile anew, and leave a replica without images.
-
-    Args:
-        dataset: batched tf.data.Dataset of (images, labels) or (images, labels, weights).
-        replicas: int; each is to get the same share of a batch.
-
-    Returns:
-        tf.data.Dataset of the same elements.
-
-    Raises:
-        ValueError: if the size of the batches is fixed, and no multiple of `replicas`.
-        tf.errors.InvalidArgumentError: the same, where the size shows in the data only.
-    """
-    if not isinstance(dataset, tf.data.Dataset):
-        raise ValueError(f"dataset must be a tf.data.Dataset, got a {type(dataset).__name__}")
-    images = tf.nest.flatten(dataset.element_spec)[0]
-    if images.shape.rank is None:
-        return dataset
-    if images.shape[0] is not None:
-        check_shares(images.shape[0], replicas)
-        return dataset
-
-    @_as_it_is
-    def compare_with_first(first_size, batch):
-        size = tf.shape(batch[0], tf.int64)[0]
-        first_size = tf.where(first_size == 0, size, first_size)  # empty ones do not count
-        message = f"batch_size must be a multiple of the {replicas} replicas"
-        tf.debugging.Assert(first_size % replicas == 0, [message])
-        return first_size, ((size > 0) & (size == first_size), batch)
-
-    @_as_it_is
-    def is_full(full, batch):
-        return full
-
-    @_as_it_is
-    def only_batch(full, batch):
-        return batch
-
-    compared = dataset.scan(tf.constant(0, tf.int64), compare_with_first)
-    return compared.filter(is_full).map(only_batch)
 
 
 def without_autotune() -> tf.data.Options:

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments
 from mixmo_tf.data import arrays, checks, stream
+from mixmo_tf.data.incomplete import full_batches
 from mixmo_tf.distribution import replicas
 
 
@@ -38,7 +39,7 @@ def prepare(
         # Keras has no weight of 1 for a class that is not named
         class_weight = {c: class_weight.get(c, 1.0) for c in range(model.num_classes)}
     if isinstance(x, tf.data.Dataset):
-        x, shuffle = stream.full_batches(x, strategy.num_replicas_in_sync), False
+        x, shuffle = full_batches(x, strategy.num_replicas_in_sync), False
         if class_weight is None and strategy.num_replicas_in_sync > 1:  # Keras joins weights to it
             x = replicas.split(strategy, x)
     elif arrays.are_arrays([x]):
