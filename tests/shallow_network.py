@@ -26,7 +26,8 @@ def stand_in(monkeypatch):
     """Settings that say preact_resnet18 mean `build`, here and in the runs of `reproduce`."""
     record = dataclasses.replace(networks.NETWORKS["preact_resnet18"], build=build)
     monkeypatch.setitem(networks.NETWORKS, "preact_resnet18", record)
-    monkeypatch.setattr(mixing_sheet, "_ROWS", 1)  # of a picture that is drawn in every run
+    # a second of each run; test_training_pictures draws them
+    monkeypatch.setattr(mixing_sheet, "sheets", lambda *of_run: {})
     folder = suite_runs._folder
     monkeypatch.setattr(
         suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)
