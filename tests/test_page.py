@@ -343,6 +343,7 @@ def test_predictions_that_are_none(tmp_path):
         ([good], {"abstain_risk": 0.1}, "abstain_risk needs held-out images"),
         ([good], {"paired": True}, "paired needs two"),
         ([good], {"dataset": "digits"}, "dataset is for --model"),
+        ([good], {"which": "best"}, "which is for --model"),
         ([good], {"model": "x"}, "one of --model and --predictions must be given, got both"),
         ([good], {"report": f"{good}/predictions.npz"}, "is no folder; choose another --report"),
     ]

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from mixmo_tf import arguments, class_labels, extras
-from mixmo_tf.data.checks import check_pixels
 from mixmo_tf.formats import litert_graphs, onnx, signature
 from mixmo_tf.models import file_outputs
 from mixmo_tf.paths import expanded
@@ -93,7 +92,7 @@ class ModelFile:
             ValueError: if an argument is wrong; see `data.checks.check_pixels`.
         """
         del verbose
-        return self._predict(images, batch_size, ["probabilities"])[0]
+        return self._outputs(images, batch_size, ["probabilities"])["probabilities"]
 
     def predict_members(
         self, images: arguments.Array, batch_size: int | None = None
@@ -103,15 +102,14 @@ class ModelFile:
         Returns:
             float32 (N, C), and float32 (N, M, C), with M = 0 if the file does not tell them.
         """
-        tells_members = "member_probabilities" in self.output_names
-        names = ["probabilities", "member_probabilities"][: 1 + tells_members]
-        probabilities, *of_members = self._predict(images, batch_size, names)
-        none = np.zeros((len(probabilities), 0, self.num_classes), np.float32)
-        return probabilities, of_members[0] if of_members and len(probabilities) else none
+        names = {"probabilities", "member_probabilities"} & set(self.output_names)
+        found = self._outputs(images, batch_size, sorted(names))
+        none = np.zeros((len(found["probabilities"]), 0, self.num_classes), np.float32)
+        return found["probabilities"], found.get("member_probabilities", none)
 
     def member_logits(self, images: arguments.Array) -> np.ndarray:
         """Each member's logits, in one batch: (n, H, W, channels), n >= 1 -> float32 (n, M, C)."""
-        return self._predict(images, max(len(images), 1), ["member_logits"])[0]
+        return self._outputs(images, max(len(images), 1), ["member_logits"])["member_logits"]
 
     def outputs(
         self, images: arguments.Array, batch_size: int | None = None
@@ -122,23 +120,15 @@ class ModelFile:
             dict of arrays with N first: `probabilities`, and what else `description` lists.
         """
 
+        return self._outputs(images, batch_size, self.output_names)
+
+    def _outputs(self, images, batch_size, names):
+        """The outputs of these names, all batches together."""
+
         def answer(batch):
-            return dict(zip(self.output_names, self._run(batch, self.output_names), strict=True))
+            return dict(zip(names, self._run(batch, names), strict=True))
 
         return file_outputs.of(answer, images, self.image_shape, batch_size)
-
-    def _predict(self, images, batch_size, names):
-        """The outputs of these names, all batches together; of no images each is empty (0, C)."""
-        images = np.asarray(check_pixels(images, self.image_shape))
-        if batch_size is not None:
-            batch_size = arguments.count("batch_size", batch_size, 1)
-        if not len(images):  # which the file itself may not take
-            return [np.zeros((0, self.num_classes), np.float32)] * len(names)
-        images = file_outputs.as_uint8(images)
-        size = batch_size or 32
-        starts = range(0, len(images), size)
-        batches = [self._run(images[start : start + size], names) for start in starts]
-        return list(map(np.concatenate, zip(*batches, strict=True)))
 
 
 class OnnxModel(ModelFile):

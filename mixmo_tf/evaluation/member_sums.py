@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf.evaluation.calibration import NUM_BINS
+from mixmo_tf.evaluation.streaming import in_bins
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -42,8 +43,7 @@ class MemberSums(keras.metrics.Metric):
         right = tf.argmax(logits, axis=2, output_type=labels.dtype) == labels[:, None]
         weight = tf.ones_like(labels) if sample_weight is None else sample_weight
         weight = tf.reshape(tf.cast(weight, own.dtype), [-1, 1])  # (n, 1)
-        bins = tf.cast(tf.math.ceil(confidence * NUM_BINS), tf.int32) - 1  # as `ece` has them
-        in_bin = tf.one_hot(tf.clip_by_value(bins, 0, NUM_BINS - 1), NUM_BINS)
+        in_bin = in_bins(confidence, NUM_BINS)
         values = [tf.ones_like(own), tf.cast(right, own.dtype), confidence]
         values = tf.stack(values, axis=2) * weight[..., None]  # (n, 1 + M, 3)
         self.bins.assign_add(tf.einsum("nmv,nmb->mvb", values, in_bin))

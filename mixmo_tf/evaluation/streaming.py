@@ -62,9 +62,7 @@ class ExpectedCalibrationError(keras.metrics.Metric):
         predicted = tf.argmax(probabilities, axis=1, output_type=labels.dtype)
         correct = tf.cast(predicted == labels, confidence.dtype)
         weight = tf.ones_like(confidence) if weight is None else weight
-        bins = tf.cast(tf.math.ceil(confidence * self.num_bins), tf.int32) - 1
-        bins = tf.clip_by_value(bins, 0, self.num_bins - 1)
-        in_bin = tf.one_hot(bins, self.num_bins)  # (n, bins)
+        in_bin = in_bins(confidence, self.num_bins)  # (n, bins)
         self.gaps.assign_add(tf.linalg.matvec(in_bin, weight * (correct - confidence), True))
         self.total.assign_add(tf.reduce_sum(weight))
 
@@ -111,6 +109,12 @@ class MutualInformation(keras.metrics.Mean):
         mean = tf.reduce_mean(p, axis=1)
         information = _entropy(mean) - tf.reduce_mean(_entropy(p), axis=-1)
         super().update_state(information, sample_weight=sample_weight)
+
+
+def in_bins(confidence: tf.Tensor, num_bins: int) -> tf.Tensor:
+    """The bin of each confidence, as `calibration.ece` has them: float32 (…, num_bins), one-hot."""
+    bins = tf.cast(tf.math.ceil(confidence * num_bins), tf.int32) - 1
+    return tf.one_hot(tf.clip_by_value(bins, 0, num_bins - 1), num_bins)
 
 
 def _entropy(p):

@@ -16,6 +16,7 @@ _OF_MODELS = (  # settings that mean nothing where the answers are there already
     *(field.name for field in dataclasses.fields(images.OfImages)),
     *(field.name for field in dataclasses.fields(shift.OfShift)),
     "precision",
+    "which",
     "trust",
     "output_dir",
 )

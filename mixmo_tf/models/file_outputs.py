@@ -34,13 +34,7 @@ def of(
         return {
             name: each[:0] for name, each in answer(np.zeros((1, *image_shape), np.uint8)).items()
         }
-    images = as_uint8(images)
+    if images.dtype != np.uint8:
+        images = np.clip(np.round(images), 0, 255).astype(np.uint8)
     batches = [answer(images[start : start + size]) for start in range(0, len(images), size)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-
-
-def as_uint8(images: np.ndarray) -> np.ndarray:
-    """Pixels 0–255 of any dtype, rounded."""
-    if images.dtype == np.uint8:
-        return images
-    return np.clip(np.round(images), 0, 255).astype(np.uint8)

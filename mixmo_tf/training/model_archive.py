@@ -6,7 +6,6 @@ the model is built, and model.weights.h5, which is read into it.
 
 import contextlib
 import io
-import json
 import math
 import pathlib
 import zipfile
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 
 import h5py
 
+from mixmo_tf import strict_json
 from mixmo_tf.networks import variable_limit
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -86,8 +86,8 @@ def _fault(archive, size):
 def _config_fault(config):
     """The same of the config.json, of as many layers as no model has."""
     try:
-        parts, count = [json.loads(config)], 0
-    except (ValueError, RecursionError):
+        parts, count = [strict_json.loads(config)], 0
+    except ValueError:
         return None  # as Keras will say
     while parts:
         part = parts.pop()
