@@ -10,8 +10,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, class_labels, draws, masks, msda, ratios
+from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda
 from mixmo_tf.data import checks
+from mixmo_tf.models import finite_step
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
 from mixmo_tf.networks import parts
@@ -114,10 +115,10 @@ class MixMo(Trainer):
         if self.msda:
             checks.check_has_partners(images)
         before = [tf.identity(variable) for variable in self.statistics()]
-        loss, *shown, gradients = self.compiled_loss_and_gradients(
+        value, *shown, gradients = self.compiled_loss_and_gradients(
             images, labels, sample_weight, self.step_seed(), self.probability_now()
         )
-        logs = self.apply_if_finite(loss, shown, gradients, before)
+        logs = finite_step.apply(self, value, shown, gradients, before)
         return {**logs, LOOK_SCALED: checks.look_scaled(images)}
 
     def loss_and_gradients(
@@ -139,8 +140,8 @@ class MixMo(Trainer):
         with tf.GradientTape() as tape:
             images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
             logits = self.forward(images_of, drawn.masks, training=True)
-            loss = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
-            objective = self.objective(loss)
+            value = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
+            objective = self.objective(value)
         gradients = tape.gradient(objective, self.trainable_variables)
         if self.msda:
             labels = tf.argmax(labels, axis=-1)  # (B, M)
@@ -148,7 +149,7 @@ class MixMo(Trainer):
         shown = tf.unstack(tf.cast(right, tf.float32), axis=1)
         if self.num_members > 1:
             shown.append(tf.cast(drawn.binary, tf.float32))
-        return loss, *shown, gradients
+        return value, *shown, gradients
 
     def forward(
         self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
@@ -164,23 +165,8 @@ class MixMo(Trainer):
         masks: tf.Tensor,
         sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        """Mean over rows of Σ_i w_i·CE(y_i, logits_i), w from the realised ratios.
-
-        Args:
-            member_logits: float (B, M, C).
-            labels: int (B, M), or label vectors, float (B, M, C).
-            masks: float (B, h, w, M); their means over the pixels are the realised ratios.
-            sample_weight: float (B, M).
-        """
-        realised = tf.reduce_mean(masks, axis=[1, 2])  # (B, M)
-        weights = ratios.loss_weights(realised, self.weight_root)
-        if sample_weight is not None:
-            weights *= tf.cast(sample_weight, weights.dtype)
-        if len(labels.shape) == 3:
-            cross_entropy = -tf.reduce_sum(labels * tf.nn.log_softmax(member_logits), axis=-1)
-        else:
-            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, member_logits)
-        return tf.reduce_mean(tf.reduce_sum(weights * cross_entropy, axis=1))
+        """`loss.weighted` of logits (B, M, C) under this model's `weight_root`, float32 ()."""
+        return loss.weighted(member_logits, labels, masks, self.weight_root, sample_weight)
 
     def members_of(
         self,

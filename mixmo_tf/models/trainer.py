@@ -5,7 +5,6 @@ compiles what one replica computes.
 """
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,7 +12,6 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.distribution import replicas
 from mixmo_tf.models import executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
@@ -24,7 +22,7 @@ class Trainer(Predictor):
     """A Predictor that is trained.
 
     A subclass has `network`, `seed` and `l2`. It writes `train_step`, which ends with
-    `apply_if_finite`; `loss_and_gradients`, which `train_step` calls by the name
+    `finite_step.apply`; `loss_and_gradients`, which `train_step` calls by the name
     `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
@@ -114,52 +112,6 @@ class Trainer(Predictor):
         """The batch-norm statistics, which a forward pass sets: a list of variables."""
         state = self.network.non_trainable_variables
         return [variable for variable in state if "float" in variable.dtype]
-
-    def apply_if_finite(
-        self,
-        loss: tf.Tensor,
-        shown: Sequence[tf.Tensor],
-        gradients: list[tf.Tensor],
-        before: list[tf.Tensor],
-    ) -> dict:
-        """Ends a step of one replica; one that is not finite, on any replica, changes nothing.
-
-        Loss, gradients and batch-norm statistics are looked at once. Only if all are finite
-        does the optimizer get the gradients, in a `tf.cond` that lies across the replicas, as
-        its exchanges cannot be in a replica's own. Else the statistics, which the forward pass
-        has set, go back. `fit` ends at such a step.
-
-        Args:
-            loss: float32 ().
-            shown: what `training_trackers` after the loss are told.
-            gradients: of `objective`.
-            before: the `statistics` before the forward pass.
-
-        Returns:
-            logs, for `executions`.
-        """
-        statistics = self.statistics()
-        to_be_finite = [loss, *map(tf.convert_to_tensor, statistics)]
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            gradients = replicas.finite_on_all(gradients, self.trainable_variables)
-        else:  # a scaled loss may overflow; its optimizer leaves that step out
-            to_be_finite += gradients
-        finite = replicas.are_finite(to_be_finite, self.trainable_variables[0])
-
-        def count(loss, shown, gradients, before):
-            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
-            replicas.average(statistics)
-            self.step.assign_add(1)
-            for tracker, value in zip(self.training_trackers, [loss, *shown], strict=True):
-                tracker.update_state(value)
-
-        def undo(loss, shown, gradients, before):
-            for variable, value in zip(statistics, before, strict=True):
-                variable.assign(value)
-
-        replicas.either(finite, count, undo, (loss, shown, gradients, before))
-        logs = {tracker.name: tracker.result() for tracker in self.training_trackers}
-        return {**logs, executions.FINITE: finite}
 
     def _decay(self):
         """l2·ΣW² over all trainable variables, batch-norm scales and biases included."""
