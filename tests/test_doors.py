@@ -130,7 +130,8 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
     *(
         (lambda **given: mixmo_tf.MixMo(untrained(), **given), name, right, f"{name} ")
         for name, right in {
-            "mixing": {"None"}, "mixing_probability": set(), "alpha": {"fraction"},
+            "mixing": {"None"}, "mixing_probability": set(), "unmixing": {"None"},
+            "alpha": {"fraction"},
             "weight_root": {"fraction"}, "batch_repetitions": set(), "input_repetition": set(),
             "msda": {"None"}, "ensemble": set(), "l2": {"fraction"}, "augmentation": set(),
             "mean": {"None"}, "seed": set(), "class_names": {"None"},
