@@ -25,8 +25,9 @@ BROWSER = next(BROWSERS, None)
 FAST = """
     abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
     diversity doors examples folders image_folder loading masks memory_split metric_checks
-    mixing msda networks out_of_distribution page pairing parts probability ratios reference report
-    schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
+    mixing msda networks out_of_distribution own_blocks page pairing parts probability ratios
+    reference report schedules scores seeds selective settings stream streaming strict_json
+    tiny_imagenet
     torch_state unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for

@@ -38,7 +38,7 @@ def test_the_files_that_are_fast_are_there():
 
 def test_the_python_example_runs(tmp_path, monkeypatch):
     """For an epoch of two steps."""
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     assert "epochs=5" in example
     load_arrays = data.load_arrays
 
@@ -50,6 +50,15 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(example.replace("epochs=5", "epochs=1"), {})
     assert (tmp_path / "digits.keras").is_file()
+
+
+def test_the_block_of_the_readme_is_registered(monkeypatch):
+    monkeypatch.setattr(masks, "BLOCKS", dict(masks.BLOCKS))
+    monkeypatch.setattr(masks, "NAMES", masks.NAMES)
+    _, example = blocks("python")
+    exec(example, {})
+    drawn = masks.draw("checker", [[0.5, 0.5]], (4, 6), [0, 1]).numpy()
+    assert (drawn[:, 1:] == 1 - drawn[:, :-1]).all()
 
 
 @pytest.mark.parametrize("document", ["README.md", "BUILD.md"])

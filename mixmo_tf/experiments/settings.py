@@ -106,7 +106,7 @@ class Settings(OfFlags):
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
         f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
-        choices=("none", *masks.NAMES),
+        choices=lambda: ("none", *masks.NAMES),
     )
     mixing_probability: float = setting(
         0.5,

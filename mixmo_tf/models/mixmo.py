@@ -35,8 +35,8 @@ class MixMo(Trainer):
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
-        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
-            for nothing to mix, which "none" says too.
+        mixing: the binary mixing block, one of `masks.NAMES`, or a function as `masks.register`
+            takes it; None for "cutmix", or, where M = 1, for nothing to mix, as "none".
         mixing_probability: p in [0, 1], the chance that a batch uses `mixing` rather than `linear`;
             or a schedule over the step, as the `AnnealedProbability` that train.py takes.
         unmixing: "full", in training each head sees the core's map through its member's mask; a
@@ -63,7 +63,7 @@ class MixMo(Trainer):
         self,
         network: keras.Model,
         *,
-        mixing: str | None = None,
+        mixing: str | Callable | None = None,
         mixing_probability: float | Callable = 0.5,
         unmixing: str | Callable | None = None,
         alpha: float = 2.0,
@@ -87,6 +87,7 @@ class MixMo(Trainer):
         self.network = network
         self.mask_size = parts.mask_size(network)
         self._input_names = parts.input_names(num_members)
+        mixing = masks.name_of(mixing) if callable(mixing) else mixing
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
@@ -276,8 +277,9 @@ class MixMo(Trainer):
 
     @classmethod
     def from_config(cls, config: dict) -> "MixMo":
-        objects = {name: config[name] for name in _OBJECTS if name in config}
-        config |= {n: keras.saving.deserialize_keras_object(each) for n, each in objects.items()}
+        masks.check_registered(config["mixing"])
+        for name in _OBJECTS:
+            config[name] = keras.saving.deserialize_keras_object(config.get(name))
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
 
