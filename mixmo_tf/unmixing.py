@@ -100,12 +100,15 @@ def fade_at(unmixing: str | Callable | None, step: arguments.Integer) -> tf.Tens
 
 def check(unmixing: Any, num_members: int) -> None:
     """Raises ValueError unless a model of so many members can have such an unmixing."""
-    if unmixing is not None and unmixing != "full" and not callable(unmixing):
+    if unmixing is None:
+        return
+    is_schedule = callable(unmixing) and not isinstance(unmixing, type)
+    if not is_schedule and not (isinstance(unmixing, str) and unmixing == "full"):
         raise ValueError(
             'unmixing must be "full", None or a schedule of the step, such as '
             f"mixmo_tf.UnmixingFade(total_steps), got {arguments.brief(unmixing)}"
         )
-    if unmixing is not None and num_members == 1:
+    if num_members == 1:
         raise ValueError(
             f"unmixing must be None for a network with M = 1, got {arguments.brief(unmixing)}"
         )

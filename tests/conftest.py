@@ -27,8 +27,7 @@ FAST = """
     diversity doors examples folders image_folder loading masks memory_split metric_checks
     mixing msda networks out_of_distribution own_blocks page pairing parts probability ratios
     reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet
-    torch_state unmixing
+    tiny_imagenet torch_state unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 

@@ -201,5 +201,8 @@ def test_a_core_that_pools_itself_is_refused():
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match=r'unmixing must be "full", None or .*, got \'fade\''):
         mixmo_tf.MixMo(tiny_network(), unmixing="fade")
+    for wrong in (mixmo_tf.UnmixingFade, np.zeros(3), 0.5):
+        with pytest.raises(ValueError, match='unmixing must be "full", None or a schedule'):
+            mixmo_tf.MixMo(tiny_network(), unmixing=wrong)
     with pytest.raises(ValueError, match="unmixing must be None for a network with M = 1, got 'fu"):
         mixmo_tf.MixMo(tiny_network(num_members=1), unmixing="full")
