@@ -48,6 +48,18 @@ def test_masks_of_three_members_of_a_linear_batch():
     np.testing.assert_allclose(seen, by_hand, atol=1e-6)
 
 
+@pytest.mark.parametrize("block", mixmo_tf.masks.NAMES)
+def test_every_block_and_any_number_of_members(block):
+    """Of the mask's size the map is weighted as it is, and all members see all of it."""
+    feature_map = np.random.default_rng(0).random((4, 9, 6, 2)).astype(np.float32)
+    kappa = mixmo_tf.ratios.draw(4, 3, 2.0, [0, 1])
+    masks = mixmo_tf.masks.draw(block, kappa, (9, 6), [0, 2]).numpy()
+    seen = np.array(unmixing.pool(tf.constant(feature_map), tf.constant(masks), 0.0))
+    by_hand = np.einsum("bhwc,bhwm->mbc", feature_map, masks) / 54
+    np.testing.assert_allclose(seen, by_hand, atol=1e-5)
+    np.testing.assert_allclose(seen.sum(axis=0), feature_map.mean(axis=(1, 2)), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "size, rows, columns",
     [
@@ -56,7 +68,7 @@ def test_masks_of_three_members_of_a_linear_batch():
         ((8, 7), (0, 0, 1, 1, 2, 3, 3, 4), range(7)),
     ],
 )
-def test_masks_are_resized_as_the_paper_does(size, rows, columns):
+def test_masks_are_resized_by_the_rule(size, rows, columns):
     masks = np.random.default_rng(0).random((2, 5, 7, 3))
     resized = unmixing.resize(tf.constant(masks), size)
     np.testing.assert_array_equal(resized, masks[:, rows][:, :, columns])
