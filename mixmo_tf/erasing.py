@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from mixmo_tf import seeds
+from mixmo_tf import arguments, seeds
 from mixmo_tf.seeds import Seed
 
 AREA = (0.02, 0.33)  # share of the image
@@ -31,7 +31,11 @@ def draw(
 
     Returns:
         Boxes, int32 (B, M, 4): the first line and column, the height and the width.
+
+    Raises:
+        ValueError: if `probability` is out of range.
     """
+    arguments.within("random_erasing", probability, 0, 1)
     choice_seed, area_seed, aspect_seed, place_seed = seeds.split(seed, 4)
     height, width = image_size
     is_erased = tf.cast(seeds.uniform(shape, choice_seed) < probability, tf.int32)
