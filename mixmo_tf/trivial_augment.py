@@ -90,7 +90,8 @@ def recolour(images: tf.Tensor, changes: Changes) -> tf.Tensor:
     """Changes the values of pixels, where the operation of an image does.
 
     Args:
-        images: (B, M, H, W, channels), pixels 0–255 of any dtype; fractions are rounded.
+        images: (B, M, H, W, channels), pixels 0–255 of any dtype; fractions are rounded, and NaN
+            stays NaN.
         changes: of (B, M) images.
 
     Returns:
@@ -101,7 +102,7 @@ def recolour(images: tf.Tensor, changes: Changes) -> tf.Tensor:
         is_it = tf.equal(changes.operations, OPERATIONS.index(operation))
         return is_it[..., None, None]  # (B, M, 1, 1)
 
-    pixels = tf.cast(tf.round(tf.clip_by_value(tf.cast(images, tf.float32), 0, 255)), tf.int32)
+    pixels = _whole(images)
     strengths = changes.strengths[..., None, None]
     weights = colour_tables.blend_weights(strengths, changes.signs[..., None, None])
     grey = colour_tables.grey(pixels)  # (B, M, H, W, 1)
@@ -118,4 +119,15 @@ def recolour(images: tf.Tensor, changes: Changes) -> tf.Tensor:
     is_blend = (is_("colour") | is_("sharpness"))[..., None]
     weights = tf.where(is_blend, weights[..., None], colour_tables.WHOLE)
     pixels = colour_tables.look_up(tables, pixels)  # without a change where it is a blend
-    return tf.cast(colour_tables.blend(other, pixels, weights), tf.float32)
+    recoloured = tf.cast(colour_tables.blend(other, pixels, weights), tf.float32)
+    if not images.dtype.is_floating:
+        return recoloured
+    return tf.where(tf.math.is_nan(images), np.float32(np.nan), recoloured)
+
+
+def _whole(images):
+    """Pixels as int32 in 0 … 255; NaN, which a step is to end at, is 0 for now."""
+    if images.dtype.is_floating:
+        images = tf.round(tf.where(tf.math.is_nan(images), tf.zeros([], images.dtype), images))
+        images = tf.clip_by_value(images, 0, 255)
+    return tf.clip_by_value(tf.cast(images, tf.int32), 0, 255)

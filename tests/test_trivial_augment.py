@@ -126,10 +126,11 @@ def test_the_colour_of_a_grey_image_stays():
         np.testing.assert_array_equal(found[0], image)
 
 
-def test_fractions_are_rounded():
-    images = np.array([[[[0.4], [254.6], [-3.0], [300.0]]]], np.float32)
-    seen = changed(images, changes_of([("identity", 0, 1)]))
-    assert seen.ravel().tolist() == [0, 255, 0, 255]
+def test_fractions_are_rounded_and_no_number_is_kept():
+    """What is no number ends a step, with TrivialAugment too."""
+    images = np.array([[[[0.4], [254.6], [-3.0], [1e30], [np.nan]]]], np.float32)
+    seen = changed(images, changes_of([("identity", 0, 1)])).ravel()
+    assert seen[:4].tolist() == [0, 255, 0, 255] and np.isnan(seen[4])
 
 
 def test_draws_are_uniform_and_each_image_has_its_own():
