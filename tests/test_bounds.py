@@ -16,7 +16,7 @@ VALUES = (
 )  # fmt: skip
 OF_MIXMO = (
     "mixing_probability", "alpha", "weight_root", "batch_repetitions", "input_repetition", "l2",
-    "seed",
+    "seed", "random_erasing", "label_smoothing",
 )  # fmt: skip
 OF_SCHEDULE = "learning_rate", "warmup_steps", "milestones"
 

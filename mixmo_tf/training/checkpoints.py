@@ -203,4 +203,5 @@ class BestModel(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs["val_accuracy"] > self.best:
             self.best = logs["val_accuracy"]
-            save_model(self.model, self.file)
+            with self.model.averages.shown():
+                save_model(self.model, self.file)
