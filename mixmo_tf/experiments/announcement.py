@@ -127,12 +127,24 @@ def _say_what(settings, model, examples):
     _log.info("  rows per step   %d: %s", rows, repeated)
     total, epochs = settings.epochs * steps, f"{settings.epochs} epochs of {steps:,}"
     _log.info("  steps           %s: %s", f"{total:,}", epochs)
+    if core := _of_core(settings):
+        _log.info("  core            %s", core)
     if settings.warmup_steps >= total:
         _log.warning(
             "the learning rate rises for %d steps, --warmup_steps, and the run has %d: it never "
             "gets to --learning_rate",
             settings.warmup_steps, total,
         )  # fmt: skip
+
+
+def _of_core(settings):
+    """How the core is trained otherwise than encoders and heads; "" if it is not."""
+    factor, epochs = settings.core_learning_rate_factor, settings.freeze_epochs
+    if factor == 0 or epochs >= settings.epochs:
+        return "frozen throughout"
+    frozen = f"frozen for the first {epochs} epochs" if epochs else ""
+    scaled = f"updates ×{factor:g}" if factor != 1 else ""
+    return ", then ".join(filter(None, [frozen, scaled]))
 
 
 def _described(settings, examples, split):

@@ -105,6 +105,8 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
         metrics=["accuracy"],
         steps_per_execution=settings.steps_per_execution,
         jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
+        freeze_steps=settings.freeze_epochs * steps_per_epoch,
+        core_learning_rate_factor=settings.core_learning_rate_factor,
     )
     return model
 

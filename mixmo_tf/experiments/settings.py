@@ -165,6 +165,18 @@ class Settings(OfFlags):
         "not given.",
         bounds=(0, None),
     )
+    freeze_epochs: int = setting(
+        0,
+        "Epochs, the first ones, in which the core is frozen, its batch-norm statistics too, while "
+        "encoders and heads train.",
+        bounds=(0, 1_000_000),
+    )
+    core_learning_rate_factor: float = setting(
+        1.0,
+        "Factor >= 0 of the core's updates after these: 0.1 is a tenth of the learning rate, 0 "
+        "keeps the core frozen.",
+        bounds=(0, None),
+    )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
     )
