@@ -122,6 +122,8 @@ def _say_what(settings, model, examples):
     more = ", …" if info.num_classes > 5 else ""
     names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms
     _log.info("  classes         %d: %s%s", info.num_classes, names, more)
+    if settings.class_weight == "balanced":
+        _log.info("  class weights   balanced, in the loss of training")
     rows = settings.batch_size * settings.batch_repetitions
     repeated = f"{settings.batch_size} images, each {settings.batch_repetitions} times"
     _log.info("  rows per step   %d: %s", rows, repeated)

@@ -185,6 +185,7 @@ def _fit(settings, model, examples, path):
             checkpoint_steps=settings.checkpoint_steps,
             keep_best="validation" in examples,
             augmix=settings.augmix,
+            balanced=settings.class_weight == "balanced",
             verbose=int(process.is_watched()),
         )
     except checkpoints.NotFiniteError as error:

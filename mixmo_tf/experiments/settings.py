@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import fields
@@ -138,6 +139,13 @@ class Settings(OfFlags):
         False,
         "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
         "cannot be repeated bit for bit.",
+    )
+
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss of training; balanced: N / (C·n_c), of N training "
+        "images, n_c of them of this class, so that all classes count alike.",
+        choices=class_weights.CHOICES,
     )
 
     # Optimisation

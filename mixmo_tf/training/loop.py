@@ -1,6 +1,7 @@
 """Training that goes on from wherever a run stands, as if it had never stopped."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 
@@ -8,6 +9,7 @@ import keras
 import numpy as np
 
 from mixmo_tf import data, extras
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.training import history, mixing_sheet
@@ -33,6 +35,7 @@ def train(
     checkpoint_steps: int | None = None,
     keep_best: bool = False,
     augmix: bool = False,
+    balanced: bool = False,
     verbose: str | int = 0,
     pictures: bool = True,
 ) -> None:
@@ -56,6 +59,7 @@ def train(
         keep_best: bool, whether best.keras is written.
         augmix: bool, whether `data.augmix` changes the training images; then the weights are
             not those of a run that was never interrupted.
+        balanced: bool, whether `data.class_weights` lets all classes count alike in the loss.
         verbose: where it is 0, each epoch is a line that is logged, else `Progress` shows it.
         pictures: bool, whether TensorBoard gets pictures too, where Matplotlib is installed.
 
@@ -81,12 +85,17 @@ def train(
         strategy, lambda shares: validation.batches(EVALUATION_BATCH_SIZE, shares)
     )
 
+    @functools.cache
+    def weights():  # asked for where something is trained: of records it takes a while
+        return class_weights.balanced(examples.labels, model.num_classes)
+
     def fit(last_epoch, steps, *more_callbacks):
         start_step = int(model.step.numpy())
 
         def batches(shares):
             batches = examples.training_batches(batch_size, model.seed, start_step, shares)
-            return data.augmix(batches) if augmix else batches
+            batches = data.augmix(batches) if augmix else batches
+            return class_weights.join(batches, weights()) if balanced else batches
 
         model.fit(
             replicas.distribute(strategy, batches),
