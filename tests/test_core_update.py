@@ -12,18 +12,13 @@ from mixmo_tf.models import core_update
 from mixmo_tf.networks import parts
 
 RATE, FACTOR = 0.5, 0.25
-STILL = {"mixing": "linear", "alpha": 0.0, "augmentation": "none"}  # few draws: quickly compiled
 
 
 def compiled(optimizer, freeze_steps=0, factor=1.0, **options):
     model = tiny_model(num_members=1, batch_repetitions=1, augmentation="none", l2=1e-3)
-    compile_again(model, optimizer, freeze_steps, factor, **options)
-    return model
-
-
-def compile_again(model, optimizer, freeze_steps, factor, **options):
     asked = {"freeze_steps": freeze_steps, "core_learning_rate_factor": factor}
     model.compile(optimizer, metrics=["accuracy"], **asked, **options)
+    return model
 
 
 def sgd():
@@ -120,8 +115,7 @@ def frozen_then_trained(pixels_and_labels):
 
 def test_on_two_replicas(pixels_and_labels):
     with two_replicas().scope():
-        model = tiny_model(**STILL)
-        compile_again(model, sgd(), 4, FACTOR, steps_per_execution=3)
+        model = compiled(sgd(), 4, FACTOR, steps_per_execution=3)
     before = core_of(model)
     model.fit(batches(pixels_and_labels).take(4), verbose=0)
     assert_same(core_of(model), before)

@@ -153,9 +153,16 @@ class Settings(OfFlags):
         16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(1, arguments.MOST)
     )
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
+    patience: int = setting(
+        0,
+        "Epochs without a higher accuracy on held-out images, which choose best.keras, after which "
+        "training ends early; 0 for never.",
+        bounds=(0, 1_000_000),
+    )
     extend: bool = setting(
         False,
-        "Lets the run that is there go on with other --epochs and --milestones than it had.",
+        "Lets the run that is there go on with other --epochs, --milestones and --patience than "
+        "it had.",
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(

@@ -12,7 +12,7 @@ from mixmo_tf import data, extras
 from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.training import history, mixing_sheet
+from mixmo_tf.training import early_stopping, history, mixing_sheet
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.logs import EpochLines, LearningRateColumn, TensorBoardLogs
 from mixmo_tf.training.members_log import MembersLog
@@ -36,10 +36,11 @@ def train(
     keep_best: bool = False,
     augmix: bool = False,
     balanced: bool = False,
+    patience: int = 0,
     verbose: str | int = 0,
     pictures: bool = True,
 ) -> None:
-    """Trains up to `epochs` epochs; the model's step says how far it is.
+    """Trains up to `epochs` epochs, or until `patience` ends; the model's step says how far it is.
 
     A model that was saved in the middle of an epoch finishes it on the images that it has
     not seen, and one that was saved before it was validated is validated first. So the
@@ -60,6 +61,8 @@ def train(
         augmix: bool, whether `data.augmix` changes the training images; then the weights are
             not those of a run that was never interrupted.
         balanced: bool, whether `data.class_weights` lets all classes count alike in the loss.
+        patience: int, epochs without a higher `val_accuracy` after which training ends, before
+            `epochs`; 0 for never.
         verbose: where it is 0, each epoch is a line that is logged, else `Progress` shows it.
         pictures: bool, whether TensorBoard gets pictures too, where Matplotlib is installed.
 
@@ -72,15 +75,17 @@ def train(
     is_chief = replicas.is_chief(strategy)
     steps_per_epoch = len(examples) // batch_size
     epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
-    best = -np.inf
+    best, waited = -np.inf, 0
     if is_chief:
         if epoch and not steps_done and not history.has(path, epoch):
             epoch, steps_done = epoch - 1, steps_per_epoch
         history.check(path, epoch)
         history.cut(path, epoch)
         _, best = history.best_epoch(path)
-    known = replicas.from_chief(strategy, [np.array([epoch, steps_done]), np.array(best)])
-    (epoch, steps_done), best = map(np.ndarray.tolist, map(np.asarray, known))
+        waited = early_stopping.waited(path, epoch)
+    known = replicas.from_chief(strategy, [np.array([epoch, steps_done, waited]), np.array(best)])
+    (epoch, steps_done, waited), best = map(np.ndarray.tolist, map(np.asarray, known))
+    stopping = early_stopping.EarlyStopping(patience, best, waited)
     validation_batches = replicas.distribute(
         strategy, lambda shares: validation.batches(EVALUATION_BATCH_SIZE, shares)
     )
@@ -109,7 +114,8 @@ def train(
         )
 
     with StopRequest() as request, contextlib.ExitStack() as at_the_end:
-        callbacks = [Checkpoints(path / "checkpoints", steps_per_epoch, request, checkpoint_steps)]
+        folder = path / "checkpoints"
+        callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps), stopping]
         draws, tensorboard = pictures and extras.has("matplotlib"), None
         if is_chief:
             tensorboard = TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch)
@@ -138,7 +144,7 @@ def train(
         elif steps_done:
             fit(epoch + 1, steps_per_epoch - steps_done, ContinueEpoch(model.epoch_sums()))
             epoch += 1
-        if epoch < epochs:
+        if epoch < epochs and not stopping.has_ended:
             fit(epochs, steps_per_epoch)
         if request.here:  # after the last step that could tell the other workers
             raise Interrupted(request.signal)
