@@ -115,12 +115,12 @@ class Trainer(Predictor):
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
-        of_training = {
+        return config and {
+            **config,
             "jit_compile": self._jit_compile_argument,
             "freeze_steps": self.core_update.freeze_steps,
             "core_learning_rate_factor": self.core_update.factor,
         }
-        return {**config, **of_training} if config else config
 
     # A step ----------------------------------------------------------------------------------
 
