@@ -40,7 +40,9 @@ def test_a_cosine_by_hand():
 def test_a_cosine_without_warmup_and_one_that_never_falls():
     assert [float(WarmupCosine(1.0, 0, 2)(step)) for step in range(3)] == pytest.approx([1, 0.5, 0])
     assert [float(WarmupCosine(1.0, 4, 3)(step)) for step in range(3)] == [0.25, 0.5, 0.75]
-    assert float(WarmupCosine(1.0, 5, 937_500)(937_499)) == pytest.approx(2.8e-12, rel=0.1, abs=1e-7)
+    assert float(WarmupCosine(1.0, 5, 937_500)(937_499)) == pytest.approx(
+        2.8e-12, rel=0.1, abs=1e-7
+    )
     copy = WarmupCosine.from_config(WarmupCosine(1.0, 4, 9).get_config())
     assert (copy.learning_rate, copy.warmup_steps, copy.total_steps) == (1.0, 4, 9)
 
