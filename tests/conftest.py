@@ -24,7 +24,7 @@ BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "goog
 BROWSER = next(BROWSERS, None)
 FAST = """
     abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
-    diversity doors examples folders image_folder loading masks memory_split metric_checks
+    diversity doors examples folders hub image_folder loading masks memory_split metric_checks
     mixing msda networks out_of_distribution page pairing parts probability ratios reference report
     schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
     torch_state
