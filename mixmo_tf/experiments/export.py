@@ -98,7 +98,7 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
     central_fraction = images_of.central_fraction(files, settings.dataset)
-    facts = origin.facts(files)
+    facts = origin.facts(files, exported.ensemble)
     expected = None
     if settings.check_images:
         expected = export_check.Expected(model, images, settings.check_images, load, decision)

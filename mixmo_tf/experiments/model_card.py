@@ -89,21 +89,23 @@ def _what(model, flags, how):
         f"It classifies {colours} images of {height}×{width} pixels into "
         f"{model.num_classes:,} classes."
     ]
+    it, network = "It", "a network"
     if len(flags) > 1:
         said.append(f"It is a deep ensemble of {len(flags)} networks.")
+        it, network = "Each", "it"
     members = {int(each["--num_members"]) for each in flags if "--num_members" in each}
     if not flags:
         said.append(f"It was made with mixmo_tf, {_METHOD} for Keras.")
     elif members == {1}:
-        said.append("It was trained without mixing, with one member.")
+        said.append(f"{it} was trained without mixing, with one member.")
     else:
         count = f"its {members.pop()}" if len(members) == 1 else "several"
         said.append(
-            f"It was trained by {_METHOD}: {count} members share a network, and it answers "
-            "as their ensemble."
+            f"{it} was trained by {_METHOD}: {count} members share {network}, and answer as an "
+            "ensemble."
         )
         if how == "folded":
-            said.append("For that they are folded into one, at the price of a plain network.")
+            said.append("They are folded into one, at the price of a plain network.")
     return " ".join(said)
 
 
