@@ -20,7 +20,17 @@ setup(
     description="MixMo (Ramé, Sun, Cord, ICCV 2021) for Keras 3 and TensorFlow",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The contributors of mixmo_tf",
     license="Apache-2.0",
+    keywords="ensembles, MixMo, MIMO, CutMix, Keras, TensorFlow, image classification, calibration",
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     packages=[
         *find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
         "mixmo_scripts",
