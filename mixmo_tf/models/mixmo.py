@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda
+from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.models import finite_step
+from mixmo_tf.models import finite_step, pixel_scale
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
-from mixmo_tf.networks import parts
+from mixmo_tf.networks import parts, random_layers
 
 MOST_REPETITIONS = 10_000
 _OBJECTS = "network", "mixing_probability"  # of a saved model's config
@@ -49,7 +49,8 @@ class MixMo(Trainer):
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
             another default, 1e-4).
         augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
-        mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each, or, where the network
+            rescales or normalises pixels itself, for what leaves them as they are.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
 
@@ -83,7 +84,6 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
-        self._input_names = parts.input_names(num_members)
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
@@ -97,9 +97,7 @@ class MixMo(Trainer):
         self.msda = None if isinstance(msda, str) and msda == "none" else msda
         self.l2 = l2
         self.augmentation = augmentation
-        channels = self.image_shape[2]
-        mean, std = ((0.5,) * channels if each is None else each for each in (mean, std))
-        self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
+        self.mean, self.std = pixel_scale.of(network, mean, std)
         self.seed = arguments.count("seed", seed, 0)
         self._check_arguments()
         self.binary_share = keras.metrics.Mean(name="binary_share")
@@ -139,7 +137,7 @@ class MixMo(Trainer):
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
         with tf.GradientTape() as tape:
             images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
-            logits = self.forward(images_of, drawn.masks, training=True)
+            logits = self.forward(images_of, drawn.masks, training=True, seed=seed)
             value = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
             objective = self.objective(value)
         gradients = tape.gradient(objective, self.trainable_variables)
@@ -152,11 +150,19 @@ class MixMo(Trainer):
         return value, *shown, gradients
 
     def forward(
-        self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
+        self,
+        members: Sequence[tf.Tensor],
+        masks: tf.Tensor | None,
+        training: bool,
+        seed: seeds.Seed = (0, 0),
     ) -> tf.Tensor:
-        """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
-        given = [*members, masks] if self.num_members > 1 else members
-        return self.network(dict(zip(self._input_names, given, strict=True)), training=training)
+        """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C).
+
+        Layers that are random in training draw from the step's seed, int32 (2,).
+        """
+        masks = masks if self.num_members > 1 else None
+        seed = random_layers.seed_of(self.network, seed)
+        return self.network(parts.inputs(members, masks, seed), training=training)
 
     def weighted_loss(
         self,
