@@ -13,10 +13,11 @@ from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import graph, parts, random_layers
+from mixmo_tf.networks.fixed_normalization import FixedNormalization
 
 _BEFORE = (  # what may stand before an encoder's convolution, alike for every member
-    keras.layers.InputLayer, keras.layers.ZeroPadding2D, keras.layers.Rescaling,
-    keras.layers.Normalization, keras.layers.Concatenate,
+    keras.layers.ZeroPadding2D, keras.layers.Rescaling, keras.layers.Normalization,
+    FixedNormalization, keras.layers.Concatenate,
 )  # fmt: skip
 _PLACES = (
     "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format",
@@ -106,14 +107,15 @@ def _encoders(network):
             as it is, and is placed like the first.
     """
     layers, places = [], []
-    for i, (*before, layer) in enumerate(parts.until_mixing(network)):
+    for i, (*before, last) in enumerate(parts.until_mixing(network)):
+        layer = last.operation
         is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
-        if not is_convolution or not all(map(_may_be_before, before)):
+        if not is_convolution or not all(_may_be_before(call.operation) for call in before):
             raise ValueError(
                 f"{parts.ENCODER.format(i)} of {network.name} is not linear: it cannot be folded"
             )
         layers.append(layer)
-        places.append([_place(each) for each in (*before, layer)])
+        places.append([_place(call) for call in (*before, last)])
         if places[i] != places[0]:
             raise ValueError(f"encoders 0 and {i} of {network.name} differ: they cannot be folded")
     return layers
@@ -124,11 +126,11 @@ def _may_be_before(operation):
     return is_known or parts.is_arithmetic(operation)
 
 
-def _place(operation):
+def _place(call):
     """What must be the same for every member."""
-    config = operation.get_config()
+    config = call.operation.get_config()
     named = {key: repr(config[key]) for key in _PLACES if key in config}
-    return type(operation), named, graph.constants(operation)
+    return type(call.operation), named, graph.constants(call)
 
 
 def _heads(network, needed):

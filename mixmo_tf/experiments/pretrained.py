@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import warnings
 
 import keras
 import numpy as np
@@ -84,7 +85,9 @@ def _read(model, network, file):
         )
     try:
         if file.suffix == ".h5":
-            model.load_weights(file)
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", UserWarning)  # of what Keras would leave out
+                model.load_weights(file)
         else:
             with model_archive.within_its_size(file):
                 _take(model, keras.saving.load_model(file, compile=False))

@@ -154,7 +154,7 @@ class MixMo(Trainer):
         members: Sequence[tf.Tensor],
         masks: tf.Tensor | None,
         training: bool,
-        seed: seeds.Seed = (0, 0),
+        seed: seeds.Seed | None = None,
     ) -> tf.Tensor:
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C).
 

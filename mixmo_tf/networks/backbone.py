@@ -17,7 +17,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from mixmo_tf.networks import backbone_checks, graph, members, parts, random_layers, size
+from mixmo_tf.networks import (
+    backbone_checks,
+    fixed_normalization,
+    graph,
+    members,
+    parts,
+    random_layers,
+    size,
+)
 from mixmo_tf.networks.graph import Call
 
 _HANDS_ON = (  # layers between features and pool, or classifier and output; none has weights
@@ -166,7 +174,7 @@ class _Copies:
             self.num_random += 1
             return make(name=name, number=self.num_random)
         if isinstance(operation, keras.layers.Normalization):
-            return _fixed(operation, name)
+            return fixed_normalization.fixed(operation, name)
         try:
             copy = type(operation).from_config({**operation.get_config(), **config})
         except Exception as error:  # of somebody's own layer
@@ -264,19 +272,9 @@ def _named(whole, backbone, argument, name):
 
 def _of_core(name):
     """What a layer behind the mixing is called: as in the backbone, but not as parts are."""
-    own = (
-        rf"(image|encoder|head)_\d+.*|{parts.MASKS}|{parts.MIXING}|{parts.POOL}|{parts.SEED}|stack"
-    )
+    ours = parts.MASKS, parts.MIXING, parts.POOL, parts.SEED, "stack"
+    own = "|".join((r"(image|encoder|head)_\d+.*", *ours))
     return f"core_{name}" if re.fullmatch(own, name) else name
-
-
-def _fixed(normalization, name):
-    """A copy with mean and variance in its config, where they are neither lost nor trained."""
-    config = normalization.get_config()
-    if normalization.input_mean is None:
-        config["mean"] = normalization.adapt_mean.numpy().tolist()
-        config["variance"] = normalization.adapt_variance.numpy().tolist()
-    return keras.layers.Normalization.from_config({**config, "name": name})
 
 
 def _first_line(error):

@@ -102,11 +102,9 @@ def follow(
     return values[id(end)]
 
 
-def constants(operation: keras.Operation) -> list:
-    """The plain values among the arguments of an operation's first call, such as a factor."""
-    nodes = operation._inbound_nodes
-    arguments = (nodes[0].arguments.args, nodes[0].arguments.kwargs) if nodes else ()
-    leaves = keras.tree.flatten(arguments)
+def constants(call: Call) -> list[str]:
+    """The plain values among the arguments of a call, such as a factor, as Python writes them."""
+    leaves = keras.tree.flatten((call.args, call.kwargs))
     return [repr(leaf) for leaf in leaves if not isinstance(leaf, keras.KerasTensor)]
 
 

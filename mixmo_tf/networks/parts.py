@@ -17,12 +17,13 @@ from typing import Any
 import keras
 
 from mixmo_tf.networks import graph
+from mixmo_tf.networks.fixed_normalization import FixedNormalization
 
 IMAGE, ENCODER, HEAD = "image_{}", "encoder_{}", "head_{}"  # of a member
 OF_ENCODER = "encoder_{}_{}"  # what else a member's encoder consists of
 MASKS, MIXING, POOL, SEED = "masks", "mixing", "pool", "seed"
 BLOCK = "group_{}_block_{}"  # of a ResNet's core; the names of its layers begin so
-_SCALES = keras.layers.Rescaling, keras.layers.Normalization
+_SCALES = keras.layers.Rescaling, keras.layers.Normalization, FixedNormalization
 _ARITHMETIC = "Add", "Subtract", "Multiply", "TrueDivide", "Divide"  # Keras' operations
 
 
@@ -97,12 +98,15 @@ def encoders(network: keras.Model) -> list:
 
 
 def until_mixing(network: keras.Model) -> list:
-    """Of each member all operations from its image to the mixing layer; empty if there is none."""
+    """Of each member all that is called, graph.Call, from its image to the mixing layer.
+
+    It is empty if nothing is mixed.
+    """
     if MASKS not in network.input:
         return []
     *encoded, _ = network.get_layer(MIXING).input
-    images = [network.input[IMAGE.format(i)] for i in range(len(encoded))]
-    return [keras.Model(*ends).operations for ends in zip(images, encoded, strict=True)]
+    calls, known = graph.read(network).calls, network.input.values()
+    return [graph.needed(calls, tensor, known) for tensor in encoded]
 
 
 def rescales(network: keras.Model) -> bool:

@@ -98,12 +98,14 @@ class SeededNoise(RandomLayer):
         return {**super().get_config(), "stddev": self.stddev, "multiplies": self.multiplies}
 
 
-def seed_of(network: keras.Model, seed: Seed) -> tf.Tensor | None:
+def seed_of(network: keras.Model, seed: Seed | None) -> tf.Tensor | None:
     """What a network's layers draw from in a step with this seed; both int32 (2,).
 
-    None for a network without random layers.
+    None for a network without random layers; zeros where there is no step.
     """
-    return seeds.fold_in(seed, _NETWORK) if parts.takes_seed(network) else None
+    if not parts.takes_seed(network):
+        return None
+    return tf.zeros([2], tf.int32) if seed is None else seeds.fold_in(seed, _NETWORK)
 
 
 def is_random(operation: keras.Operation) -> bool:
