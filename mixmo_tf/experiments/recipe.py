@@ -13,7 +13,8 @@ from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import applications, size
 from mixmo_tf.probability import AnnealedProbability
-from mixmo_tf.training import WarmupMultiStep
+from mixmo_tf.training import WarmupCosine, WarmupMultiStep
+from mixmo_tf.unmixing import UnmixingFade
 
 
 def load_data(
@@ -100,21 +101,33 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
     total_steps = settings.epochs * steps_per_epoch
     probability = AnnealedProbability(settings.mixing_probability, total_steps)
     method = _of_method(settings) | {"mixing_probability": probability}
+    if settings.unmixing == "fade":
+        method["unmixing"] = UnmixingFade(total_steps)
     network = _finished(settings, planned.build())
     mean, std = info.mean, info.std
     if applications.is_backbone(settings.network):
         mean, std = pretrained.mean_and_std(settings, network, mean, std)
     model = MixMo(network, **method, mean=mean, std=std, class_names=info.class_names)
-    learning_rate = WarmupMultiStep(
-        settings.learning_rate, settings.warmup_steps, settings.milestones, steps_per_epoch
-    )
     model.compile(
-        keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        build_optimizer(settings, steps_per_epoch),
         metrics=["accuracy"],
         steps_per_execution=settings.steps_per_execution,
         jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
     )
     return model
+
+
+def build_optimizer(settings: Settings, steps_per_epoch: int) -> keras.optimizers.SGD:
+    """SGD with Nesterov momentum, the schedule of the settings and, if they say so, averages."""
+    rate = settings.learning_rate, settings.warmup_steps
+    if settings.schedule == "cosine":
+        schedule = WarmupCosine(*rate, settings.epochs * steps_per_epoch)
+    else:
+        schedule = WarmupMultiStep(*rate, settings.milestones, steps_per_epoch)
+    averages = {}
+    if settings.ema_momentum:
+        averages = {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **averages)
 
 
 def _of_method(settings):
@@ -126,15 +139,15 @@ def _of_method(settings):
 def _check_memory(settings, info, planned):
     """Raises ValueError where a training step cannot fit into this machine's memory.
 
-    What is counted is less than a step needs: weights, momentum and gradients, and the outputs
-    of the convolutions, for the rows of one replica.
+    What is counted is less than a step needs: weights, their averages, momentum and
+    gradients, and the outputs of the convolutions, for the rows of one replica.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = settings.batch_size * settings.batch_repetitions // replicas
-    num_bytes = 3 * size.BYTES * size.parameters(planned.kernels)
-    num_bytes += (
-        rows * size.activations(planned.kernels) * (4 if settings.precision == "float32" else 2)
-    )
+    copies = 4 if settings.ema_momentum else 3
+    num_bytes = copies * size.BYTES * size.parameters(planned.kernels)
+    bytes_each = 4 if settings.precision == "float32" else 2
+    num_bytes += rows * size.activations(planned.kernels) * bytes_each
     named = "num_members", "batch_size", "batch_repetitions", *planned.sizes
     what = ", ".join(f"{name}={getattr(settings, name)}" for name in named)
     height, width, _ = info.image_shape

@@ -17,6 +17,9 @@ from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 
+SCHEDULES = ("steps", "cosine")
+MILESTONES = (16, 19)  # unless others are set
+
 
 def _networks_with(size):
     return " or ".join(name for name, network in NETWORKS.items() if size in network.sizes)
@@ -121,13 +124,20 @@ class Settings(OfFlags):
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
         f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
-        choices=("none", *masks.NAMES),
+        choices=lambda: ("none", *masks.NAMES),
     )
     mixing_probability: float = setting(
         0.5,
         "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training. "
         "In MixMo's arguments a number does not fall, an AnnealedProbability does.",
         bounds=(0, 1),
+    )
+    unmixing: str = setting(
+        "none",
+        "Whether, in training, each head sees the core's map through its own member's mask: full, "
+        "throughout; fade, ever less, and not at all from a third of training on. Inference stays "
+        "as it is.",
+        choices=("none", "fade", "full"),
     )
     alpha: float = setting(
         2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.", bounds=(0, None)
@@ -149,6 +159,16 @@ class Settings(OfFlags):
         "Random changes of every member's image; in MixMo's arguments crop_flip if not given.",
         choices=augmentation.NAMES,
     )
+    trivial_augment: bool = setting(
+        False,
+        "TrivialAugment: one of 14 operations, of a random strength, changes every member's image "
+        "after crop and flip.",
+    )
+    random_erasing: float = setting(
+        0.0,
+        "Chance that a box of a member's image is erased, after all else that changes it.",
+        bounds=(0, 1),
+    )
     augmix: bool = setting(
         False,
         "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
@@ -168,9 +188,15 @@ class Settings(OfFlags):
     warmup_steps: int = setting(
         50, "Steps over which the learning rate rises.", bounds=(0, arguments.MOST)
     )
+    schedule: str = setting(
+        "steps",
+        "How the learning rate falls after the warmup: steps, at the milestones; cosine, to 0 at "
+        "the end of the last epoch.",
+        choices=SCHEDULES,
+    )
     milestones: tuple[int, ...] = setting(
-        (16, 19),
-        "Epochs, from 1, from which the rate is ×0.1 again.",
+        MILESTONES,
+        "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
         bounds=(1, arguments.MOST),
         unit="epochs",
     )
@@ -179,6 +205,18 @@ class Settings(OfFlags):
         "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
         "not given.",
         bounds=(0, None),
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "ε in [0, 1): labels become (1 - ε)·label + ε/C, before the loss is weighted.",
+        bounds=(0, 1),
+    )
+    ema_momentum: float = setting(
+        0.0,
+        "Momentum m in [0, 1) of the exponential moving average of the weights, which is what is "
+        "evaluated and saved in the end: m·average + (1 - m)·weights after each step; 0 averages "
+        "nothing.",
+        bounds=(0, 1),
     )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
@@ -228,6 +266,16 @@ class Settings(OfFlags):
             raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
         if self.mixing not in (None, "none") and self.num_members == 1:
             raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
+        if self.unmixing != "none" and self.num_members == 1:
+            raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
+        for name in ("label_smoothing", "ema_momentum"):
+            if getattr(self, name) == 1:
+                raise ValueError(f"{name} must be in [0, 1), got 1")
+        if self.schedule == "cosine" and self.milestones not in ((), MILESTONES):
+            raise ValueError(
+                "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
+                f"got {fields.text(self.milestones)}"
+            )
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""

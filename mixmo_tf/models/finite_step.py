@@ -44,6 +44,7 @@ def apply(
     def count(loss, shown, gradients, before):
         model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
         replicas.average(statistics)
+        model.averages.update()
         model.step.assign_add(1)
         for tracker, value in zip(model.training_trackers, [loss, *shown], strict=True):
             tracker.update_state(value)

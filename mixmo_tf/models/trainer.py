@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.models import executions, fit_arguments, fit_data
+from mixmo_tf.models import averaging, executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
@@ -38,6 +38,7 @@ class Trainer(Predictor):
             aggregation="only_first_replica",
             name="step",
         )
+        self.averages = averaging.Averages()
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
 
     def compile(
@@ -83,6 +84,8 @@ class Trainer(Predictor):
         )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
+            weights, statistics = self.trainable_variables, self.statistics()
+            self.averages = averaging.Averages(self.optimizer, weights, statistics)
         self.step.assign(0)
         self._jit_compile_argument = jit_compile
         if jit_compile == "auto":
@@ -129,15 +132,17 @@ class Trainer(Predictor):
     def save_own_variables(self, store: Any) -> None:
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
         super().save_own_variables(store)
-        for i, variable in enumerate(self._tracker_variables()):
-            store[f"tracker_{i}"] = variable.numpy()
+        for name, variables in self._also_saved().items():
+            for i, variable in enumerate(variables):
+                store[f"{name}_{i}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        names = [name for name in store.keys() if not name.startswith("tracker_")]
+        names = [name for name in store.keys() if "_" not in name]
         super().load_own_variables({name: store[name] for name in names})
-        if len(names) < len(store.keys()):
-            num_sums = len(self._tracker_variables())
-            self.continue_epoch([store[f"tracker_{i}"] for i in range(num_sums)])
+        for name, variables in self._also_saved().items():
+            if f"{name}_0" in store.keys():  # which a file from before has not
+                for i, variable in enumerate(variables):
+                    variable.assign(store[f"{name}_{i}"])
 
     def state(self) -> list:
         """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
@@ -165,7 +170,12 @@ class Trainer(Predictor):
             variable.assign(value)
 
     def _all_variables(self):
-        return [*self.variables, *self.optimizer.variables, *self._tracker_variables()]
+        optimizer = [*self.optimizer.variables, *self.averages.variables]
+        return [*self.variables, *optimizer, *self._tracker_variables()]
+
+    def _also_saved(self):
+        """What Keras leaves out of a model's file, lists of variables by their names there."""
+        return {"tracker": self._tracker_variables(), "average": self.averages.variables}
 
     def _tracker_variables(self):
         trackers = self.training_trackers if self.compiled else []
@@ -224,7 +234,7 @@ class Trainer(Predictor):
         self._epochs_of_steps = None, data["steps_per_epoch"]
         self.expects_data = True
         self.stop_request = stop_request
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self.averages.trained(self.optimizer):
             if steps_per_epoch is None:  # Keras would warn of what is no surprise
                 warnings.filterwarnings("ignore", "Your input ran out of data")
             try:
@@ -239,7 +249,23 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    train_on_batch = keras.Model.train_on_batch
+    def train_on_batch(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.train_on_batch`; the averages of `use_ema` leave the network."""
+        self.averages.swap(into_network=False)
+        return keras.Model.train_on_batch(self, *arguments, **options)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: arguments.Array | None = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: arguments.Array | None = None,
+        **options: Any,
+    ) -> float | list | dict:
+        """`Predictor.evaluate`; of the averaged weights, where the optimizer has `use_ema`."""
+        with self.averages.shown():
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:

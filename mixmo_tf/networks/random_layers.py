@@ -98,7 +98,7 @@ class SeededNoise(RandomLayer):
         return {**super().get_config(), "stddev": self.stddev, "multiplies": self.multiplies}
 
 
-def seed_of(network: keras.Model, seed: Seed | None) -> tf.Tensor | None:
+def seed_of(network: keras.Model, seed: Seed | None = None) -> tf.Tensor | None:
     """What a network's layers draw from in a step with this seed; both int32 (2,).
 
     None for a network without random layers; zeros where there is no step.
