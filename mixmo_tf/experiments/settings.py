@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import fields
@@ -160,14 +161,28 @@ class Settings(OfFlags):
         "cannot be repeated bit for bit.",
     )
 
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss of training; balanced: N / (C·n_c), of N training "
+        "images, n_c of them of this class, so that all classes count alike.",
+        choices=class_weights.CHOICES,
+    )
+
     # Optimisation
     batch_size: int = setting(
         16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(1, arguments.MOST)
     )
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
+    patience: int = setting(
+        0,
+        "Epochs without a higher accuracy on held-out images, which choose best.keras, after which "
+        "training ends early; 0 for never.",
+        bounds=(0, 1_000_000),
+    )
     extend: bool = setting(
         False,
-        "Lets the run that is there go on with other --epochs and --milestones than it had.",
+        "Lets the run that is there go on with other --epochs, --milestones and --patience than "
+        "it had.",
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
@@ -202,6 +217,18 @@ class Settings(OfFlags):
         "evaluated and saved in the end: m·average + (1 - m)·weights after each step; 0 averages "
         "nothing.",
         bounds=(0, 1),
+    )
+    freeze_epochs: int = setting(
+        0,
+        "Epochs, the first ones, in which the core is frozen, its batch-norm statistics too, while "
+        "encoders and heads train.",
+        bounds=(0, 1_000_000),
+    )
+    core_learning_rate_factor: float = setting(
+        1.0,
+        "Factor >= 0 of the core's updates after these: 0.1 is a tenth of the learning rate, 0 "
+        "keeps the core frozen.",
+        bounds=(0, None),
     )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)

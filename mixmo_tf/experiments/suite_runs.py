@@ -92,6 +92,9 @@ def read(folder: pathlib.Path, remark: str) -> dict:
         )
     if metrics.get("ratio_error_published") is not None and "both_wrong" not in metrics:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
+    if "stopped_early" in metrics:
+        epochs = metrics["stopped_early"].get("of_epochs")
+        remark += f"; ended early, after epoch {metrics.get('epochs')} of {epochs}"
     if extensions := run_flags.extensions(folder):
         remark += "; " + ", ".join(extensions)
         metrics["extensions"] = extensions

@@ -5,6 +5,7 @@ compiles what one replica computes.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.models import averaging, executions, fit_arguments, fit_data
+from mixmo_tf.models import averaging, core_update, executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
@@ -26,7 +27,13 @@ class Trainer(Predictor):
     `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
-    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
+    compiled_with = (
+        *Predictor.compiled_with,
+        "optimizer",
+        "jit_compile",
+        "freeze_steps",
+        "core_learning_rate_factor",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -39,6 +46,7 @@ class Trainer(Predictor):
             name="step",
         )
         self.averages = averaging.Averages()
+        self.still = frozenset()  # ids of the variables that are frozen in the step that runs
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
 
     def compile(
@@ -51,6 +59,8 @@ class Trainer(Predictor):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        freeze_steps: int = 0,
+        core_learning_rate_factor: float = 1.0,
     ) -> None:
         """Configures training, from step 0 on. The loss is the model's own.
 
@@ -61,10 +71,15 @@ class Trainer(Predictor):
             metrics, weighted_metrics, run_eagerly, steps_per_execution: see `Predictor.compile`.
             jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
                 takes minutes) and batch norm is not synchronized.
+            freeze_steps: int >= 0, the first steps, in which the core is frozen while encoders and
+                heads train; for optimizers of `core_update.FREEZING`.
+            core_learning_rate_factor: float >= 0, a factor of the core's updates in the steps after
+                these, exact for optimizers of `core_update.SCALING`; 0 keeps the core frozen.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, a metric does not take
-                what the model gives it, or XLA is to compile synchronized batch norm.
+                what the model gives it, XLA is to compile synchronized batch norm, or the optimizer
+                is not made for what is asked of the core.
         """
         fit_arguments.check_optimizer(optimizer)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
@@ -74,6 +89,9 @@ class Trainer(Predictor):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if any(map(uses_float16, self.networks)) and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
+        self.core_update = core_update.checked(
+            freeze_steps, core_learning_rate_factor, keras.optimizers.get(optimizer)
+        )
         super().compile(
             optimizer,
             loss,
@@ -91,13 +109,21 @@ class Trainer(Predictor):
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
         self.uses_xla = jit_compile and not run_eagerly
+        self.compiled_loss_and_gradients = self.computation()
+
+    def computation(self) -> Callable:
+        """`loss_and_gradients`, to be traced anew, where XLA is used compiled by it."""
         compute = self.loss_and_gradients
-        compute = tf.function(compute, jit_compile=True) if self.uses_xla else compute
-        self.compiled_loss_and_gradients = compute
+        return tf.function(compute, jit_compile=True) if self.uses_xla else compute
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
-        return {**config, "jit_compile": self._jit_compile_argument} if config else config
+        return config and {
+            **config,
+            "jit_compile": self._jit_compile_argument,
+            "freeze_steps": self.core_update.freeze_steps,
+            "core_learning_rate_factor": self.core_update.factor,
+        }
 
     # A step ----------------------------------------------------------------------------------
 
@@ -112,8 +138,8 @@ class Trainer(Predictor):
         return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
 
     def statistics(self) -> list[keras.Variable]:
-        """The batch-norm statistics, which a forward pass sets: a list of variables."""
-        state = self.network.non_trainable_variables
+        """The batch-norm statistics that a forward pass sets, none of a frozen core: variables."""
+        state = [v for v in self.network.non_trainable_variables if id(v) not in self.still]
         return [variable for variable in state if "float" in variable.dtype]
 
     def _decay(self):
@@ -260,13 +286,23 @@ class Trainer(Predictor):
             return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
 
     def make_train_function(self, force: bool = False) -> None:
-        if self.train_function is None or force:
-            self.train_function = executions.of_steps(
-                self, self.train_step, self._steps_left, "to train on (drop_remainder?)"
-            )
+        if self.train_function is not None and not force:
+            return
+
+        def make(num_steps):
+            def counted():
+                return tf.constant(num_steps(), tf.int64)  # an int would be traced anew
+
+            purpose = "to train on (drop_remainder?)"
+            return executions.of_steps(self, self.train_step, counted, purpose)
+
+        if self.core_update.freezes:
+            self.train_function = core_update.in_phases(self, make, self._steps_left)
+        else:
+            self.train_function = make(self._steps_left)
 
     def _steps_left(self):
-        """Steps of the next execution; int64, or it would be a constant to trace anew."""
+        """Steps of the next execution, int."""
         first_step, steps_per_epoch = self._epochs_of_steps
         steps = self.steps_per_execution
         if steps > 1 and steps_per_epoch:
@@ -275,4 +311,4 @@ class Trainer(Predictor):
                 self._epochs_of_steps = step, steps_per_epoch
                 first_step = step
             steps = min(steps, steps_per_epoch - (step - first_step) % steps_per_epoch)
-        return tf.constant(steps, tf.int64)
+        return steps
