@@ -92,7 +92,7 @@ def finished(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "digits"
     flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        shallow_network.stand_in(monkeypatch)
+        shallow_network.stand_in(monkeypatch, draws=True)
         code, said = scripts_at_work.ending_of("train", *flags)
     assert code is None, code
     return path, flags, said
