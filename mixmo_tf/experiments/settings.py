@@ -8,7 +8,7 @@ from mixmo_tf import arguments, augmentation, data, masks, msda
 from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments import fields
+from mixmo_tf.experiments import fields, together
 from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.mixmo import MOST_REPETITIONS
@@ -19,7 +19,6 @@ from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 
 SCHEDULES = ("steps", "cosine")
-MILESTONES = (16, 19)  # unless others are set
 
 
 def _networks_with(size):
@@ -210,7 +209,7 @@ class Settings(OfFlags):
         choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = setting(
-        MILESTONES,
+        together.MILESTONES,
         "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
         bounds=(1, arguments.MOST),
         unit="epochs",
@@ -281,28 +280,7 @@ class Settings(OfFlags):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.image_size is not None:
-            data.check_image_size(self.dataset, self.image_size)
-        if self.pretrained != "none" and not applications.is_backbone(self.network):
-            raise ValueError(
-                f"pretrained={self.pretrained} is for network=backbone:NAME, got {self.network}"
-            )
-        if self.pretrained != "none" and self.initialize_from:
-            raise ValueError("pretrained and initialize_from both give weights; take one of them")
-        if self.mixing == "none" and self.num_members > 1:
-            raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
-        if self.mixing not in (None, "none") and self.num_members == 1:
-            raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
-        if self.unmixing != "none" and self.num_members == 1:
-            raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
-        for name in ("label_smoothing", "ema_momentum"):
-            if getattr(self, name) == 1:
-                raise ValueError(f"{name} must be in [0, 1), got 1")
-        if self.schedule == "cosine" and self.milestones not in ((), MILESTONES):
-            raise ValueError(
-                "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
-                f"got {fields.text(self.milestones)}"
-            )
+        together.check(self)
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""

@@ -275,23 +275,8 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    def train_on_batch(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.train_on_batch`; the averages of `use_ema` leave the network."""
-        self.averages.swap(into_network=False)
-        return keras.Model.train_on_batch(self, *arguments, **options)
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: arguments.Array | None = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: arguments.Array | None = None,
-        **options: Any,
-    ) -> float | list | dict:
-        """`Predictor.evaluate`; of the averaged weights, where the optimizer has `use_ema`."""
-        with self.averages.shown():
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+    train_on_batch = averaging.of_raw(keras.Model.train_on_batch)
+    evaluate = averaging.of_averages(Predictor.evaluate)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:
