@@ -23,11 +23,11 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 BROWSER = next(BROWSERS, None)
 FAST = """
-    abstention augmentation bad_input calibration class_weights classwise comparison conformal
-    corruptions crops diversity doors examples folders image_folder loading masks memory_split
-    metric_checks mixing msda networks out_of_distribution page pairing parts probability ratios
-    reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet torch_state
+    abstention augmentation bad_input calibration class_weights classwise colour_tables comparison
+    conformal corruptions crops diversity doors erasing examples folders image_folder loading loss
+    masks memory_split metric_checks mixing msda networks out_of_distribution own_blocks page
+    pairing parts probability ratios reference report schedules scores seeds selective settings
+    stream streaming strict_json tiny_imagenet torch_state trivial_augment unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 
@@ -177,8 +177,7 @@ def tiny_network(num_members=2, image_shape=(16, 16, 3)):
         return keras.layers.Conv2D(8, 3, padding="same", name=f"encoder_{member}")(image)
 
     def core(x):
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
-        return keras.layers.GlobalAveragePooling2D()(x)
+        return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
 
     return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from conftest import FAST, tiny_model
 
-from mixmo_tf import data, evaluation, masks, networks
+from mixmo_tf import data, evaluation, masks, networks, unmixing
 from mixmo_tf.experiments import Settings, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -38,7 +38,7 @@ def test_the_files_that_are_fast_are_there():
 
 def test_the_python_example_runs(tmp_path, monkeypatch):
     """For an epoch of two steps."""
-    (example,) = blocks("python")
+    example, _ = blocks("python")
     assert "epochs=5" in example
     load_arrays = data.load_arrays
 
@@ -50,6 +50,15 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(example.replace("epochs=5", "epochs=1"), {})
     assert (tmp_path / "digits.keras").is_file()
+
+
+def test_the_block_of_the_readme_is_registered(monkeypatch):
+    monkeypatch.setattr(masks, "BLOCKS", dict(masks.BLOCKS))
+    monkeypatch.setattr(masks, "NAMES", masks.NAMES)
+    _, example = blocks("python")
+    exec(example, {})
+    drawn = masks.draw("checker", [[0.5, 0.5]], (4, 6), [0, 1]).numpy()
+    assert (drawn[:, 1:] == 1 - drawn[:, :-1]).all()
 
 
 @pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
@@ -78,12 +87,13 @@ def test_the_papers_figures_are_those_of_the_configs():
 def test_every_method_of_the_table_trains():
     table = README.split("## Every method of the paper")[1].split("- **MSDA**")[0]
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 9
+    assert len(rows) == 10
     for _, members, arguments in rows:
         arguments = eval(f"dict({arguments.split('`')[1]})")
         model = tiny_model(num_members=1 if members.strip() == "1" else 2, **arguments)
         images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3))
         step = tf.constant(images), tf.constant([0, 1, 2, 3]), None, tf.constant([0, 1]), 1.0
+        step += (unmixing.fade_at(model.unmixing, 0),)
         loss, *_, gradients = model.loss_and_gradients(*step)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             variable.assign_sub(0.003 * gradient)

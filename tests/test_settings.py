@@ -113,6 +113,17 @@ def test_values_of_numpy_and_of_the_arguments_words():
     [
         ({"mixing": "none"}, "mixing=none is for num_members=1, got 2 members"),
         ({"mixing": "cow", "num_members": 1}, "mixing must be none for num_members=1, got cow"),
+        (
+            {"unmixing": "fade", "num_members": 1},
+            "unmixing must be none for num_members=1, got",
+        ),
+        (
+            {"schedule": "cosine", "milestones": (9, 12)},
+            "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
+            "got 9,12",
+        ),
+        ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
+        ({"ema_momentum": 1.0}, "ema_momentum must be in [0, 1), got 1"),
         ({"dataset": "mnist"}, "dataset must be one of digits, "),
         (
             {"image_size": 16},

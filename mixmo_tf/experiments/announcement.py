@@ -65,12 +65,16 @@ def start(
     )
 
 
-def extension(changes: dict[str, tuple[str, str]], steps_done: int) -> None:
+def extension(settings: Settings, changes: dict[str, tuple[str, str]], steps_done: int) -> None:
     """Says what changes in a run that is extended; `changes` as `run_flags.extend` gives them."""
     said = []
     if "--epochs" in changes:
         before, now = changes["--epochs"]
         said.append(f"the run has {now} epochs, not {before}: p(t) falls to 0 at their end")
+        if settings.unmixing == "fade":
+            said.append("unmixing fades over their first third")
+        if settings.schedule == "cosine":
+            said.append("the rate is that of a cosine over all of them, which may raise it now")
     if "--milestones" in changes:
         before, now = (milestones or "none" for milestones in changes["--milestones"])
         said.append(f"the rate falls at the milestones {now}, not {before}")
@@ -152,6 +156,13 @@ def _say_what(settings, model, examples):
             "the learning rate rises for %d steps, --warmup_steps, and the run has %d: it never "
             "gets to --learning_rate",
             settings.warmup_steps, total,
+        )  # fmt: skip
+    reach = round(1 / (1 - settings.ema_momentum))
+    if settings.ema_momentum and reach >= total:
+        _log.warning(
+            "the averages of the weights reach over %d steps, 1 / (1 - ema_momentum), and the run "
+            "has %d: they hold much of the weights that it began with",
+            reach, total,
         )  # fmt: skip
 
 

@@ -103,6 +103,7 @@ def _complete(settings, model, examples, path):
     with seeded if settings.augmix else contextlib.nullcontext():
         _fit(settings, model, examples, path)
     seconds = time.perf_counter() - start_time
+    model.averages.swap(into_network=True)  # as after `fit`, where no step was left to train
     replicas.check_same(model.distribute_strategy, "weights", model.state())
     is_saved, is_evaluated = _done_before(model, path)
     if not is_saved:
@@ -151,7 +152,7 @@ def _started(settings, lines, model, examples, path):
         waited = 0 if steps_left else early_stopping.waited(path, epochs_done)
         if settings.extend:
             changes = run_flags.extend(path, lines, defaults, steps_done, steps_per_epoch, waited)
-            announcement.extension(changes, steps_done)
+            announcement.extension(settings, changes, steps_done)
         has_ended = early_stopping.has_ended(settings.patience, waited)
         is_done = has_ended or steps_done == settings.epochs * steps_per_epoch
         is_of_before = not is_done and run_flags.take_up(path)

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda
+from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda, unmixing
 from mixmo_tf.data import checks
-from mixmo_tf.models import finite_step
+from mixmo_tf.models import finite_step, method_arguments
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
-from mixmo_tf.networks import parts
+from mixmo_tf.networks import parts, unmixed
 
 MOST_REPETITIONS = 10_000
-_OBJECTS = "network", "mixing_probability"  # of a saved model's config
+_OBJECTS = "network", "mixing_probability", "unmixing"  # of a saved model's config
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -35,10 +35,12 @@ class MixMo(Trainer):
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
-        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
-            for nothing to mix, which "none" says too.
+        mixing: the binary mixing block, one of `masks.NAMES`, or a function as `masks.register`
+            takes it; None for "cutmix", or, where M = 1, for nothing to mix, as "none".
         mixing_probability: p in [0, 1], the chance that a batch uses `mixing` rather than `linear`;
             or a schedule over the step, as the `AnnealedProbability` that train.py takes.
+        unmixing: "full", in training each head sees the core's map through its member's mask; a
+            schedule of the fade over the step, as `UnmixingFade`; or None or "none".
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
@@ -49,6 +51,9 @@ class MixMo(Trainer):
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
             another default, 1e-4).
         augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
+        trivial_augment: bool, whether `trivial_augment` changes what is cropped and flipped.
+        random_erasing: in [0, 1], the chance that a box of an image is erased, see `erasing`.
+        label_smoothing: ε in [0, 1), see `loss.weighted`.
         mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
@@ -61,8 +66,9 @@ class MixMo(Trainer):
         self,
         network: keras.Model,
         *,
-        mixing: str | None = None,
+        mixing: str | Callable | None = None,
         mixing_probability: float | Callable = 0.5,
+        unmixing: str | Callable | None = None,
         alpha: float = 2.0,
         weight_root: float = 3.0,
         batch_repetitions: int = 4,
@@ -71,6 +77,9 @@ class MixMo(Trainer):
         ensemble: str = "logits",
         l2: float = 0.0,
         augmentation: str = "crop_flip",
+        trivial_augment: bool = False,
+        random_erasing: float = 0.0,
+        label_smoothing: float = 0.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         seed: int = 0,
@@ -84,10 +93,12 @@ class MixMo(Trainer):
         self.network = network
         self.mask_size = parts.mask_size(network)
         self._input_names = parts.input_names(num_members)
+        mixing = masks.name_of(mixing) if callable(mixing) else mixing
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
+        self.unmixing = None if isinstance(unmixing, str) and unmixing == "none" else unmixing
         self.alpha = alpha
         self.weight_root = weight_root
         self.batch_repetitions = arguments.count(
@@ -97,11 +108,15 @@ class MixMo(Trainer):
         self.msda = None if isinstance(msda, str) and msda == "none" else msda
         self.l2 = l2
         self.augmentation = augmentation
+        self.trivial_augment = trivial_augment
+        self.random_erasing = random_erasing
+        self.label_smoothing = label_smoothing
         channels = self.image_shape[2]
         mean, std = ((0.5,) * channels if each is None else each for each in (mean, std))
         self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
         self.seed = arguments.count("seed", seed, 0)
-        self._check_arguments()
+        method_arguments.check(self)
+        self._unmixed = unmixed.forward(network) if self.unmixing else None
         self.binary_share = keras.metrics.Mean(name="binary_share")
 
     # Training ----------------------------------------------------------------------------
@@ -115,8 +130,9 @@ class MixMo(Trainer):
         if self.msda:
             checks.check_has_partners(images)
         before = [tf.identity(variable) for variable in self.statistics()]
+        now = self.probability_now(), unmixing.fade_at(self.unmixing, self.step)
         value, *shown, gradients = self.compiled_loss_and_gradients(
-            images, labels, sample_weight, self.step_seed(), self.probability_now()
+            images, labels, sample_weight, self.step_seed(), *now
         )
         logs = finite_step.apply(self, value, shown, gradients, before)
         return {**logs, LOOK_SCALED: checks.look_scaled(images)}
@@ -128,18 +144,22 @@ class MixMo(Trainer):
         sample_weight: tf.Tensor | None,
         seed: tf.Tensor,
         mixing_probability: float | tf.Tensor,
+        fade: tf.Tensor | None = None,
     ) -> tuple:
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
-        Gives the weighted loss, float32 (); of each member whether it was right, float32 (B,); for
-        M > 1 whether the batch was on the binary block, float32 (); and the gradients of
-        `objective`.
+        With a fade the heads see the map through the masks: see `unmixing`. Gives the weighted
+        loss, float32 (); of each member whether it was right, float32 (B,); for M > 1 whether the
+        batch was on the binary block, float32 (); and the gradients of `objective`.
         """
         drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
         with tf.GradientTape() as tape:
             images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
-            logits = self.forward(images_of, drawn.masks, training=True)
+            if fade is None:
+                logits = self.forward(images_of, drawn.masks, training=True)
+            else:
+                logits = self._unmixed(images_of, drawn.masks, fade)
             value = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
             objective = self.objective(value)
         gradients = tape.gradient(objective, self.trainable_variables)
@@ -166,7 +186,8 @@ class MixMo(Trainer):
         sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """`loss.weighted` of logits (B, M, C) under this model's `weight_root`, float32 ()."""
-        return loss.weighted(member_logits, labels, masks, self.weight_root, sample_weight)
+        more = sample_weight, self.label_smoothing
+        return loss.weighted(member_logits, labels, masks, self.weight_root, *more)
 
     def members_of(
         self,
@@ -200,8 +221,7 @@ class MixMo(Trainer):
 
     def _seen(self, images, labels, sample_weight, views):
         """The images of the views, normalised; their labels; their weights, or None."""
-        seen = augmentation.apply(images, *views)
-        seen = augmentation.normalise(seen, self.mean, self.std)  # (B, M, H, W, channels)
+        seen = augmentation.see(images, views, self.mean, self.std)  # (B, M, H, W, channels)
         if sample_weight is not None:
             sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
         return seen, tf.gather(labels, views.rows), sample_weight
@@ -229,6 +249,8 @@ class MixMo(Trainer):
             input_repetition=self.input_repetition,
             msda_name=self.msda,
             augmentation_name=self.augmentation,
+            trivial_augment=self.trivial_augment,
+            random_erasing=self.random_erasing,
         )
 
     @property
@@ -257,8 +279,9 @@ class MixMo(Trainer):
 
     def get_config(self) -> dict:
         names = (
-            "network mixing mixing_probability alpha weight_root batch_repetitions "
-            "input_repetition msda ensemble l2 augmentation mean std seed class_names"
+            "network mixing mixing_probability unmixing alpha weight_root batch_repetitions "
+            "input_repetition msda ensemble l2 augmentation trivial_augment random_erasing "
+            "label_smoothing mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
         config |= {name: keras.saving.serialize_keras_object(config[name]) for name in _OBJECTS}
@@ -266,21 +289,8 @@ class MixMo(Trainer):
 
     @classmethod
     def from_config(cls, config: dict) -> "MixMo":
-        config |= {name: keras.saving.deserialize_keras_object(config[name]) for name in _OBJECTS}
+        masks.check_registered(config["mixing"])
+        for name in _OBJECTS:
+            config[name] = keras.saving.deserialize_keras_object(config.get(name))
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
-
-    def _check_arguments(self):
-        if self.num_members == 1 and self.mixing is not None:
-            raise ValueError(f"mixing must be None for a network with M = 1, got {self.mixing!r}")
-        if self.num_members > 1:
-            arguments.one_of("mixing", self.mixing, masks.NAMES)
-        if not callable(self.mixing_probability):
-            arguments.within("mixing_probability", self.mixing_probability, 0, 1)
-        arguments.at_least("alpha", self.alpha, 0)
-        arguments.above("weight_root", self.weight_root, 0)
-        arguments.within("input_repetition", self.input_repetition, 0, 1)
-        if self.msda is not None:
-            arguments.one_of("msda", self.msda, msda.NAMES)
-        arguments.at_least("l2", self.l2, 0)
-        arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)
