@@ -103,7 +103,6 @@ def _complete(settings, model, examples, path):
     with seeded if settings.augmix else contextlib.nullcontext():
         _fit(settings, model, examples, path)
     seconds = time.perf_counter() - start_time
-    model.averages.swap(into_network=True)  # as after `fit`, where no step was left to train
     replicas.check_same(model.distribute_strategy, "weights", model.state())
     is_saved, is_evaluated = _done_before(model, path)
     if not is_saved:

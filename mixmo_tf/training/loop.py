@@ -45,6 +45,7 @@ def train(
     A model that was saved in the middle of an epoch finishes it on the images that it has
     not seen, and one that was saved before it was validated is validated first. So the
     weights and each line of history.csv are those of a run that was never interrupted.
+    In the end the network holds the averages, where the optimizer has `use_ema`.
 
     With several workers all call it; the chief's files say where the run stands, and the
     chief writes.
@@ -146,6 +147,7 @@ def train(
             epoch += 1
         if epoch < epochs and not stopping.has_ended:
             fit(epochs, steps_per_epoch)
+        model.averages.swap(into_network=True)  # where no step was left to `fit`
         if request.here:  # after the last step that could tell the other workers
             raise Interrupted(request.signal)
 
