@@ -21,7 +21,7 @@ def build(
     image_shape: Sequence[int],
     head_initializer: str | keras.initializers.Initializer,
 ) -> keras.Model:
-    """Builds a network from its encoder and its core.
+    """Builds a network from its encoder and its core::
 
         def encoder(member, image):
             return keras.layers.Conv2D(16, 3, padding="same", name=f"encoder_{member}")(image)
