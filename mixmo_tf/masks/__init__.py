@@ -63,7 +63,7 @@ def draw(name: str, ratios: arguments.Array, size: Sequence[int], seed: Seed) ->
     Raises:
         ValueError: if `name` is unknown, M = 1, or an argument is of another kind or shape.
     """
-    arguments.one_of("mixing", name, BLOCKS)
+    arguments.one_of("mixing", name, NAMES)
     arguments.size("size", size)
     ratios = arguments.tensor("ratios", ratios, "float (B, M)", (None, None))
     batch_size, num_members = tf.shape(ratios)[0], ratios.shape[1]

@@ -274,7 +274,7 @@ class MixMo(Trainer):
         if self.num_members == 1 and self.mixing is not None:
             raise ValueError(f"mixing must be None for a network with M = 1, got {self.mixing!r}")
         if self.num_members > 1:
-            arguments.one_of("mixing", self.mixing, masks.BLOCKS)
+            arguments.one_of("mixing", self.mixing, masks.NAMES)
         if not callable(self.mixing_probability):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
         arguments.at_least("alpha", self.alpha, 0)
