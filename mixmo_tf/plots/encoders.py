@@ -35,7 +35,18 @@ def draw(norms: np.ndarray, title: str) -> "Figure":
     else:
         axes.set_xlabel(f"{num_filters} filters, by the share of member 0")
     axes.set_xlim(-0.7, num_filters - 0.3)
+    axes.text(1, 1.03, _meaning(norms), transform=axes.transAxes, ha="right", fontsize=8,
+              color=style.MUTED)  # fmt: skip
     names = [f"member {i}" for i in range(num_members)]
     style.legend(axes, handles, names, ncols=min(num_members, 6), loc="lower left",
                  bbox_to_anchor=(-0.01, 1))  # fmt: skip
     return figure
+
+
+def _meaning(norms):
+    """What is little and what is much, in words."""
+    largest = norms.max(axis=0).sum() / max(norms.sum(), np.finfo(np.float64).tiny)
+    return (
+        f"the largest share of a filter is {largest:.0%} on average;\n"
+        f"{1 / len(norms):.0%} if all members share alike, 100% if each filter is one member's"
+    )
