@@ -7,6 +7,7 @@ Where the paper's ideas are:
     pairing, batch and input repetition         pairing.py
     MSDA inside a member, labels under 𝓜        msda.py
     probability of the binary block, p(t)       probability.py
+    unmixing, beyond the paper                  unmixing.py
     all that a step draws                       draws.py
     forward pass, weighted loss                 models/mixmo.py
     ensembling                                  models/predictor.py, models/deep_ensemble.py
@@ -35,6 +36,7 @@ from mixmo_tf.mixing import MixingLayer
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.probability import AnnealedProbability
+from mixmo_tf.unmixing import UnmixingFade
 from mixmo_tf.version import VERSION
 
 __version__ = VERSION
@@ -43,6 +45,7 @@ __all__ = [
     "DeepEnsemble",
     "MixMo",
     "MixingLayer",
+    "UnmixingFade",
     "augmentation",
     "data",
     "deployment",

@@ -25,9 +25,9 @@ BROWSER = next(BROWSERS, None)
 FAST = """
     abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
     diversity doors examples folders image_folder loading masks memory_split metric_checks
-    mixing msda networks out_of_distribution page pairing parts probability ratios reference report
-    schedules scores seeds selective settings stream streaming strict_json tiny_imagenet
-    torch_state
+    mixing msda networks out_of_distribution own_blocks page pairing parts probability ratios
+    reference report schedules scores seeds selective settings stream streaming strict_json
+    tiny_imagenet torch_state unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 
@@ -179,8 +179,7 @@ def tiny_network(num_members=2, image_shape=(16, 16, 3)):
         return keras.layers.Conv2D(8, 3, padding="same", name=f"encoder_{member}")(image)
 
     def core(x):
-        x = keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
-        return keras.layers.GlobalAveragePooling2D()(x)
+        return keras.layers.ReLU()(keras.layers.BatchNormalization(momentum=0.9)(x))
 
     return mixmo_tf.networks.build("tiny", encoder, core, num_members, 4, image_shape, "he_normal")
 

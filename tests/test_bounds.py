@@ -94,8 +94,8 @@ def test_pictures_have_the_bounds_of_runs():
 
 def test_arguments_take_the_settings_words():
     """What settings call none, MixMo calls None; it takes both."""
-    model = mixmo_tf.MixMo(tiny_network(num_members=1), mixing="none", msda="none")
-    assert model.mixing is None and model.msda is None
+    model = mixmo_tf.MixMo(tiny_network(num_members=1), mixing="none", msda="none", unmixing="none")
+    assert model.mixing is None and model.msda is None and model.unmixing is None
     config = model.get_config()
     assert config["mixing"] is None and config["msda"] is None
     with pytest.raises(ValueError, match=r"^mixing must be one of linear, .*, got 'none'$"):

@@ -197,13 +197,22 @@ def test_each_argument_of_the_method_is_a_setting_of_its_name():
     said = {
         "mixing": "cow", "mixing_probability": 0.25, "alpha": 0.5, "weight_root": 2.0,
         "batch_repetitions": 3, "input_repetition": 0.5, "msda": "mixup", "l2": 0.125,
-        "ensemble": "probabilities", "augmentation": "flip", "seed": 7,
+        "ensemble": "probabilities", "augmentation": "flip", "seed": 7, "unmixing": "full",
     }  # fmt: skip
     model = recipe.build_model(Settings(width=1, filters=4, **said), info("digits"))
     arguments = set(inspect.getfullargspec(MixMo.__init__).kwonlyargs)
     assert arguments == said.keys() | {"mean", "std", "class_names"}  # of the images
     assert model.mixing_probability.probability == said.pop("mixing_probability")
     assert {name: getattr(model, name) for name in said} == said
+
+
+def test_the_fade_of_unmixing_lasts_a_third_of_the_steps():
+    model = recipe.build_model(
+        Settings(filters=4, unmixing="fade", epochs=6, milestones=[5]), info("digits")
+    )
+    steps = 6 * (info("digits").num_examples // 16)
+    assert model.unmixing.get_config() == {"total_steps": steps}
+    assert recipe.build_model(Settings(filters=4), info("digits")).unmixing is None
 
 
 @pytest.mark.parametrize("suite, method", PAPER_CELLS)

@@ -19,6 +19,7 @@ import pytest
 from picture_files import encoded
 from scripts_at_work import ROOT, load
 
+from mixmo_tf import masks
 from mixmo_tf.experiments import SuiteSettings, absl_flags, flagfiles
 
 sys.path.insert(0, str(ROOT / "docs"))
@@ -222,6 +223,8 @@ def test_what_the_page_says_runs(page, tmp_path, finished, shallow, monkeypatch)
 def furnish(folder, monkeypatch):
     """What the pages take for granted: the clone's folders, and some image files."""
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(masks, "BLOCKS", dict(masks.BLOCKS))
+    monkeypatch.setattr(masks, "NAMES", masks.NAMES)
     for name in ("configs", "scripts", "examples"):
         (folder / name).symlink_to(ROOT / name)
     random = np.random.default_rng(0)

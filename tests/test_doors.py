@@ -121,6 +121,7 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
     (lambda run_seed: seeds.step_seed(run_seed, 1), "run_seed", {"negative"}, "run_seed must be"),
     (lambda probability: mixmo_tf.AnnealedProbability(probability, 3), "probability", set(), ""),
     (lambda total_steps: mixmo_tf.AnnealedProbability(0.5, total_steps), "total_steps", set(), ""),
+    (mixmo_tf.UnmixingFade, "total_steps", set(), ""),
     (lambda rate: training.WarmupMultiStep(rate, 3, [2], 3), "rate", {"fraction"}, "learning_rate"),
     (lambda warmup_steps: training.WarmupMultiStep(0.1, warmup_steps, [2], 3), "warmup_steps",
      set(), "warmup_steps must be"),
@@ -130,7 +131,8 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
     *(
         (lambda **given: mixmo_tf.MixMo(untrained(), **given), name, right, f"{name} ")
         for name, right in {
-            "mixing": {"None"}, "mixing_probability": set(), "alpha": {"fraction"},
+            "mixing": {"None"}, "mixing_probability": set(), "unmixing": {"None"},
+            "alpha": {"fraction"},
             "weight_root": {"fraction"}, "batch_repetitions": set(), "input_repetition": set(),
             "msda": {"None"}, "ensemble": set(), "l2": {"fraction"}, "augmentation": set(),
             "mean": {"None"}, "seed": set(), "class_names": {"None"},

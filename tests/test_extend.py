@@ -9,7 +9,7 @@ from conftest import first_epoch_of
 from scripts_at_work import DIGITS, assert_refused, assert_same_weights, call, said_of
 from test_loop import Killed, at, kill
 
-from mixmo_tf.experiments import directory, run_flags
+from mixmo_tf.experiments import Settings, announcement, directory, run_flags
 from mixmo_tf.training import checkpoints, logs
 
 pytestmark = pytest.mark.usefixtures("shallow")
@@ -103,3 +103,10 @@ def test_never_by_accident(finished, tmp_path):
     ]
     assert_refused("train", cases)
     assert contents() == before and not (tmp_path / "none").exists()
+
+
+def test_what_fades_by_the_step_is_named(caplog):
+    with caplog.at_level("INFO"):
+        changes = {"--epochs": ("2", "4"), "--milestones": ("1", "")}
+        announcement.extension(Settings(unmixing="fade"), changes, 0)
+    assert "4 epochs, not 2: p(t) falls to 0 at their end, and unmixing fades over" in caplog.text

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import FAST, tiny_model
 
-from mixmo_tf import data, evaluation, masks, networks
+from mixmo_tf import data, evaluation, masks, networks, unmixing
 from mixmo_tf.experiments import Settings, suites
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -54,15 +54,26 @@ def test_the_python_example_runs(tmp_path, monkeypatch):
     assert (tmp_path / "digits.keras").is_file()
 
 
+def test_the_block_of_the_page_is_registered(monkeypatch):
+    monkeypatch.setattr(masks, "BLOCKS", dict(masks.BLOCKS))
+    monkeypatch.setattr(masks, "NAMES", masks.NAMES)
+    page = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(example, {})
+    drawn = masks.draw("checker", [[0.5, 0.5]], (4, 6), [0, 1]).numpy()
+    assert (drawn[:, 1:] == 1 - drawn[:, :-1]).all()
+
+
 def test_every_method_of_the_table_trains():
     table = README.split("## Every method of the paper")[1].split("There are seven")[0]
     rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
-    assert len(rows) == 9
+    assert len(rows) == 10
     for _, members, arguments in rows:
         arguments = eval(f"dict({arguments.split('`')[1]})")
         model = tiny_model(num_members=1 if members.strip() == "1" else 2, **arguments)
         images = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3))
         step = tf.constant(images), tf.constant([0, 1, 2, 3]), None, tf.constant([0, 1]), 1.0
+        step += (unmixing.fade_at(model.unmixing, 0),)
         loss, *_, gradients = model.loss_and_gradients(*step)
         for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
             variable.assign_sub(0.003 * gradient)

@@ -113,6 +113,10 @@ def test_values_of_numpy_and_of_the_arguments_words():
     [
         ({"mixing": "none"}, "mixing=none is for num_members=1, got 2 members"),
         ({"mixing": "cow", "num_members": 1}, "mixing must be none for num_members=1, got cow"),
+        (
+            {"unmixing": "fade", "num_members": 1},
+            "unmixing must be none for num_members=1, got",
+        ),
         ({"dataset": "mnist"}, "dataset must be one of digits, "),
         (
             {"image_size": 16},

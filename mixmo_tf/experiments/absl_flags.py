@@ -66,7 +66,7 @@ def table(settings_class: type) -> str:
     for field, _ in fields.of(settings_class):
         default = "not set" if field.default is None else f"`{fields.text(field.default)}`"
         default = "must be given" if field.default is REQUIRED else default
-        what, choices = field.metadata["help"], field.metadata["choices"]
+        what, choices = field.metadata["help"], fields.choices(field)
         what += f" One of {', '.join(choices)}." if choices else ""
         rows.append([f"`--{field.name}`", default, what])
     return "\n".join(tables.markdown(rows)) + "\n"
@@ -74,7 +74,7 @@ def table(settings_class: type) -> str:
 
 def _define(field, kind):
     """The function of absl that defines a flag of this kind."""
-    choices, is_repeated = field.metadata["choices"], field.metadata["repeated"]
+    choices, is_repeated = fields.choices(field), field.metadata["repeated"]
     if typing.get_origin(kind) is tuple:
         return flags.DEFINE_multi_string if is_repeated else flags.DEFINE_list
     if choices:

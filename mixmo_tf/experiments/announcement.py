@@ -60,12 +60,14 @@ def start(
     )
 
 
-def extension(changes: dict[str, tuple[str, str]], steps_done: int) -> None:
+def extension(settings: Settings, changes: dict[str, tuple[str, str]], steps_done: int) -> None:
     """Says what changes in a run that is extended; `changes` as `run_flags.extend` gives them."""
     said = []
     if "--epochs" in changes:
         before, now = changes["--epochs"]
         said.append(f"the run has {now} epochs, not {before}: p(t) falls to 0 at their end")
+        if settings.unmixing == "fade":
+            said.append("unmixing fades over their first third")
     if "--milestones" in changes:
         before, now = (milestones or "none" for milestones in changes["--milestones"])
         said.append(f"the rate falls at the milestones {now}, not {before}")

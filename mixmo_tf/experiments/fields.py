@@ -22,7 +22,7 @@ def setting(
     default: Any,
     help: str,
     *,
-    choices: Sequence[str] | None = None,
+    choices: Sequence[str] | Callable[[], Sequence[str]] | None = None,
     bounds: tuple[float, float | None] | None = None,
     above: float | None = None,
     check: Callable[[str], None] | None = None,
@@ -38,7 +38,8 @@ def setting(
         default: its value where none is given, or `REQUIRED`.
         help: what it is, with the unit and the paper's symbol.
         choices: strings, one of which it must be, or each value of a tuple. Where "none", "true" or
-            "false" is one, None, True or False says the same.
+            "false" is one, None, True or False says the same. A function gives those of now, where
+            users can add to them.
         bounds: (low, high) that a number must lie within, both included; high may be None.
         above: what a number must be larger than.
         check: function of a text that raises ValueError where it is wrong.
@@ -48,7 +49,7 @@ def setting(
     """
     metadata = {
         "help": help,
-        "choices": tuple(choices) if choices else None,
+        "choices": choices,
         "bounds": bounds,
         "above": above,
         "check": check,
@@ -115,6 +116,12 @@ def text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def choices(field: dataclasses.Field) -> tuple[str, ...]:
+    """What a field's value must be one of; () where there is no such list."""
+    given = field.metadata["choices"]
+    return tuple(given() if callable(given) else given or ())
+
+
 def texts(settings: Any) -> dict[str, str | None]:
     """What flags have behind the = for these settings: str, or None, by name."""
     named = {field.name: getattr(settings, field.name) for field, _ in of(type(settings))}
@@ -133,10 +140,10 @@ def _apart(value):
 
 
 def _one_checked(field, kind, value):
-    name, choices, check = field.name, field.metadata["choices"], field.metadata["check"]
-    if choices:
-        value = _in_words(value, choices)
-        arguments.one_of(name, value, choices)
+    name, words, check = field.name, choices(field), field.metadata["check"]
+    if words:
+        value = _in_words(value, words)
+        arguments.one_of(name, value, words)
     if kind is str:
         arguments.path(name, value)
         value = str(os.fspath(value))

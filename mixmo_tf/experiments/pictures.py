@@ -33,7 +33,9 @@ class MaskSettings(OfFlags):
     """The flags of show_masks.py."""
 
     mixing: tuple[str, ...] = setting(
-        masks.NAMES, f"The blocks to draw: {', '.join(masks.NAMES)}.", choices=masks.NAMES
+        masks.NAMES,
+        f"The blocks to draw: {', '.join(masks.NAMES)}.",
+        choices=lambda: masks.NAMES,
     )
     dataset: str = setting(
         "digits",

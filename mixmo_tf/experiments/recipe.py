@@ -13,6 +13,7 @@ from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import NETWORKS, size
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.training import WarmupMultiStep
+from mixmo_tf.unmixing import UnmixingFade
 
 
 def load_data(
@@ -95,6 +96,8 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
     total_steps = settings.epochs * steps_per_epoch
     probability = AnnealedProbability(settings.mixing_probability, total_steps)
     method = _of_method(settings) | {"mixing_probability": probability}
+    if settings.unmixing == "fade":
+        method["unmixing"] = UnmixingFade(total_steps)
     about_images = {"mean": info.mean, "std": info.std, "class_names": info.class_names}
     model = MixMo(build_network(settings, info), **method, **about_images)
     learning_rate = WarmupMultiStep(

@@ -141,7 +141,7 @@ def _started(settings, lines, model, examples, path):
         steps_per_epoch = len(examples["train"]) // settings.batch_size
         if settings.extend:
             changes = run_flags.extend(path, lines, defaults, steps_done, steps_per_epoch)
-            announcement.extension(changes, steps_done)
+            announcement.extension(settings, changes, steps_done)
         is_done = steps_done == settings.epochs * steps_per_epoch
         is_of_before = not is_done and run_flags.take_up(path)
         model.set_state(replicas.from_chief(strategy, state))

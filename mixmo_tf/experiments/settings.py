@@ -106,13 +106,20 @@ class Settings(OfFlags):
         None,
         "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
         f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
-        choices=("none", *masks.NAMES),
+        choices=lambda: ("none", *masks.NAMES),
     )
     mixing_probability: float = setting(
         0.5,
         "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training. "
         "In MixMo's arguments a number does not fall, an AnnealedProbability does.",
         bounds=(0, 1),
+    )
+    unmixing: str = setting(
+        "none",
+        "Whether, in training, each head sees the core's map through its own member's mask: full, "
+        "throughout; fade, ever less, and not at all from a third of training on. Inference stays "
+        "as it is.",
+        choices=("none", "fade", "full"),
     )
     alpha: float = setting(
         2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.", bounds=(0, None)
@@ -207,6 +214,8 @@ class Settings(OfFlags):
             raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
         if self.mixing not in (None, "none") and self.num_members == 1:
             raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
+        if self.unmixing != "none" and self.num_members == 1:
+            raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""

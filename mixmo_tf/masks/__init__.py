@@ -1,16 +1,18 @@
 """Mixing blocks: the mask of each member over the feature map.
 
 A block draws where one member, the holder of the patch, is seen. The others share the rest in
-proportion to their ratios. A new one is a file with its function, and a line in `BLOCKS`.
+proportion to their ratios. A new one is a file with its function, and a line in `BLOCKS`; one that
+is not of this package gets its line from `register`.
 """
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
-from mixmo_tf.masks import boxes, cow, fmix, patchup
+from mixmo_tf.masks import boxes, cow, fmix, patchup, trial
 from mixmo_tf.seeds import Seed
 
 
@@ -43,6 +45,11 @@ BLOCKS = {
     "vertical_concat": Block(boxes.vertical_concat, "the upper or the lower part"),
 }
 NAMES = tuple(BLOCKS)
+_OF_THE_PACKAGE = NAMES
+
+
+class MissingBlockError(ValueError):
+    """A model was saved with a block that is not registered here; the message names it."""
 
 
 def draw(name: str, ratios: arguments.Array, size: Sequence[int], seed: Seed) -> tf.Tensor:
@@ -72,6 +79,76 @@ def draw(name: str, ratios: arguments.Array, size: Sequence[int], seed: Seed) ->
     holder = tf.one_hot(seeds.integers([batch_size], holder_seed, num_members), num_members)
     patch = BLOCKS[name].draw(tf.reduce_sum(holder * ratios, axis=1), size, block_seed)
     return share(patch, holder, ratios)
+
+
+def register(name: str, function: Callable, what: str = "a block of your own") -> Callable:
+    """Gives a block of one's own a name, like those of the package: a line in `BLOCKS`.
+
+        def checker(ratio, size, seed):
+            rows, columns = tf.meshgrid(tf.range(size[0]), tf.range(size[1]), indexing="ij")
+            first = mixmo_tf.seeds.integers([tf.shape(ratio)[0], 1, 1], seed, 2)
+            return tf.cast((rows + columns + first) % 2, tf.float32)  # (B, h, w)
+
+        mixmo_tf.masks.register("checker", checker)
+        model = mixmo_tf.MixMo(network, mixing="checker")  # mixing=checker does both
+
+    It is tried once, on a small map. A saved model holds the name alone, so the block must be
+    registered before the model is loaded in another process.
+
+    Args:
+        name: of letters, digits and _, and none of the package's blocks. A name that was registered
+            before means the new function from then on.
+        function: (ratio (B,), (h, w), seed) -> patch: float32, how much of the map the patch is to
+            have; two int; int32 (2,), from which alone it draws, see `seeds` -> float32
+            (B, h, w) in [0, 1]. It must be made of TensorFlow's operations, of those that XLA
+            compiles where XLA is on, and work where B is not known: `tf.shape(ratio)[0]`.
+        what: what the patch is, in a few words.
+
+    Returns:
+        function.
+
+    Raises:
+        ValueError: if `name` is another, or the function gives something else on the small map.
+    """
+    global NAMES
+    arguments.text("name", name)
+    if not name.isidentifier() or name in ("none", *_OF_THE_PACKAGE):
+        raise ValueError(
+            f"name must be of letters, digits and _, and none of {', '.join(_OF_THE_PACKAGE)}, "
+            f"none; got {name!r}"
+        )
+    trial.check(name, function)
+    BLOCKS[name] = Block(function, what)
+    NAMES = tuple(BLOCKS)
+    return function
+
+
+def name_of(function: Callable) -> str:
+    """The name of a block's function; one without is registered under the function's own name.
+
+    Raises:
+        ValueError: see `register`; or if the function has no name, as a lambda.
+    """
+    for name, block in BLOCKS.items():
+        if block.draw == function:
+            return name
+    name = getattr(function, "__name__", "")
+    if not name.isidentifier():
+        raise ValueError(
+            "mixing must be a function with a name, or one that mixmo_tf.masks.register(name, "
+            f"function) gave one, got {arguments.brief(function)}"
+        )
+    register(name, function)
+    return name
+
+
+def check_registered(name: Any) -> None:
+    """Raises MissingBlockError where a saved model names a block that is not in `BLOCKS`."""
+    if isinstance(name, str) and name not in ("none", *BLOCKS):
+        raise MissingBlockError(
+            f"its mixing block {name!r} is not registered here: call mixmo_tf.masks.register("
+            f"{name!r}, function), then load it again"
+        )
 
 
 def share(patch: tf.Tensor, holder: tf.Tensor, ratios: tf.Tensor) -> tf.Tensor:

@@ -10,15 +10,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda
+from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda, unmixing
 from mixmo_tf.data import checks
 from mixmo_tf.models import finite_step
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
-from mixmo_tf.networks import parts
+from mixmo_tf.networks import parts, unmixed
 
 MOST_REPETITIONS = 10_000
-_OBJECTS = "network", "mixing_probability"  # of a saved model's config
+_OBJECTS = "network", "mixing_probability", "unmixing"  # of a saved model's config
 
 
 @keras.saving.register_keras_serializable(package="mixmo_tf")
@@ -35,10 +35,12 @@ class MixMo(Trainer):
 
     Args:
         network: keras.Model with M encoders and heads, as `mixmo_tf.networks` build it.
-        mixing: the binary mixing block, one of `masks.NAMES`; None for "cutmix", or, where M = 1,
-            for nothing to mix, which "none" says too.
+        mixing: the binary mixing block, one of `masks.NAMES`, or a function as `masks.register`
+            takes it; None for "cutmix", or, where M = 1, for nothing to mix, as "none".
         mixing_probability: p in [0, 1], the chance that a batch uses `mixing` rather than `linear`;
             or a schedule over the step, as the `AnnealedProbability` that train.py takes.
+        unmixing: "full", in training each head sees the core's map through its member's mask; a
+            schedule of the fade over the step, as `UnmixingFade`; or None or "none".
         alpha: float >= 0, concentration of the Dirichlet that κ is drawn from; 0 is MIMO.
         weight_root: float r > 0, the root in the loss weights.
         batch_repetitions: int b >= 1; a step on n images has n·b rows.
@@ -61,8 +63,9 @@ class MixMo(Trainer):
         self,
         network: keras.Model,
         *,
-        mixing: str | None = None,
+        mixing: str | Callable | None = None,
         mixing_probability: float | Callable = 0.5,
+        unmixing: str | Callable | None = None,
         alpha: float = 2.0,
         weight_root: float = 3.0,
         batch_repetitions: int = 4,
@@ -84,10 +87,12 @@ class MixMo(Trainer):
         self.network = network
         self.mask_size = parts.mask_size(network)
         self._input_names = parts.input_names(num_members)
+        mixing = masks.name_of(mixing) if callable(mixing) else mixing
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
         self.mixing = "cutmix" if mixing is None and num_members > 1 else mixing
         self.mixing_probability = mixing_probability
+        self.unmixing = None if isinstance(unmixing, str) and unmixing == "none" else unmixing
         self.alpha = alpha
         self.weight_root = weight_root
         self.batch_repetitions = arguments.count(
@@ -102,6 +107,7 @@ class MixMo(Trainer):
         self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
         self.seed = arguments.count("seed", seed, 0)
         self._check_arguments()
+        self._unmixed = unmixed.forward(network) if self.unmixing else None
         self.binary_share = keras.metrics.Mean(name="binary_share")
 
     # Training ----------------------------------------------------------------------------
@@ -115,8 +121,9 @@ class MixMo(Trainer):
         if self.msda:
             checks.check_has_partners(images)
         before = [tf.identity(variable) for variable in self.statistics()]
+        now = self.probability_now(), unmixing.fade_at(self.unmixing, self.step)
         value, *shown, gradients = self.compiled_loss_and_gradients(
-            images, labels, sample_weight, self.step_seed(), self.probability_now()
+            images, labels, sample_weight, self.step_seed(), *now
         )
         logs = finite_step.apply(self, value, shown, gradients, before)
         return {**logs, LOOK_SCALED: checks.look_scaled(images)}
@@ -128,18 +135,22 @@ class MixMo(Trainer):
         sample_weight: tf.Tensor | None,
         seed: tf.Tensor,
         mixing_probability: float | tf.Tensor,
+        fade: tf.Tensor | None = None,
     ) -> tuple:
         """Draw, augment, mix, forward, loss and backward, on one replica's images.
 
-        Gives the weighted loss, float32 (); of each member whether it was right, float32 (B,); for
-        M > 1 whether the batch was on the binary block, float32 (); and the gradients of
-        `objective`.
+        With a fade the heads see the map through the masks: see `unmixing`. Gives the weighted
+        loss, float32 (); of each member whether it was right, float32 (B,); for M > 1 whether the
+        batch was on the binary block, float32 (); and the gradients of `objective`.
         """
         drawn = self.draw(tf.shape(images)[0], seed, mixing_probability)
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
         with tf.GradientTape() as tape:
             images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
-            logits = self.forward(images_of, drawn.masks, training=True)
+            if fade is None:
+                logits = self.forward(images_of, drawn.masks, training=True)
+            else:
+                logits = self._unmixed(images_of, drawn.masks, fade)
             value = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
             objective = self.objective(value)
         gradients = tape.gradient(objective, self.trainable_variables)
@@ -257,7 +268,7 @@ class MixMo(Trainer):
 
     def get_config(self) -> dict:
         names = (
-            "network mixing mixing_probability alpha weight_root batch_repetitions "
+            "network mixing mixing_probability unmixing alpha weight_root batch_repetitions "
             "input_repetition msda ensemble l2 augmentation mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
@@ -266,7 +277,9 @@ class MixMo(Trainer):
 
     @classmethod
     def from_config(cls, config: dict) -> "MixMo":
-        config |= {name: keras.saving.deserialize_keras_object(config[name]) for name in _OBJECTS}
+        masks.check_registered(config["mixing"])
+        for name in _OBJECTS:
+            config[name] = keras.saving.deserialize_keras_object(config.get(name))
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
 
@@ -277,6 +290,7 @@ class MixMo(Trainer):
             arguments.one_of("mixing", self.mixing, masks.NAMES)
         if not callable(self.mixing_probability):
             arguments.within("mixing_probability", self.mixing_probability, 0, 1)
+        unmixing.check(self.unmixing, self.num_members)
         arguments.at_least("alpha", self.alpha, 0)
         arguments.above("weight_root", self.weight_root, 0)
         arguments.within("input_repetition", self.input_repetition, 0, 1)

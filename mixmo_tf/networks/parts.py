@@ -108,6 +108,23 @@ def heads(network: keras.Model) -> list:
     return [_operation(of_member) for of_member in logits(network)]
 
 
+def pool(network: keras.Model) -> keras.layers.Layer:
+    """The layer that averages the core's map (B, h', w', features) for all heads.
+
+    Raises:
+        ValueError: if the heads take something else, as where a core pools itself.
+    """
+    features = [head.input for head in heads(network)]
+    layer = _operation(features[0])
+    is_pool = isinstance(layer, keras.layers.GlobalAveragePooling2D) and layer.name == POOL
+    if not is_pool or any(each is not features[0] for each in features):
+        raise ValueError(
+            f"unmixing needs the core's map: the core of {network.name} pools itself, and ends "
+            f"with the layer {layer.name}; it must give (B, h, w, features), for build to pool"
+        )
+    return layer
+
+
 def only_before(layer: keras.layers.Layer) -> keras.Operation | None:
     """What alone feeds this layer, and feeds nothing else; None where there is no such."""
     if len(layer._inbound_nodes) != 1 or not isinstance(layer.input, keras.KerasTensor):

@@ -10,7 +10,7 @@ import zipfile
 import keras
 import numpy as np
 
-from mixmo_tf import outputs, paths, random_state
+from mixmo_tf import masks, outputs, paths, random_state
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.models.predictor import Predictor
@@ -50,8 +50,8 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
 
     Raises:
         FileNotFoundError: if there is none.
-        ValueError: if it cannot be read, holds another kind of model, or claims sizes that it
-            does not have.
+        ValueError: if it cannot be read, holds another kind of model, claims sizes that it does
+            not have, or was trained with a mixing block that is not registered here.
     """
     file = paths.expanded(file)
     if file.is_dir():
@@ -69,6 +69,8 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
             model = keras.saving.load_model(file, compile=compile)
     except model_archive.RefusedError:
         raise
+    except masks.MissingBlockError as error:
+        raise ValueError(f"{file} cannot be loaded: {error}") from None
     except Exception as error:  # whatever a damaged file makes Keras raise
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         raise ValueError(f"{file} is no readable .keras file: {reason}") from error
