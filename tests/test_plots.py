@@ -274,5 +274,6 @@ def test_no_bar_runs_past_all_answers():
 def test_the_encoders_picture_says_what_its_shares_mean():
     """Largest shares 3 of 4 and 2 of 4: 5 of 8 on average."""
     figure = plots.encoder_filters(np.array([[3.0, 2], [1, 2]]), "two filters")
-    (said,) = texts(figure)[:1]
-    assert said.startswith("the largest share of a filter is 62% on average;\n50% if all members")
+    said = figure.axes[0].get_xlabel().splitlines()[1:]
+    assert said[0] == "largest share of a filter: 62% on average"
+    assert said[1] == "(50%: all alike, 100%: one member's own)"
