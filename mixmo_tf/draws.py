@@ -33,6 +33,8 @@ def draw(
     input_repetition: float,
     msda_name: str | None,
     augmentation_name: str,
+    trivial_augment: bool = False,
+    random_erasing: float = 0.0,
 ) -> Draws:
     """Draws a step on `num_images` images.
 
@@ -49,6 +51,7 @@ def draw(
         input_repetition: float ρ.
         msda_name: one of `msda.NAMES`, or None.
         augmentation_name: one of `augmentation.NAMES`.
+        trivial_augment, random_erasing: see `augmentation.draw_views`.
 
     Returns:
         Draws, with B = n·b rows.
@@ -56,11 +59,16 @@ def draw(
     pairing_seed, augmentation_seed, masks_seed, msda_seed = seeds.split(seed, 4)
     num_rows = num_images * batch_repetitions
     rows = pairing.draw(num_images, num_members, batch_repetitions, input_repetition, pairing_seed)
-    changes = augmentation.draw(augmentation_name, [num_rows, num_members], augmentation_seed)
-    views = augmentation.Views(rows, *changes)
+    more = trivial_augment, random_erasing
+    shape = [num_rows, num_members]
+    views = augmentation.draw_views(
+        augmentation_name, rows, shape, image_size, augmentation_seed, *more
+    )
     partners = None
     if msda_name:
-        partners = msda.draw(msda_name, rows, num_images, image_size, augmentation_name, msda_seed)
+        partners = msda.draw(
+            msda_name, rows, num_images, image_size, augmentation_name, msda_seed, *more
+        )
     if num_members == 1:
         whole = tf.ones([num_rows, 1])
         return Draws(views, partners, tf.constant(False), even_masks(num_rows, 1, mask_size), whole)

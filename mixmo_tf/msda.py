@@ -35,6 +35,8 @@ def draw(
     image_size: Sequence[int],
     augmentation_name: str,
     seed: Seed,
+    trivial_augment: bool = False,
+    random_erasing: float = 0.0,
 ) -> Partners:
     """Draws a partner and an MSDA mask for every image, λ ~ Beta(1, 1).
 
@@ -45,6 +47,7 @@ def draw(
         image_size: (H, W).
         augmentation_name: how the partners are augmented, on their own.
         seed: int32 (2,).
+        trivial_augment, random_erasing: see `augmentation.draw_views`; of the partners too.
 
     Returns:
         Partners; none is the image itself.
@@ -59,8 +62,15 @@ def draw(
     shape = [tf.shape(rows)[0], rows.shape[1]]  # (B, M)
     row_seed, augmentation_seed, ratio_seed, mask_seed, choice_seed = seeds.split(seed, 5)
     distance = 1 + seeds.integers(shape, row_seed, tf.maximum(num_images - 1, 1))
-    offsets, flips = augmentation.draw(augmentation_name, shape, augmentation_seed)
-    views = augmentation.Views((rows + distance) % num_images, offsets, flips)
+    views = augmentation.draw_views(
+        augmentation_name,
+        (rows + distance) % num_images,
+        shape,
+        image_size,
+        augmentation_seed,
+        trivial_augment,
+        random_erasing,
+    )
 
     msda_ratio = seeds.uniform([shape[0] * shape[1]], ratio_seed)  # Beta(1, 1) is uniform
     masks = BLOCKS[METHODS[name]].draw(msda_ratio, image_size, mask_seed)

@@ -23,11 +23,11 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 BROWSER = next(BROWSERS, None)
 FAST = """
-    abstention augmentation bad_input calibration classwise comparison conformal corruptions crops
-    diversity doors examples folders image_folder loading masks memory_split metric_checks
-    mixing msda networks out_of_distribution own_blocks page pairing parts probability ratios
-    reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet torch_state unmixing
+    abstention augmentation bad_input calibration class_weights classwise colour_tables comparison
+    conformal corruptions crops diversity doors erasing examples folders hub image_folder loading
+    loss masks memory_split metric_checks mixing msda networks out_of_distribution own_blocks page
+    pairing parts probability ratios reference report schedules scores seeds selective settings
+    stream streaming strict_json tiny_imagenet torch_state trivial_augment unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 

@@ -109,7 +109,7 @@ def test_header(stem):
     text = CONFIGS[stem].read_text(encoding="utf-8")
     script = "evaluate.py" if stem in ENSEMBLES else "train.py"
     assert f"# Command: python scripts/{script} --flagfile=configs/{stem}.flags\n" in text
-    if stem in ENSEMBLES or stem.endswith("small") or stem == "digits":
+    if stem in ENSEMBLES or "_small" in stem or stem == "digits":
         return
     flags = parse(stem)
     steps = info(flags["dataset"]).num_examples // flags["batch_size"]
@@ -131,7 +131,7 @@ def test_families_are_what_configs_share():
             said = flagfiles.in_place([f"--flagfile={path}"])
             assert not set(said) & set(lines), file
             assert not [line for line in said if "--output_dir" in line], file
-    assert len(families) == 12 and min(families.values()) > 1
+    assert len(families) == 13 and min(families.values()) > 1
 
 
 PAPER_CELLS = [
@@ -193,11 +193,56 @@ def test_the_flags_reach_the_model_and_its_optimizer():
     assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
 
 
+TODAY = {  # the config that each differs from
+    f"{stem}_today": stem
+    for stem in (
+        "cifar10_small", "cifar10_wrn2810_plain", "cifar10_wrn2810_cut_mixmo",
+        "cifar100_wrn2810_plain", "cifar100_wrn2810_cut_mixmo",
+    )
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stem", TODAY)
+def test_a_recipe_of_today_differs_in_its_parts_alone(stem):
+    theirs, ours = parse(TODAY[stem]), parse(stem)
+    differ = {name: ours[name] for name in ours if ours[name] != theirs[name]}
+    assert differ.pop("output_dir") == f"runs/{stem}"
+    momentum = differ.pop("ema_momentum")
+    assert differ == {
+        "schedule": "cosine", "milestones": (), "label_smoothing": 0.1,
+        "trivial_augment": True, "random_erasing": 0.1,
+    }  # fmt: skip
+    steps = ours["epochs"] * (50_000 // ours["batch_size"])
+    text = CONFIGS[stem].read_text(encoding="utf-8")
+    assert f"# The averages reach over {round(1 / (1 - momentum)):,} steps" in text
+    assert 1 / (1 - momentum) < steps / 10
+    figure = {"cifar10": "97.6", "cifar100": "84.5"}[ours["dataset"]]
+    assert "small" in stem or f"reports {figure} % for" in text
+
+
+def test_the_recipe_of_today_reaches_the_model_and_its_optimizer():
+    settings = Settings.from_flagfile(
+        CONFIGS["cifar100_wrn2810_cut_mixmo_today"], depth=10, width=1
+    )
+    model = recipe.build_model(settings, info("cifar100"))
+    config = model.optimizer.get_config()
+    assert config["use_ema"] and config["ema_momentum"] == 0.999975
+    assert config["ema_overwrite_frequency"] is None
+    rate = {"learning_rate": 0.0125, "warmup_steps": 3128, "total_steps": 937_500}
+    assert config["learning_rate"]["class_name"] == "WarmupCosine"
+    assert config["learning_rate"]["config"] == rate
+    expected = {"trivial_augment": True, "random_erasing": 0.1, "label_smoothing": 0.1}
+    assert {name: getattr(model, name) for name in expected} == expected
+    copy = MixMo.from_config(model.get_config())
+    assert {name: getattr(copy, name) for name in expected} == expected
+
+
 def test_each_argument_of_the_method_is_a_setting_of_its_name():
     said = {
         "mixing": "cow", "mixing_probability": 0.25, "alpha": 0.5, "weight_root": 2.0,
         "batch_repetitions": 3, "input_repetition": 0.5, "msda": "mixup", "l2": 0.125,
         "ensemble": "probabilities", "augmentation": "flip", "seed": 7, "unmixing": "full",
+        "trivial_augment": True, "random_erasing": 0.25, "label_smoothing": 0.125,
     }  # fmt: skip
     model = recipe.build_model(Settings(width=1, filters=4, **said), info("digits"))
     arguments = set(inspect.getfullargspec(MixMo.__init__).kwonlyargs)
@@ -274,4 +319,5 @@ def test_every_cell_says_the_papers_figure(suite):
 
 def test_every_config_is_in_a_suite():
     in_suites = {stem for suite in suites.NAMES for stem in suites.configs(suite).values()}
-    assert in_suites == set(CONFIGS) - {"cifar10_small", "tinyimagenet_small"}
+    others = {"cifar10_small", "tinyimagenet_small", *TODAY}
+    assert in_suites == set(CONFIGS) - others

@@ -26,7 +26,10 @@ sys.path.insert(0, str(ROOT / "docs"))
 
 import readme_tables
 
-BUILD = (ROOT / "BUILD.md").read_text("utf-8")
+OTHERS = {
+    name: (ROOT / name).read_text("utf-8")
+    for name in ("BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md")
+}
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in readme_tables.pages()}
 SITE = [name for name in PAGES if name != "README.md"]
 SETTINGS = {**readme_tables.FLAGS, "reproduce": SuiteSettings}
@@ -91,9 +94,9 @@ def test_the_tables_are_those_of_the_code(page):
     assert readme_tables.written(PAGES[page]) == PAGES[page], stale
 
 
-@pytest.mark.parametrize("page", [*PAGES, "BUILD.md"])
+@pytest.mark.parametrize("page", [*PAGES, *OTHERS])
 def test_links_lead_somewhere(page):
-    text = re.sub(FENCE, "", PAGES.get(page, BUILD))
+    text = re.sub(FENCE, "", {**PAGES, **OTHERS}[page])
     for link in re.findall(r"\]\(([^)]+)\)", text):
         if "://" in link:
             continue
@@ -108,7 +111,7 @@ def test_links_lead_somewhere(page):
 
 @functools.cache
 def anchors(page):
-    text = re.sub(FENCE, "", PAGES.get(page, BUILD))
+    text = re.sub(FENCE, "", {**PAGES, **OTHERS}[page])
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}
 

@@ -127,6 +127,8 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
      set(), "warmup_steps must be"),
     (lambda milestones: training.WarmupMultiStep(0.1, 3, milestones, 3), "milestones", {"list"},
      "milestones must be"),
+    (lambda total_steps: training.WarmupCosine(0.1, 3, total_steps), "total_steps", set(),
+     "total_steps must be"),
     (lambda network: mixmo_tf.MixMo(network), "network", set(), "network must be a keras.Model"),
     *(
         (lambda **given: mixmo_tf.MixMo(untrained(), **given), name, right, f"{name} ")
@@ -135,7 +137,8 @@ DOORS = [  # what is called, the argument, values of BAD that are right, what th
             "alpha": {"fraction"},
             "weight_root": {"fraction"}, "batch_repetitions": set(), "input_repetition": set(),
             "msda": {"None"}, "ensemble": set(), "l2": {"fraction"}, "augmentation": set(),
-            "mean": {"None"}, "seed": set(), "class_names": {"None"},
+            "mean": {"None"}, "seed": set(), "class_names": {"None"}, "trivial_augment": set(),
+            "random_erasing": set(), "label_smoothing": set(),
         }.items()
     ),
     (lambda std: mixmo_tf.MixMo(untrained(), std=std), "std", {"None"}, "std be > 0"),

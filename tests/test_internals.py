@@ -20,6 +20,7 @@ INSIDE = {  # by file: modules that are not public, and names that begin with _
     "experiments/process.py": {"tensorflow.python.framework"},
     "formats/litert_graphs.py": {"tensorflow.lite.python", "tensorflow.lite.tools"},
     "formats/trusted_operations.py": {"tensorflow.core.protobuf"},
+    "models/averaging.py": {"_model_variables_moving_average"},
     "models/predictor.py": {
         "_compile_metrics",
         "_get_metrics_result_or_logs",

@@ -29,7 +29,8 @@ def blocks(language):
 def test_ci_calls_the_readmes_test_command():
     commands = [block.strip() for block in blocks("bash") if ".venv/bin/pytest" in block]
     assert len(commands) == 1
-    assert commands[0] in (ROOT / ".ci/run").read_text()
+    for file in (".ci/run", ".github/workflows/tests.yml"):
+        assert commands[0] in (ROOT / file).read_text()
 
 
 def test_the_files_that_are_fast_are_there():

@@ -131,7 +131,7 @@ def test_runs_that_were_extended_are_told(tmp_path, said):
     assert [line.endswith("(done before)") for line in said()] == [True, False, True]
     lines = suite.table({"MIMO": runs[:1], "Cut-MixMo": runs}).splitlines()
     assert lines[-1] == (
-        "Cut-MixMo: 1 of 3 runs began with other epochs or milestones (`--extend`)."
+        "Cut-MixMo: 1 of 3 runs began with other epochs, milestones or patience (`--extend`)."
     )
     assert lines[-2] == "" and lines[-3].startswith("| Cut-MixMo | 3 |")
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mixmo_tf.training import WarmupMultiStep
+from mixmo_tf.training import WarmupCosine, WarmupMultiStep
 
 
 def test_agrees_with_the_reference(reference):
@@ -27,6 +27,26 @@ def test_the_epochs_of_a_long_run_are_exact():
     assert float(schedule(225 * 3125)) == pytest.approx(0.1)
 
 
+def test_a_cosine_by_hand():
+    """Warmup of 4 steps, then eight: 1, …, the half at the fifth, 0 where a ninth would be."""
+    schedule = WarmupCosine(2.0, 4, 12)
+    rates = [float(schedule(np.int64(step))) for step in range(14)]
+    assert rates[:4] == [0.5, 1.0, 1.5, 2.0]
+    share = np.arange(8) / 8
+    np.testing.assert_allclose(rates[4:12], 1 + np.cos(np.pi * share), atol=1e-6)
+    assert rates[4] == 2.0 and rates[8] == pytest.approx(1.0) and rates[12:] == [0.0, 0.0]
+
+
+def test_a_cosine_without_warmup_and_one_that_never_falls():
+    assert [float(WarmupCosine(1.0, 0, 2)(step)) for step in range(3)] == pytest.approx([1, 0.5, 0])
+    assert [float(WarmupCosine(1.0, 4, 3)(step)) for step in range(3)] == [0.25, 0.5, 0.75]
+    assert float(WarmupCosine(1.0, 5, 937_500)(937_499)) == pytest.approx(
+        2.8e-12, rel=0.1, abs=1e-7
+    )
+    copy = WarmupCosine.from_config(WarmupCosine(1.0, 4, 9).get_config())
+    assert (copy.learning_rate, copy.warmup_steps, copy.total_steps) == (1.0, 4, 9)
+
+
 def test_bad_values_are_named():
     with pytest.raises(ValueError, match="learning_rate must be > 0, got 0"):
         WarmupMultiStep(0, 0, [], 1)
@@ -34,3 +54,5 @@ def test_bad_values_are_named():
         WarmupMultiStep(0.1, -1, [], 1)
     with pytest.raises(ValueError, match="milestones must be >= 1, got 0"):
         WarmupMultiStep(0.1, 0, [0], 1)
+    with pytest.raises(ValueError, match="total_steps must be >= 1, got 0"):
+        WarmupCosine(0.1, 0, 0)

@@ -117,6 +117,13 @@ def test_values_of_numpy_and_of_the_arguments_words():
             {"unmixing": "fade", "num_members": 1},
             "unmixing must be none for num_members=1, got",
         ),
+        (
+            {"schedule": "cosine", "milestones": (9, 12)},
+            "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
+            "got 9,12",
+        ),
+        ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
+        ({"ema_momentum": 1.0}, "ema_momentum must be in [0, 1), got 1"),
         ({"dataset": "mnist"}, "dataset must be one of digits, "),
         (
             {"image_size": 16},
@@ -255,6 +262,18 @@ def test_wrong_flagfiles_are_named(tmp_path, monkeypatch):
         assert str(raised.value) == expected
     with pytest.raises(FileNotFoundError, match=r"^there is no flagfile no \(looked in /.*\)$"):
         flagfiles.in_place(["--flagfile=no"])
+
+
+def test_the_configs_that_come_with_the_package_are_found_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = Settings.from_flagfile(ROOT / "configs" / "digits_mimo.flags")  # with a family
+    for name in ("digits_mimo.flags", "configs/digits_mimo.flags"):
+        assert Settings.from_flagfile(name) == expected
+    (tmp_path / "digits_mimo.flags").write_text("--flagfile=digits_mimo.flags\n--seed=3\n")
+    assert Settings.from_flagfile("digits_mimo.flags") == dataclasses.replace(expected, seed=3)
+    for name in ("configs/digit_mimo.flags", "digits-mimo"):
+        with pytest.raises(FileNotFoundError, match=r"\(looked in .*\); did you mean digits_mimo"):
+            flagfiles.in_place([f"--flagfile={name}"])
 
 
 def test_absl_knows_the_flags_for_a_while(capsys, monkeypatch):

@@ -12,7 +12,7 @@ from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import NETWORKS, size
 from mixmo_tf.probability import AnnealedProbability
-from mixmo_tf.training import WarmupMultiStep
+from mixmo_tf.training import WarmupCosine, WarmupMultiStep
 from mixmo_tf.unmixing import UnmixingFade
 
 
@@ -26,7 +26,8 @@ def load_data(
         as_before: bool, see `directory.reads_as_before`.
 
     Raises:
-        ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on.
+        ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on, or to
+            have patience with.
     """
     examples = data.load_splits(
         data.full_name(settings.dataset),
@@ -40,6 +41,11 @@ def load_data(
         raise ValueError(
             f"{data.full_name(settings.dataset)} has no val or test {what}: set "
             "--validation_examples, how many training images are held out"
+        )
+    if settings.patience and "validation" not in examples:
+        raise ValueError(
+            f"patience={settings.patience} needs held-out images, by whose accuracy training ends: "
+            "set --validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}
@@ -100,16 +106,28 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
         method["unmixing"] = UnmixingFade(total_steps)
     about_images = {"mean": info.mean, "std": info.std, "class_names": info.class_names}
     model = MixMo(build_network(settings, info), **method, **about_images)
-    learning_rate = WarmupMultiStep(
-        settings.learning_rate, settings.warmup_steps, settings.milestones, steps_per_epoch
-    )
     model.compile(
-        keras.optimizers.SGD(learning_rate, momentum=0.9, nesterov=True),
+        build_optimizer(settings, steps_per_epoch),
         metrics=["accuracy"],
         steps_per_execution=settings.steps_per_execution,
         jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
+        freeze_steps=settings.freeze_epochs * steps_per_epoch,
+        core_learning_rate_factor=settings.core_learning_rate_factor,
     )
     return model
+
+
+def build_optimizer(settings: Settings, steps_per_epoch: int) -> keras.optimizers.SGD:
+    """SGD with Nesterov momentum, the schedule of the settings and, if they say so, averages."""
+    rate = settings.learning_rate, settings.warmup_steps
+    if settings.schedule == "cosine":
+        schedule = WarmupCosine(*rate, settings.epochs * steps_per_epoch)
+    else:
+        schedule = WarmupMultiStep(*rate, settings.milestones, steps_per_epoch)
+    averages = {}
+    if settings.ema_momentum:
+        averages = {"use_ema": True, "ema_momentum": settings.ema_momentum}
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, **averages)
 
 
 def _of_method(settings):
@@ -121,13 +139,13 @@ def _of_method(settings):
 def _check_memory(settings, info):
     """Raises ValueError where a training step cannot fit into this machine's memory.
 
-    What is counted is less than a step needs: weights, momentum and gradients, and the outputs
-    of the convolutions, for the rows of one replica.
+    What is counted is less than a step needs: weights, their averages, momentum and
+    gradients, and the outputs of the convolutions, for the rows of one replica.
     """
     kernels = NETWORKS[settings.network].kernels(**_sizes(settings, info))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = settings.batch_size * settings.batch_repetitions // replicas
-    num_bytes = 3 * size.BYTES * size.parameters(kernels)
+    num_bytes = (4 if settings.ema_momentum else 3) * size.BYTES * size.parameters(kernels)
     num_bytes += rows * size.activations(kernels) * (4 if settings.precision == "float32" else 2)
     named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[settings.network].sizes
     what = ", ".join(f"{name}={getattr(settings, name)}" for name in named)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import fields
@@ -16,6 +17,9 @@ from mixmo_tf.networks.members import MOST_MEMBERS
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
+
+SCHEDULES = ("steps", "cosine")
+MILESTONES = (16, 19)  # unless others are set
 
 
 def _networks_with(size):
@@ -141,10 +145,27 @@ class Settings(OfFlags):
         "Random changes of every member's image; in MixMo's arguments crop_flip if not given.",
         choices=augmentation.NAMES,
     )
+    trivial_augment: bool = setting(
+        False,
+        "TrivialAugment: one of 14 operations, of a random strength, changes every member's image "
+        "after crop and flip.",
+    )
+    random_erasing: float = setting(
+        0.0,
+        "Chance that a box of a member's image is erased, after all else that changes it.",
+        bounds=(0, 1),
+    )
     augmix: bool = setting(
         False,
         "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
         "cannot be repeated bit for bit.",
+    )
+
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss of training; balanced: N / (C·n_c), of N training "
+        "images, n_c of them of this class, so that all classes count alike.",
+        choices=class_weights.CHOICES,
     )
 
     # Optimisation
@@ -152,17 +173,30 @@ class Settings(OfFlags):
         16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(1, arguments.MOST)
     )
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
+    patience: int = setting(
+        0,
+        "Epochs without a higher accuracy on held-out images, which choose best.keras, after which "
+        "training ends early; 0 for never.",
+        bounds=(0, 1_000_000),
+    )
     extend: bool = setting(
         False,
-        "Lets the run that is there go on with other --epochs and --milestones than it had.",
+        "Lets the run that is there go on with other --epochs, --milestones and --patience than "
+        "it had.",
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
         50, "Steps over which the learning rate rises.", bounds=(0, arguments.MOST)
     )
+    schedule: str = setting(
+        "steps",
+        "How the learning rate falls after the warmup: steps, at the milestones; cosine, to 0 at "
+        "the end of the last epoch.",
+        choices=SCHEDULES,
+    )
     milestones: tuple[int, ...] = setting(
-        (16, 19),
-        "Epochs, from 1, from which the rate is ×0.1 again.",
+        MILESTONES,
+        "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
         bounds=(1, arguments.MOST),
         unit="epochs",
     )
@@ -170,6 +204,30 @@ class Settings(OfFlags):
         1e-4,
         "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
         "not given.",
+        bounds=(0, None),
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "ε in [0, 1): labels become (1 - ε)·label + ε/C, before the loss is weighted.",
+        bounds=(0, 1),
+    )
+    ema_momentum: float = setting(
+        0.0,
+        "Momentum m in [0, 1) of the exponential moving average of the weights, which is what is "
+        "evaluated and saved in the end: m·average + (1 - m)·weights after each step; 0 averages "
+        "nothing.",
+        bounds=(0, 1),
+    )
+    freeze_epochs: int = setting(
+        0,
+        "Epochs, the first ones, in which the core is frozen, its batch-norm statistics too, while "
+        "encoders and heads train.",
+        bounds=(0, 1_000_000),
+    )
+    core_learning_rate_factor: float = setting(
+        1.0,
+        "Factor >= 0 of the core's updates after these: 0.1 is a tenth of the learning rate, 0 "
+        "keeps the core frozen.",
         bounds=(0, None),
     )
     seed: int = setting(
@@ -216,6 +274,14 @@ class Settings(OfFlags):
             raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
         if self.unmixing != "none" and self.num_members == 1:
             raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
+        for name in ("label_smoothing", "ema_momentum"):
+            if getattr(self, name) == 1:
+                raise ValueError(f"{name} must be in [0, 1), got 1")
+        if self.schedule == "cosine" and self.milestones not in ((), MILESTONES):
+            raise ValueError(
+                "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
+                f"got {fields.text(self.milestones)}"
+            )
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""

@@ -13,10 +13,9 @@ from typing import Any
 from mixmo_tf import evaluation
 from mixmo_tf.experiments import directory, ending, fields, run_flags, run_lock
 from mixmo_tf.experiments.settings import Settings
-from mixmo_tf.paths import content
+from mixmo_tf.paths import beside_package, content
 from mixmo_tf.training import signals
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
 _LOG_START = "reproduce.py: "  # of the first line of each log, the command
 _log = logging.getLogger(__name__)
 
@@ -92,6 +91,9 @@ def read(folder: pathlib.Path, remark: str) -> dict:
         )
     if metrics.get("ratio_error_published") is not None and "both_wrong" not in metrics:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
+    if "stopped_early" in metrics:
+        epochs = metrics["stopped_early"].get("of_epochs")
+        remark += f"; ended early, after epoch {metrics.get('epochs')} of {epochs}"
     if extensions := run_flags.extensions(folder):
         remark += "; " + ", ".join(extensions)
         metrics["extensions"] = extensions
@@ -100,13 +102,7 @@ def read(folder: pathlib.Path, remark: str) -> dict:
 
 
 def _flagfile(config):
-    return _folder("configs") / f"{config}.flags"
-
-
-def _folder(name):
-    """Where scripts or configs are: beside the package, in a clone or installed with it."""
-    installed = _ROOT / f"mixmo_{name}"
-    return installed if installed.is_dir() else _ROOT / name
+    return beside_package("configs") / f"{config}.flags"
 
 
 def _members_of(config):
@@ -153,7 +149,7 @@ def _run_script(script, folder, its_flags):
     A signal goes on to it; it saves itself, and both end.
     """
     log = _log_file(folder)
-    command = [sys.executable, str(_folder("scripts") / script)]
+    command = [sys.executable, str(beside_package("scripts") / script)]
     command += [f"--{name}={fields.text(value)}" for name, value in its_flags.items()]
     start = time.perf_counter()
     process = None

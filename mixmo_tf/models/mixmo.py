@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda, unmixing
 from mixmo_tf.data import checks
-from mixmo_tf.models import finite_step
+from mixmo_tf.models import finite_step, method_arguments
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
 from mixmo_tf.networks import parts, unmixed
@@ -51,6 +51,9 @@ class MixMo(Trainer):
         l2: float >= 0; l2·ΣW² over all trainable variables joins the loss (train.py's flag has
             another default, 1e-4).
         augmentation: one of `augmentation.NAMES` (train.py's flag has another default, "crop").
+        trivial_augment: bool, whether `trivial_augment` changes what is cropped and flipped.
+        random_erasing: in [0, 1], the chance that a box of an image is erased, see `erasing`.
+        label_smoothing: ε in [0, 1), see `loss.weighted`.
         mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
@@ -74,6 +77,9 @@ class MixMo(Trainer):
         ensemble: str = "logits",
         l2: float = 0.0,
         augmentation: str = "crop_flip",
+        trivial_augment: bool = False,
+        random_erasing: float = 0.0,
+        label_smoothing: float = 0.0,
         mean: Sequence[float] | None = None,
         std: Sequence[float] | None = None,
         seed: int = 0,
@@ -102,11 +108,14 @@ class MixMo(Trainer):
         self.msda = None if isinstance(msda, str) and msda == "none" else msda
         self.l2 = l2
         self.augmentation = augmentation
+        self.trivial_augment = trivial_augment
+        self.random_erasing = random_erasing
+        self.label_smoothing = label_smoothing
         channels = self.image_shape[2]
         mean, std = ((0.5,) * channels if each is None else each for each in (mean, std))
         self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
         self.seed = arguments.count("seed", seed, 0)
-        self._check_arguments()
+        method_arguments.check(self)
         self._unmixed = unmixed.forward(network) if self.unmixing else None
         self.binary_share = keras.metrics.Mean(name="binary_share")
 
@@ -177,7 +186,8 @@ class MixMo(Trainer):
         sample_weight: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """`loss.weighted` of logits (B, M, C) under this model's `weight_root`, float32 ()."""
-        return loss.weighted(member_logits, labels, masks, self.weight_root, sample_weight)
+        more = sample_weight, self.label_smoothing
+        return loss.weighted(member_logits, labels, masks, self.weight_root, *more)
 
     def members_of(
         self,
@@ -211,8 +221,7 @@ class MixMo(Trainer):
 
     def _seen(self, images, labels, sample_weight, views):
         """The images of the views, normalised; their labels; their weights, or None."""
-        seen = augmentation.apply(images, *views)
-        seen = augmentation.normalise(seen, self.mean, self.std)  # (B, M, H, W, channels)
+        seen = augmentation.see(images, views, self.mean, self.std)  # (B, M, H, W, channels)
         if sample_weight is not None:
             sample_weight = tf.gather(tf.reshape(sample_weight, [-1]), views.rows)  # (B, M)
         return seen, tf.gather(labels, views.rows), sample_weight
@@ -240,6 +249,8 @@ class MixMo(Trainer):
             input_repetition=self.input_repetition,
             msda_name=self.msda,
             augmentation_name=self.augmentation,
+            trivial_augment=self.trivial_augment,
+            random_erasing=self.random_erasing,
         )
 
     @property
@@ -269,7 +280,8 @@ class MixMo(Trainer):
     def get_config(self) -> dict:
         names = (
             "network mixing mixing_probability unmixing alpha weight_root batch_repetitions "
-            "input_repetition msda ensemble l2 augmentation mean std seed class_names"
+            "input_repetition msda ensemble l2 augmentation trivial_augment random_erasing "
+            "label_smoothing mean std seed class_names"
         ).split()
         config = {name: getattr(self, name) for name in names}
         config |= {name: keras.saving.serialize_keras_object(config[name]) for name in _OBJECTS}
@@ -282,19 +294,3 @@ class MixMo(Trainer):
             config[name] = keras.saving.deserialize_keras_object(config.get(name))
         config["class_names"] = class_labels.mended(config.get("class_names"))
         return cls(**config)
-
-    def _check_arguments(self):
-        if self.num_members == 1 and self.mixing is not None:
-            raise ValueError(f"mixing must be None for a network with M = 1, got {self.mixing!r}")
-        if self.num_members > 1:
-            arguments.one_of("mixing", self.mixing, masks.NAMES)
-        if not callable(self.mixing_probability):
-            arguments.within("mixing_probability", self.mixing_probability, 0, 1)
-        unmixing.check(self.unmixing, self.num_members)
-        arguments.at_least("alpha", self.alpha, 0)
-        arguments.above("weight_root", self.weight_root, 0)
-        arguments.within("input_repetition", self.input_repetition, 0, 1)
-        if self.msda is not None:
-            arguments.one_of("msda", self.msda, msda.NAMES)
-        arguments.at_least("l2", self.l2, 0)
-        arguments.one_of("augmentation", self.augmentation, augmentation.NAMES)

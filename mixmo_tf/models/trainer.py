@@ -5,6 +5,7 @@ compiles what one replica computes.
 """
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.models import executions, fit_arguments, fit_data
+from mixmo_tf.models import averaging, core_update, executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
@@ -26,7 +27,13 @@ class Trainer(Predictor):
     `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
-    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
+    compiled_with = (
+        *Predictor.compiled_with,
+        "optimizer",
+        "jit_compile",
+        "freeze_steps",
+        "core_learning_rate_factor",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -38,6 +45,8 @@ class Trainer(Predictor):
             aggregation="only_first_replica",
             name="step",
         )
+        self.averages = averaging.Averages()
+        self.still = frozenset()  # ids of the variables that are frozen in the step that runs
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
 
     def compile(
@@ -50,6 +59,8 @@ class Trainer(Predictor):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        freeze_steps: int = 0,
+        core_learning_rate_factor: float = 1.0,
     ) -> None:
         """Configures training, from step 0 on. The loss is the model's own.
 
@@ -60,10 +71,15 @@ class Trainer(Predictor):
             metrics, weighted_metrics, run_eagerly, steps_per_execution: see `Predictor.compile`.
             jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
                 takes minutes) and batch norm is not synchronized.
+            freeze_steps: int >= 0, the first steps, in which the core is frozen while encoders and
+                heads train; for optimizers of `core_update.FREEZING`.
+            core_learning_rate_factor: float >= 0, a factor of the core's updates in the steps after
+                these, exact for optimizers of `core_update.SCALING`; 0 keeps the core frozen.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, a metric does not take
-                what the model gives it, or XLA is to compile synchronized batch norm.
+                what the model gives it, XLA is to compile synchronized batch norm, or the optimizer
+                is not made for what is asked of the core.
         """
         fit_arguments.check_optimizer(optimizer)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
@@ -73,6 +89,9 @@ class Trainer(Predictor):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if any(map(uses_float16, self.networks)) and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
+        self.core_update = core_update.checked(
+            freeze_steps, core_learning_rate_factor, keras.optimizers.get(optimizer)
+        )
         super().compile(
             optimizer,
             loss,
@@ -83,18 +102,28 @@ class Trainer(Predictor):
         )
         with self.distribute_strategy.scope():
             self.optimizer.build(self.trainable_variables)
+            weights, statistics = self.trainable_variables, self.statistics()
+            self.averages = averaging.Averages(self.optimizer, weights, statistics)
         self.step.assign(0)
         self._jit_compile_argument = jit_compile
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
         self.uses_xla = jit_compile and not run_eagerly
+        self.compiled_loss_and_gradients = self.computation()
+
+    def computation(self) -> Callable:
+        """`loss_and_gradients`, to be traced anew, where XLA is used compiled by it."""
         compute = self.loss_and_gradients
-        compute = tf.function(compute, jit_compile=True) if self.uses_xla else compute
-        self.compiled_loss_and_gradients = compute
+        return tf.function(compute, jit_compile=True) if self.uses_xla else compute
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
-        return {**config, "jit_compile": self._jit_compile_argument} if config else config
+        return config and {
+            **config,
+            "jit_compile": self._jit_compile_argument,
+            "freeze_steps": self.core_update.freeze_steps,
+            "core_learning_rate_factor": self.core_update.factor,
+        }
 
     # A step ----------------------------------------------------------------------------------
 
@@ -109,8 +138,8 @@ class Trainer(Predictor):
         return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
 
     def statistics(self) -> list[keras.Variable]:
-        """The batch-norm statistics, which a forward pass sets: a list of variables."""
-        state = self.network.non_trainable_variables
+        """The batch-norm statistics that a forward pass sets, none of a frozen core: variables."""
+        state = [v for v in self.network.non_trainable_variables if id(v) not in self.still]
         return [variable for variable in state if "float" in variable.dtype]
 
     def _decay(self):
@@ -121,15 +150,17 @@ class Trainer(Predictor):
     def save_own_variables(self, store: Any) -> None:
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
         super().save_own_variables(store)
-        for i, variable in enumerate(self._tracker_variables()):
-            store[f"tracker_{i}"] = variable.numpy()
+        for name, variables in self._also_saved().items():
+            for i, variable in enumerate(variables):
+                store[f"{name}_{i}"] = variable.numpy()
 
     def load_own_variables(self, store: Any) -> None:
-        names = [name for name in store.keys() if not name.startswith("tracker_")]
+        names = [name for name in store.keys() if "_" not in name]
         super().load_own_variables({name: store[name] for name in names})
-        if len(names) < len(store.keys()):
-            num_sums = len(self._tracker_variables())
-            self.continue_epoch([store[f"tracker_{i}"] for i in range(num_sums)])
+        for name, variables in self._also_saved().items():
+            if f"{name}_0" in store.keys():  # which a file from before has not
+                for i, variable in enumerate(variables):
+                    variable.assign(store[f"{name}_{i}"])
 
     def state(self) -> list:
         """All that training changes, a list of arrays: weights, optimizer, sums of the epoch."""
@@ -157,7 +188,12 @@ class Trainer(Predictor):
             variable.assign(value)
 
     def _all_variables(self):
-        return [*self.variables, *self.optimizer.variables, *self._tracker_variables()]
+        optimizer = [*self.optimizer.variables, *self.averages.variables]
+        return [*self.variables, *optimizer, *self._tracker_variables()]
+
+    def _also_saved(self):
+        """What Keras leaves out of a model's file, lists of variables by their names there."""
+        return {"tracker": self._tracker_variables(), "average": self.averages.variables}
 
     def _tracker_variables(self):
         trackers = self.training_trackers if self.compiled else []
@@ -216,7 +252,7 @@ class Trainer(Predictor):
         self._epochs_of_steps = None, data["steps_per_epoch"]
         self.expects_data = True
         self.stop_request = stop_request
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), self.averages.trained(self.optimizer):
             if steps_per_epoch is None:  # Keras would warn of what is no surprise
                 warnings.filterwarnings("ignore", "Your input ran out of data")
             try:
@@ -231,16 +267,42 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    train_on_batch = keras.Model.train_on_batch
+    def train_on_batch(self, *arguments: Any, **options: Any) -> Any:
+        """`keras.Model.train_on_batch`; the averages of `use_ema` leave the network."""
+        self.averages.swap(into_network=False)
+        return keras.Model.train_on_batch(self, *arguments, **options)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: arguments.Array | None = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: arguments.Array | None = None,
+        **options: Any,
+    ) -> float | list | dict:
+        """`Predictor.evaluate`; of the averaged weights, where the optimizer has `use_ema`."""
+        with self.averages.shown():
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
 
     def make_train_function(self, force: bool = False) -> None:
-        if self.train_function is None or force:
-            self.train_function = executions.of_steps(
-                self, self.train_step, self._steps_left, "to train on (drop_remainder?)"
-            )
+        if self.train_function is not None and not force:
+            return
+
+        def make(num_steps):
+            def counted():
+                return tf.constant(num_steps(), tf.int64)  # an int would be traced anew
+
+            purpose = "to train on (drop_remainder?)"
+            return executions.of_steps(self, self.train_step, counted, purpose)
+
+        if self.core_update.freezes:
+            self.train_function = core_update.in_phases(self, make, self._steps_left)
+        else:
+            self.train_function = make(self._steps_left)
 
     def _steps_left(self):
-        """Steps of the next execution; int64, or it would be a constant to trace anew."""
+        """Steps of the next execution, int."""
         first_step, steps_per_epoch = self._epochs_of_steps
         steps = self.steps_per_execution
         if steps > 1 and steps_per_epoch:
@@ -249,4 +311,4 @@ class Trainer(Predictor):
                 self._epochs_of_steps = step, steps_per_epoch
                 first_step = step
             steps = min(steps, steps_per_epoch - (step - first_step) % steps_per_epoch)
-        return tf.constant(steps, tf.int64)
+        return steps

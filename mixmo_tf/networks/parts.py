@@ -82,6 +82,19 @@ def encoders(network: keras.Model) -> list:
     return [layers[name] for name in itertools.takewhile(layers.__contains__, names)]
 
 
+def core(network: keras.Model) -> list:
+    """The core's layers: those of neither an encoder nor a head, nor the network's inputs.
+
+    With M = 1, where no mixing layer says where an encoder ends, what is called after it is its.
+    """
+    of_encoders = {id(layer) for layers in until_mixing(network) for layer in layers}
+    return [
+        layer
+        for layer in network.layers
+        if id(layer) not in of_encoders and not is_head(layer) and not _is_before_core(layer)
+    ]
+
+
 def until_mixing(network: keras.Model) -> list:
     """Of each member all layers from its image to the mixing layer; empty if nothing is mixed."""
     if MASKS not in network.input:
@@ -131,6 +144,12 @@ def only_before(layer: keras.layers.Layer) -> keras.Operation | None:
         return None
     before = _operation(layer.input)
     return before if len(before._outbound_nodes) == 1 else None
+
+
+def _is_before_core(layer):
+    is_input = isinstance(layer, keras.layers.InputLayer)
+    begin = ENCODER.replace("{}", r"\d+")
+    return is_input or layer.name == MIXING or re.match(f"{begin}(_|$)", layer.name)
 
 
 def _operation(tensor):

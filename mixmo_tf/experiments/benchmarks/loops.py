@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 import mixmo_tf
-from mixmo_tf import augmentation, data, seeds
+from mixmo_tf import augmentation, data, seeds, training
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.networks import NETWORKS, parts, size
 
@@ -34,16 +34,23 @@ def mixmo_loop(
     labels: np.ndarray,
     strategy: tf.distribute.Strategy | None = None,
     precision: str = "float32",
+    with_today: bool = False,
     **options: Any,
 ) -> Callable[[], object]:
-    """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes."""
+    """MixMo's `fit` with M = 2; the step itself repeats, augments, normalises and mixes.
+
+    With a recipe of today: TrivialAugment, random erasing, smoothed labels, a cosine and averages.
+    """
+    today = {"trivial_augment": True, "random_erasing": 0.1, "label_smoothing": 0.1}
     with (strategy or tf.distribute.get_strategy()).scope():
         network = build_network(
             settings, "wide_resnet", (32, 32, 3), depth=settings.depth, width=settings.width
         )
         mixmo_tf.networks.set_precision(network, precision)
-        model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
-        model.compile(optimizer(), **{"jit_compile": settings.jit_compile, **options})
+        method = {"batch_repetitions": settings.batch_repetitions}
+        model = mixmo_tf.MixMo(network, **method, **(today if with_today else {}))
+        of_loop = averaging_optimizer() if with_today else optimizer()
+        model.compile(of_loop, **{"jit_compile": settings.jit_compile, **options})
     batches = data.training_batches(
         (images, labels), settings.rows // settings.batch_repetitions, seed=0
     )
@@ -146,3 +153,10 @@ def random_cifar10(num_images: int) -> tuple[np.ndarray, np.ndarray]:
 
 def optimizer() -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(0.01, momentum=0.9, nesterov=True)
+
+
+def averaging_optimizer() -> keras.optimizers.Optimizer:
+    """The same with a cosine instead of a constant rate, and with averages of the weights."""
+    rate = training.WarmupCosine(0.01, 10, 1_000_000)
+    averages = {"use_ema": True, "ema_momentum": 0.999}
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **averages)

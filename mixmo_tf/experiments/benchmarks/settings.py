@@ -50,6 +50,9 @@ class BenchmarkSettings(OfFlags):
     steps: int = setting(8, "Steps of one turn.", bounds=(1, None))
     images: int = setting(20_000, "JPEGs of the folder, 64×64 pixels each.", bounds=(100, None))
     jit_compile: bool = setting(False, "XLA, in all loops; `scaling` compares both.")
+    today: bool = setting(
+        False, "Lets `train` compare MixMo with a recipe of today, all of it, with the loops."
+    )
     turns: int = setting(9, "Turns of each loop, after one to warm up.", bounds=(1, None))
 
     def __post_init__(self) -> None:

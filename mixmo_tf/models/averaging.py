@@ -1,0 +1,136 @@
+"""Exponential moving averages of the weights, with an optimizer that has `use_ema`.
+
+Keras' optimizer keeps them: average ← m·average + (1 − m)·weights after each step, the weights
+themselves after the first. The batch-norm statistics of the raw weights are not those of the
+averaged ones, so their averages are kept here, by the same rule.
+
+Either the network holds the raw weights and statistics and the rest is kept beside it, or the other
+way round; `swap` exchanges them bit for bit. Training is on the raw ones, and `fit` ends with the
+averages in the network: they are what predicts, is saved and is exported. Both are saved with a
+model, so a `fit` after that goes on from the raw ones. (Keras' `fit` would write the averages over
+the raw weights at its end, and its SwapEMAWeights exchange them by sums, which rounds.)
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class Averages:
+    """What is averaged of a model, and where the averages are.
+
+    Args:
+        optimizer: keras.optimizers.Optimizer, built; None before there is one.
+        weights: the variables that it was built with.
+        statistics: the batch-norm statistics, a list of variables.
+
+    Attributes:
+        variables: what is kept here, a list of variables; empty without `use_ema`.
+
+    Raises:
+        ValueError: if the optimizer is to overwrite the weights with the averages while several
+            replicas train, which Keras cannot.
+    """
+
+    def __init__(
+        self,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        weights: Sequence[keras.Variable] = (),
+        statistics: Sequence[keras.Variable] = (),
+    ):
+        self._optimizer = _unwrapped(optimizer)
+        self._are_kept = getattr(self._optimizer, "use_ema", False)
+        self._weights, self._statistics = list(weights), list(statistics)
+        self._of_statistics, self.variables = [], []
+        if not self._are_kept:
+            return
+        frequency = self._optimizer.ema_overwrite_frequency
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        if frequency and replicas > 1:
+            raise ValueError(
+                f"ema_overwrite_frequency must be None with {replicas} replicas, got {frequency}"
+            )
+        self._are_in_network = _variable((), "int32", "averages_are_in_network")
+        self._of_statistics = [
+            _variable(each.shape, each.dtype, f"average_{i}") for i, each in enumerate(statistics)
+        ]
+        self.variables = [self._are_in_network, *self._of_statistics]
+
+    def update(self) -> None:
+        """Takes the statistics into their averages; called in replica context after the optimizer.
+
+        Its first step sets them.
+        """
+        if self._are_kept:
+            is_first = tf.convert_to_tensor(self._optimizer.iterations) <= 1
+            momentum = tf.where(is_first, 0.0, self._optimizer.ema_momentum)
+            for average, value in zip(self._of_statistics, self._statistics, strict=True):
+                m = tf.cast(momentum, average.dtype)
+                average.assign(m * average + (1 - m) * value)
+
+    @property
+    def are_in_network(self) -> bool:
+        """Whether the network holds the averages, and not the raw weights."""
+        return self._are_kept and bool(self._are_in_network.numpy())
+
+    def swap(self, into_network: bool) -> None:
+        """Puts the averages into the network, or the raw weights; where they are, nothing happens.
+
+        Before the first step there are no averages. With several workers all must call it.
+        """
+        if not self._are_kept or self.are_in_network == into_network:
+            return
+        if into_network and not int(self._optimizer.iterations.numpy()):
+            return
+        of_weights = self._optimizer._model_variables_moving_average
+        inside, outside = self._weights + self._statistics, of_weights + self._of_statistics
+        for ours, theirs in zip(inside, outside, strict=True):
+            if theirs is not None:  # which Keras keeps of no variable that gradients overwrite
+                value = ours.numpy()
+                ours.assign(theirs.numpy())
+                theirs.assign(value)
+        self._are_in_network.assign(int(into_network))
+
+    @contextlib.contextmanager
+    def shown(self) -> Iterator[None]:
+        """Under it the network holds the averages; then what it held before."""
+        before = self.are_in_network
+        self.swap(into_network=True)
+        try:
+            yield
+        finally:
+            self.swap(into_network=before)
+
+    @contextlib.contextmanager
+    def trained(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+        """Under it the network holds the raw weights, whatever Keras does at the end of `fit`.
+
+        Args:
+            optimizer: the one that `fit` asks to finalize the weights.
+        """
+        if not self._are_kept:
+            yield
+            return
+        self.swap(into_network=False)
+        optimizer.finalize_variable_values = lambda variables: None
+        try:
+            yield
+        finally:
+            del optimizer.finalize_variable_values
+            self.swap(into_network=True)
+
+
+def _unwrapped(optimizer: Any) -> keras.optimizers.Optimizer:
+    """The optimizer that a LossScaleOptimizer scales the loss for, or the optimizer itself."""
+    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.inner_optimizer if is_scaled else optimizer
+
+
+def _variable(shape, dtype, name):
+    """A variable of zeros, which each replica may set."""
+    return keras.Variable(
+        keras.ops.zeros(shape, dtype), dtype=dtype, trainable=False, aggregation="none", name=name
+    )
