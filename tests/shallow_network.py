@@ -28,7 +28,7 @@ def stand_in(monkeypatch):
     monkeypatch.setitem(networks.NETWORKS, "preact_resnet18", record)
     # a second of each run; test_training_pictures draws them
     monkeypatch.setattr(mixing_sheet, "sheets", lambda *of_run: {})
-    folder = suite_runs._folder
+    folder = suite_runs.beside_package
     monkeypatch.setattr(
-        suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)
+        suite_runs, "beside_package", lambda name: SCRIPTS if name == "scripts" else folder(name)
     )
