@@ -235,7 +235,10 @@ def furnish(folder, monkeypatch):
         pixels = random.integers(0, 256, (8, 8, 3)).astype(np.uint8)
         split = "val" if i % 4 == 0 else "train"
         names = [f"flowers/{split}/{('rose', 'tulip')[i % 2 ^ i // 4 % 2]}/{i}.png"]
-        names += ["photo.jpg", "photos/a.png", "others/b.png"] if i == 0 else []
+        names += ["photo.jpg", "others/b.png"] if i == 0 else []
+        if i < 60:
+            kind = ("airplane", "automobile", "cat")[i % 3]
+            names.append(f"photos/{'test' if i < 12 else 'train'}/{kind}/{i}.png")
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(encoded(pixels, "png"))

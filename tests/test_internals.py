@@ -27,6 +27,7 @@ INSIDE = {  # by file: modules that are not public, and names that begin with _
         "_loss_tracker",
         "_maybe_symbolic_build",
     },
+    "networks/graph.py": {"_inbound_nodes", "_keras_history"},
     "networks/parts.py": {"_inbound_nodes", "_keras_history", "_outbound_nodes"},
     "random_state.py": {"keras.src.backend.common", "tensorflow.python.eager"},
 }

@@ -32,7 +32,7 @@ def test_every_network_has_its_parts_and_is_counted_from_below(name, quick_weigh
     network = NETWORKS[name].build(**arguments)
     assert parts.image_shape(network) == (32, 48, 3) and network.output.shape == (None, 3, 7)
     assert len(parts.encoders(network)) == len(parts.heads(network)) == 3
-    assert [layers[-1] for layers in parts.until_mixing(network)] == parts.encoders(network)
+    assert [calls[-1].operation for calls in parts.until_mixing(network)] == parts.encoders(network)
     assert all(map(parts.is_head, parts.heads(network)))
     counted = size.parameters(NETWORKS[name].kernels(**arguments))
     assert 0 < counted <= sum(np.prod(w.shape) for w in network.trainable_variables)

@@ -13,6 +13,7 @@ from mixmo_tf.version import VERSION
 HEAVY = "absl", "keras", "matplotlib", "mixmo_tf", "numpy", "tensorflow", "torch"
 UNNEEDED = "jinja2 joblib markupsafe matplotlib sklearn tensorboard tensorflow_datasets".split()
 FOLDERS = {"mixmo_tf": "mixmo_tf", "scripts": "mixmo_scripts", "configs": "mixmo_configs"}
+ALONE = "BUILD.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE README.md setup.py".split()
 IMPORTS = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -66,8 +67,7 @@ def test_commands_and_configs_are_installed(tmp_path):
             if is_source(file)
         }
         assert files <= set(sources), files - set(sources)
-    alone = {file.name for file in ROOT.iterdir() if is_source(file)} - {".git", ".gitignore"}
-    assert alone <= set(sources) and not [name for name in sources if "__pycache__" in name]
+    assert set(ALONE) <= set(sources) and not [name for name in sources if "__pycache__" in name]
 
     config = "digits_plain.flags"
     tiny_model().save(tmp_path / "tiny.keras")
@@ -85,11 +85,11 @@ def test_commands_and_configs_are_installed(tmp_path):
 
 def is_source(file):
     """Whether it is a file of the repository, not one that Python or a tool has left."""
-    return file.is_file() and not {"__pycache__", "_build"} & set(file.parts)
+    is_left = {"__pycache__", "_build"} & set(file.parts) or file.name.startswith(".")
+    return file.is_file() and not is_left
 
 
 def test_the_version_is_the_same_everywhere():
     assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
-    assert (
-        re.findall(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)[0] == VERSION
-    )
+    versions = re.findall(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == VERSION

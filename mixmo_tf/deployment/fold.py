@@ -12,12 +12,16 @@ from mixmo_tf import random_state
 from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.predictor import Predictor
-from mixmo_tf.networks import parts
+from mixmo_tf.networks import graph, parts, random_layers
+from mixmo_tf.networks.fixed_normalization import FixedNormalization
 
-_PADDING = (keras.layers.InputLayer, keras.layers.ZeroPadding2D)
+_BEFORE = (  # what may stand before an encoder's convolution, alike for every member
+    keras.layers.ZeroPadding2D, keras.layers.Rescaling, keras.layers.Normalization,
+    FixedNormalization, keras.layers.Concatenate,
+)  # fmt: skip
 _PLACES = (
     "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format",
-    "use_bias",
+    "use_bias", "scale", "offset", "mean", "variance", "axis", "invert",
 )  # fmt: skip
 
 
@@ -70,6 +74,8 @@ def _plain_network(network, kept):
     encoders, heads = _encoders(network), _heads(network, needed=len(kept))
 
     def call(layer, *args, **kwargs):
+        if random_layers.is_random(layer):
+            return args[0]
         return args[0][0] if layer.name == parts.MIXING else layer(*args, **kwargs)
 
     copy = keras.models.clone_model(network, call_function=call)
@@ -97,22 +103,34 @@ def _encoders(network):
     """The convolutions before the mixing layer; none if nothing is mixed.
 
     Raises:
-        ValueError: unless each has padding before it at most, is mixed as it is, and is placed
-            like the first.
+        ValueError: unless each has padding and what rescales pixels before it at most, is mixed
+            as it is, and is placed like the first.
     """
     layers, places = [], []
-    for i, (*before, layer) in enumerate(parts.until_mixing(network)):
+    for i, (*before, last) in enumerate(parts.until_mixing(network)):
+        layer = last.operation
         is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
-        if not is_convolution or not all(isinstance(each, _PADDING) for each in before):
+        if not is_convolution or not all(_may_be_before(call.operation) for call in before):
             raise ValueError(
                 f"{parts.ENCODER.format(i)} of {network.name} is not linear: it cannot be folded"
             )
-        configs = [each.get_config() for each in (*before, layer)]
         layers.append(layer)
-        places.append([{key: c[key] for key in _PLACES if key in c} for c in configs])
+        places.append([_place(call) for call in (*before, last)])
         if places[i] != places[0]:
             raise ValueError(f"encoders 0 and {i} of {network.name} differ: they cannot be folded")
     return layers
+
+
+def _may_be_before(operation):
+    is_known = isinstance(operation, _BEFORE) or random_layers.is_random(operation)
+    return is_known or parts.is_arithmetic(operation)
+
+
+def _place(call):
+    """What must be the same for every member."""
+    config = call.operation.get_config()
+    named = {key: repr(config[key]) for key in _PLACES if key in config}
+    return type(call.operation), named, graph.constants(call)
 
 
 def _heads(network, needed):

@@ -8,9 +8,10 @@ import tensorflow as tf
 
 from mixmo_tf import data, networks
 from mixmo_tf.data import image_folder
+from mixmo_tf.experiments import network_plan, pretrained
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.networks import NETWORKS, size
+from mixmo_tf.networks import applications, size
 from mixmo_tf.probability import AnnealedProbability
 from mixmo_tf.training import WarmupCosine, WarmupMultiStep
 from mixmo_tf.unmixing import UnmixingFade
@@ -84,7 +85,10 @@ def check_sizes(settings: Settings, info: data.Info, strategy: tf.distribute.Str
 
 def build_network(settings: Settings, info: data.Info) -> keras.Model:
     """The network, for the images and classes of `info`, a data.Info."""
-    network = NETWORKS[settings.network].build(**_sizes(settings, info))
+    return _finished(settings, _plan(settings, info).build())
+
+
+def _finished(settings, network):
     networks.set_precision(network, settings.precision)
     if settings.sync_batch_norm:
         networks.synchronize_batch_norm(network)
@@ -97,15 +101,19 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
     Raises:
         ValueError: where a setting is out of its bounds, or a step cannot fit into memory.
     """
-    _check_memory(settings, info)
+    planned = _plan(settings, info)
+    _check_memory(settings, info, planned)
     steps_per_epoch = max(info.num_examples // max(settings.batch_size, 1), 1)
     total_steps = settings.epochs * steps_per_epoch
     probability = AnnealedProbability(settings.mixing_probability, total_steps)
     method = _of_method(settings) | {"mixing_probability": probability}
     if settings.unmixing == "fade":
         method["unmixing"] = UnmixingFade(total_steps)
-    about_images = {"mean": info.mean, "std": info.std, "class_names": info.class_names}
-    model = MixMo(build_network(settings, info), **method, **about_images)
+    network = _finished(settings, planned.build())
+    mean, std = info.mean, info.std
+    if applications.is_backbone(settings.network):
+        mean, std = pretrained.mean_and_std(settings, network, mean, std)
+    model = MixMo(network, **method, mean=mean, std=std, class_names=info.class_names)
     model.compile(
         build_optimizer(settings, steps_per_epoch),
         metrics=["accuracy"],
@@ -136,18 +144,19 @@ def _of_method(settings):
     return {name: getattr(settings, name) for name in names if hasattr(settings, name)}
 
 
-def _check_memory(settings, info):
+def _check_memory(settings, info, planned):
     """Raises ValueError where a training step cannot fit into this machine's memory.
 
     What is counted is less than a step needs: weights, their averages, momentum and
     gradients, and the outputs of the convolutions, for the rows of one replica.
     """
-    kernels = NETWORKS[settings.network].kernels(**_sizes(settings, info))
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     rows = settings.batch_size * settings.batch_repetitions // replicas
-    num_bytes = (4 if settings.ema_momentum else 3) * size.BYTES * size.parameters(kernels)
-    num_bytes += rows * size.activations(kernels) * (4 if settings.precision == "float32" else 2)
-    named = "num_members", "batch_size", "batch_repetitions", *NETWORKS[settings.network].sizes
+    copies = 4 if settings.ema_momentum else 3
+    num_bytes = copies * size.BYTES * size.parameters(planned.kernels)
+    bytes_each = 4 if settings.precision == "float32" else 2
+    num_bytes += rows * size.activations(planned.kernels) * bytes_each
+    named = "num_members", "batch_size", "batch_repetitions", *planned.sizes
     what = ", ".join(f"{name}={getattr(settings, name)}" for name in named)
     height, width, _ = info.image_shape
     size.check_step(
@@ -155,11 +164,5 @@ def _check_memory(settings, info):
     )
 
 
-def _sizes(settings, info):
-    """What a network is built with."""
-    sizes = {name: getattr(settings, name) for name in NETWORKS[settings.network].sizes}
-    return sizes | {
-        "num_members": settings.num_members,
-        "num_classes": info.num_classes,
-        "image_shape": info.image_shape,
-    }
+def _plan(settings, info):
+    return network_plan.plan(settings, settings.num_members, info.num_classes, info.image_shape)

@@ -8,22 +8,28 @@ from mixmo_tf import arguments, augmentation, data, masks, msda
 from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments import fields
+from mixmo_tf.experiments import fields, together
 from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.mixmo import MOST_REPETITIONS
-from mixmo_tf.networks import NETWORKS
+from mixmo_tf.networks import NETWORKS, applications
 from mixmo_tf.networks.members import MOST_MEMBERS
 from mixmo_tf.networks.precision import PRECISIONS
 from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 
 SCHEDULES = ("steps", "cosine")
-MILESTONES = (16, 19)  # unless others are set
 
 
 def _networks_with(size):
     return " or ".join(name for name, network in NETWORKS.items() if size in network.sizes)
+
+
+def _check_network(name):
+    if applications.is_backbone(name):
+        applications.check_name(name)
+    else:
+        arguments.one_of("network", name, (*NETWORKS, f"{applications.PREFIX}NAME"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,15 @@ class Settings(OfFlags):
 
     # Network
     network: str = setting(
-        "preact_resnet18", f"The network: {listed(NETWORKS)}.", choices=tuple(NETWORKS)
+        "preact_resnet18",
+        f"The network: {listed(NETWORKS)}; or backbone:NAME, a model of keras.applications, cut "
+        "after its first convolution.",
+        check=_check_network,
+    )
+    pretrained: str = setting(
+        "none",
+        "What a backbone's weights begin as: imagenet, downloaded by Keras; none, new ones; or a "
+        "file .weights.h5, .h5 or .keras of the model without its top.",
     )
     depth: int = setting(
         28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)
@@ -195,7 +209,7 @@ class Settings(OfFlags):
         choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = setting(
-        MILESTONES,
+        together.MILESTONES,
         "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
         bounds=(1, arguments.MOST),
         unit="epochs",
@@ -266,22 +280,7 @@ class Settings(OfFlags):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.image_size is not None:
-            data.check_image_size(self.dataset, self.image_size)
-        if self.mixing == "none" and self.num_members > 1:
-            raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
-        if self.mixing not in (None, "none") and self.num_members == 1:
-            raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
-        if self.unmixing != "none" and self.num_members == 1:
-            raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
-        for name in ("label_smoothing", "ema_momentum"):
-            if getattr(self, name) == 1:
-                raise ValueError(f"{name} must be in [0, 1), got 1")
-        if self.schedule == "cosine" and self.milestones not in ((), MILESTONES):
-            raise ValueError(
-                "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
-                f"got {fields.text(self.milestones)}"
-            )
+        together.check(self)
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""
@@ -291,6 +290,8 @@ class Settings(OfFlags):
     def in_place(self) -> "Settings":
         """The same with absolute paths to what is read, which mean the same after an `os.chdir`."""
         read = {name: getattr(self, name) for name in ("data_dir", "initialize_from")}
+        if self.pretrained not in ("imagenet", "none"):
+            read["pretrained"] = self.pretrained
         is_local = {name: path and "://" not in path for name, path in read.items()}
         absolute = {name: expanded(read[name]).absolute() for name in read if is_local[name]}
         return dataclasses.replace(self, dataset=data.full_name(self.dataset), **absolute)

@@ -16,6 +16,7 @@ from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.paths import beside_package, content
 from mixmo_tf.training import signals
 
+_folder = beside_package  # of the scripts and configs; tests put other scripts in their place
 _LOG_START = "reproduce.py: "  # of the first line of each log, the command
 _log = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def read(folder: pathlib.Path, remark: str) -> dict:
 
 
 def _flagfile(config):
-    return beside_package("configs") / f"{config}.flags"
+    return _folder("configs") / f"{config}.flags"
 
 
 def _members_of(config):
@@ -149,7 +150,7 @@ def _run_script(script, folder, its_flags):
     A signal goes on to it; it saves itself, and both end.
     """
     log = _log_file(folder)
-    command = [sys.executable, str(beside_package("scripts") / script)]
+    command = [sys.executable, str(_folder("scripts") / script)]
     command += [f"--{name}={fields.text(value)}" for name, value in its_flags.items()]
     start = time.perf_counter()
     process = None

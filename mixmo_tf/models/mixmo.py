@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, class_labels, draws, loss, masks, msda, unmixing
 from mixmo_tf.data import checks
-from mixmo_tf.models import finite_step, method_arguments
+from mixmo_tf.models import finite_step, method_arguments, pixel_scale
 from mixmo_tf.models.executions import LOOK_SCALED
 from mixmo_tf.models.trainer import Trainer
-from mixmo_tf.networks import parts, unmixed
+from mixmo_tf.networks import parts, random_layers, unmixed
 
 MOST_REPETITIONS = 10_000
 _OBJECTS = "network", "mixing_probability", "unmixing"  # of a saved model's config
@@ -54,7 +54,8 @@ class MixMo(Trainer):
         trivial_augment: bool, whether `trivial_augment` changes what is cropped and flipped.
         random_erasing: in [0, 1], the chance that a box of an image is erased, see `erasing`.
         label_smoothing: ε in [0, 1), see `loss.weighted`.
-        mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each.
+        mean, std: per channel, of pixels scaled to [0, 1]; None for 0.5 each, or, where the network
+            rescales or normalises pixels itself, for what leaves them as they are.
         seed: int in [0, 2^31), seed of all that is drawn in training.
         class_names: C strings by label, or None; kept with the model and written by `export`.
 
@@ -92,7 +93,6 @@ class MixMo(Trainer):
         super().__init__(num_members, num_classes, image_shape, ensemble, class_names, **kwargs)
         self.network = network
         self.mask_size = parts.mask_size(network)
-        self._input_names = parts.input_names(num_members)
         mixing = masks.name_of(mixing) if callable(mixing) else mixing
         if isinstance(mixing, str) and mixing == "none" and num_members == 1:
             mixing = None
@@ -111,9 +111,7 @@ class MixMo(Trainer):
         self.trivial_augment = trivial_augment
         self.random_erasing = random_erasing
         self.label_smoothing = label_smoothing
-        channels = self.image_shape[2]
-        mean, std = ((0.5,) * channels if each is None else each for each in (mean, std))
-        self.mean, self.std = checks.check_mean_and_std(mean, std, channels)
+        self.mean, self.std = pixel_scale.of(network, mean, std)
         self.seed = arguments.count("seed", seed, 0)
         method_arguments.check(self)
         self._unmixed = unmixed.forward(network) if self.unmixing else None
@@ -156,10 +154,11 @@ class MixMo(Trainer):
         members, labels, sample_weight = self.members_of(images, labels, sample_weight, drawn)
         with tf.GradientTape() as tape:
             images_of = [members[:, i] for i in range(self.num_members)]  # (B, H, W, channels)
+            own_seed = random_layers.seed_of(self.network, seed)
             if fade is None:
-                logits = self.forward(images_of, drawn.masks, training=True)
+                logits = self.forward(images_of, drawn.masks, training=True, seed=own_seed)
             else:
-                logits = self._unmixed(images_of, drawn.masks, fade)
+                logits = self._unmixed(images_of, drawn.masks, fade, own_seed)
             value = self.weighted_loss(logits, labels, drawn.masks, sample_weight)
             objective = self.objective(value)
         gradients = tape.gradient(objective, self.trainable_variables)
@@ -172,11 +171,16 @@ class MixMo(Trainer):
         return value, *shown, gradients
 
     def forward(
-        self, members: Sequence[tf.Tensor], masks: tf.Tensor | None, training: bool
+        self,
+        members: Sequence[tf.Tensor],
+        masks: tf.Tensor | None,
+        training: bool,
+        seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
         """Each member's images, M times (B, H, W, channels), and masks to logits (B, M, C)."""
-        given = [*members, masks] if self.num_members > 1 else members
-        return self.network(dict(zip(self._input_names, given, strict=True)), training=training)
+        seed = random_layers.seed_of(self.network) if seed is None else seed
+        masks = masks if self.num_members > 1 else None
+        return self.network(parts.inputs(members, masks, seed), training=training)
 
     def weighted_loss(
         self,

@@ -133,9 +133,13 @@ class Trainer(Predictor):
         return seeds.step_seed(self.seed, self.step, replica.replica_id_in_sync_group)
 
     def objective(self, loss: tf.Tensor) -> tf.Tensor:
-        """What this replica's gradients are of: (loss + l2·ΣW²) / replicas, scaled for float16."""
+        """What this replica's gradients are of: (loss + l2·ΣW²) / replicas, scaled for float16.
+
+        What layers of the network add to the loss themselves, such as the penalty of a
+        `kernel_regularizer`, joins it.
+        """
         num_replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        return self.optimizer.scale_loss((loss + self._decay()) / num_replicas)
+        return self.optimizer.scale_loss((loss + self._decay() + self._penalties()) / num_replicas)
 
     def statistics(self) -> list[keras.Variable]:
         """The batch-norm statistics that a forward pass sets, none of a frozen core: variables."""
@@ -146,6 +150,10 @@ class Trainer(Predictor):
         """l2·ΣW² over all trainable variables, batch-norm scales and biases included."""
         weights = self.trainable_variables if self.l2 else ()
         return self.l2 * sum(tf.reduce_sum(tf.square(w)) for w in weights)
+
+    def _penalties(self):
+        """What the layers' regularizers and `add_loss` ask for, of the forward pass just done."""
+        return sum(tf.cast(each, tf.float32) for each in self.network.losses)
 
     def save_own_variables(self, store: Any) -> None:
         """Adds what `fit` has summed up in this epoch; Keras leaves metrics out."""
@@ -267,23 +275,8 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    def train_on_batch(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.train_on_batch`; the averages of `use_ema` leave the network."""
-        self.averages.swap(into_network=False)
-        return keras.Model.train_on_batch(self, *arguments, **options)
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: arguments.Array | None = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: arguments.Array | None = None,
-        **options: Any,
-    ) -> float | list | dict:
-        """`Predictor.evaluate`; of the averaged weights, where the optimizer has `use_ema`."""
-        with self.averages.shown():
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+    train_on_batch = averaging.of_raw(keras.Model.train_on_batch)
+    evaluate = averaging.of_averages(Predictor.evaluate)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is not None and not force:

@@ -1,12 +1,14 @@
 """Networks with M encoders, a mixing layer, one shared core and M heads.
 
-A network is a functional `keras.Model` without any randomness: the masks are an input.
-A new one is a file with its function, and a line in `NETWORKS`.
+A network is a functional `keras.Model` without any randomness: the masks are an input, and so is
+the seed, where layers drop out. A new one is a file with its function, and a line in `NETWORKS`;
+`from_backbone` makes one of any functional Keras model.
 """
 
 import dataclasses
 from collections.abc import Callable
 
+from mixmo_tf.networks.backbone import from_backbone
 from mixmo_tf.networks.batch_norm import synchronize_batch_norm
 from mixmo_tf.networks.members import build
 from mixmo_tf.networks.preact_resnet import preact_resnet18, preact_resnet18_kernels
@@ -54,6 +56,7 @@ __all__ = [
     "NETWORKS",
     "Network",
     "build",
+    "from_backbone",
     "preact_resnet18",
     "resnet18",
     "resnet50",

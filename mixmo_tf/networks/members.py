@@ -20,6 +20,7 @@ def build(
     num_classes: int,
     image_shape: Sequence[int],
     head_initializer: str | keras.initializers.Initializer,
+    seed: keras.KerasTensor | None = None,
 ) -> keras.Model:
     """Builds a network from its encoder and its core::
 
@@ -43,6 +44,7 @@ def build(
         num_classes: int C >= 2.
         image_shape: (H, W, channels).
         head_initializer: initializer of the heads' kernels (features, C).
+        seed: the input "seed" that random layers of encoder and core have taken, or None.
 
     Returns:
         keras.Model with inputs by name, "image_0" … "image_{M-1}" (B, H, W, channels) and
@@ -73,7 +75,9 @@ def build(
     weights = num_members * num_classes * features.shape[-1]
     size.check_memory(f"{num_members} heads of {num_classes} classes", size.BYTES * weights)
     logits = [_head(i, num_classes, head_initializer)(features) for i in range(num_members)]
-    return keras.Model(parts.inputs(images, masks), keras.ops.stack(logits, axis=1), name=name)
+    return keras.Model(
+        parts.inputs(images, masks, seed), keras.ops.stack(logits, axis=1), name=name
+    )
 
 
 def check(num_members: int, num_classes: int, image_shape: Sequence[int]) -> None:

@@ -16,9 +16,15 @@ from typing import Any
 
 import keras
 
+from mixmo_tf.networks import graph
+from mixmo_tf.networks.fixed_normalization import FixedNormalization
+
 IMAGE, ENCODER, HEAD = "image_{}", "encoder_{}", "head_{}"  # of a member
-MASKS, MIXING, POOL = "masks", "mixing", "pool"
+OF_ENCODER = "encoder_{}_{}"  # what else a member's encoder consists of
+MASKS, MIXING, POOL, SEED = "masks", "mixing", "pool", "seed"
 BLOCK = "group_{}_block_{}"  # of a ResNet's core; the names of its layers begin so
+_SCALES = keras.layers.Rescaling, keras.layers.Normalization, FixedNormalization
+_ARITHMETIC = "Add", "Subtract", "Multiply", "TrueDivide", "Divide"  # Keras' operations
 
 
 def check_network(network: keras.Model) -> None:
@@ -54,10 +60,19 @@ def input_names(num_members: int) -> tuple[str, ...]:
     return *map(IMAGE.format, range(num_members)), *masks
 
 
-def inputs(images: Sequence, masks: Any = None) -> dict:
-    """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any."""
-    of_members = {IMAGE.format(i): each for i, each in enumerate(images)}
-    return of_members if masks is None else {**of_members, MASKS: masks}
+def inputs(images: Sequence, masks: Any = None, seed: Any = None) -> dict:
+    """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any.
+
+    A network that is random inside takes a seed too, int32 (2,).
+    """
+    named = {IMAGE.format(i): each for i, each in enumerate(images)}
+    others = {MASKS: masks, SEED: seed}
+    return named | {name: each for name, each in others.items() if each is not None}
+
+
+def takes_seed(network: keras.Model) -> bool:
+    """Whether a layer of it is random in training."""
+    return SEED in network.input
 
 
 def image_shape(network: keras.Model) -> tuple:
@@ -87,7 +102,7 @@ def core(network: keras.Model) -> list:
 
     With M = 1, where no mixing layer says where an encoder ends, what is called after it is its.
     """
-    of_encoders = {id(layer) for layers in until_mixing(network) for layer in layers}
+    of_encoders = {id(call.operation) for calls in until_mixing(network) for call in calls}
     return [
         layer
         for layer in network.layers
@@ -96,12 +111,33 @@ def core(network: keras.Model) -> list:
 
 
 def until_mixing(network: keras.Model) -> list:
-    """Of each member all layers from its image to the mixing layer; empty if nothing is mixed."""
+    """Of each member all that is called, graph.Call, from its image to the mixing layer.
+
+    It is empty if nothing is mixed.
+    """
     if MASKS not in network.input:
         return []
     *encoded, _ = network.get_layer(MIXING).input
-    images = [network.input[IMAGE.format(i)] for i in range(len(encoded))]
-    return [keras.Model(*ends).layers for ends in zip(images, encoded, strict=True)]
+    calls, known = graph.read(network).calls, network.input.values()
+    return [graph.needed(calls, tensor, known) for tensor in encoded]
+
+
+def rescales(network: keras.Model) -> bool:
+    """Whether a layer before the first with weights rescales or normalises the pixels."""
+    reached = {id(network.input[IMAGE.format(0)])}
+    for call in graph.read(network).calls:
+        if call.inputs and all(id(tensor) in reached for tensor in call.inputs):
+            if isinstance(call.operation, _SCALES) or is_arithmetic(call.operation):
+                return True
+            if not getattr(call.operation, "weights", None):
+                reached |= set(map(id, call.outputs))
+    return False
+
+
+def is_arithmetic(operation: keras.Operation) -> bool:
+    """Whether it is a sum, product or quotient, as of `images / 255`."""
+    is_layer = isinstance(operation, keras.layers.Layer)
+    return not is_layer and type(operation).__name__ in _ARITHMETIC
 
 
 def logits(network: keras.Model) -> list:

@@ -5,11 +5,15 @@ it, are left out. What does not fit into the machine's memory is refused: buildi
 the process, or everything else on the machine.
 """
 
+import math
 import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
+
+from mixmo_tf.networks import graph
 
 BYTES = 4  # of a float32
 
@@ -25,6 +29,16 @@ class Kernel(NamedTuple):
 def conv(side: int, inputs: int, outputs: int, height: int, width: int) -> Kernel:
     """A convolution with a square kernel whose output has `height` × `width` pixels."""
     return Kernel(side**2 * inputs * outputs, outputs, height * width)
+
+
+def of_layers(network: keras.Model) -> list[Kernel]:
+    """The layers with kernels of a network that is built, nested ones too."""
+    calls = [call for call in graph.read(network).calls if getattr(call.operation, "weights", ())]
+    return [
+        Kernel(sum(map(_count, call.operation.weights)), _count(call.outputs[0], 1), 1)
+        for call in calls
+        if any(len(weight.shape) > 1 for weight in call.operation.weights)
+    ]
 
 
 def parameters(kernels: Iterable[Kernel]) -> int:
@@ -56,6 +70,11 @@ def check_memory(what: str, num_bytes: int) -> None:
             f"{what} would take {num_bytes / 2**30:,.1f} GiB of memory or more, "
             f"of {there / 2**30:,.1f} GiB"
         )
+
+
+def _count(array, first_axis=0):
+    """How many numbers are in an array, or in one row of it; an open size counts as 1."""
+    return math.prod(side or 1 for side in array.shape[first_axis:])
 
 
 def _memory():

@@ -13,14 +13,14 @@ import numpy as np
 
 from mixmo_tf import deployment
 from mixmo_tf.deployment.loading import is_exported
-from mixmo_tf.experiments import images, tables
+from mixmo_tf.experiments import images, network_plan, tables
 from mixmo_tf.experiments.benchmarks import timing
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.experiments.export import folded
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.formats import FORMATS
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.networks import NETWORKS, set_precision
+from mixmo_tf.networks import set_precision
 from mixmo_tf.paths import expanded
 
 _log = logging.getLogger(__name__)
@@ -93,11 +93,8 @@ def _plain_model(path, model):
     folder = images.folder_of_run(path)
     if folder is None:
         return None
-    settings = Settings.from_flagfile(folder / "run.flags", num_members=1)
-    sizes = {name: getattr(settings, name) for name in NETWORKS[settings.network].sizes}
-    network = NETWORKS[settings.network].build(
-        **sizes, num_members=1, num_classes=model.num_classes, image_shape=model.image_shape
-    )
+    settings = Settings.from_flagfile(folder / "run.flags", num_members=1, pretrained="none")
+    network = network_plan.plan(settings, 1, model.num_classes, model.image_shape).build()
     set_precision(network, settings.precision)
     return MixMo(network, mixing=None)
 
