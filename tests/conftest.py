@@ -71,6 +71,7 @@ def forget_graphs():
     for name in [name for name in registered if name.startswith("CustomGradient-")]:
         del registered[name]
     gc.collect()
+    gc.freeze()  # what is left stays to the end: the next file need not look through it again
 
 
 @pytest.fixture
