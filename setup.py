@@ -12,6 +12,7 @@ ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 CORRUPTIONS = ["imagecorruptions-imaug>=1.1.5", "joblib"]
 TORCH = ["torch>=2.6", "safetensors"]
 SERVE = ["starlette>=1", "uvicorn"]
+HUB = ["huggingface_hub>=0.34"]  # has the command hf
 
 setup(
     name="mixmo-tf",
@@ -19,7 +20,17 @@ setup(
     description="MixMo (Ramé, Sun, Cord, ICCV 2021) for Keras 3 and TensorFlow",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
+    author="The contributors of mixmo_tf",
     license="Apache-2.0",
+    keywords="ensembles, MixMo, MIMO, CutMix, Keras, TensorFlow, image classification, calibration",
+    classifiers=[
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3 :: Only",
+        *(f"Programming Language :: Python :: 3.{minor}" for minor in (10, 11, 12, 13)),
+        "Topic :: Scientific/Engineering :: Image Recognition",
+        "Typing :: Typed",
+    ],
     packages=[
         *find_packages(include=["mixmo_tf", "mixmo_tf.*"]),
         "mixmo_scripts",
@@ -62,6 +73,7 @@ setup(
         "corruptions": CORRUPTIONS,
         "torch": TORCH,
         "serve": SERVE,
+        "hub": HUB,
         "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS, *SERVE],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],
     },

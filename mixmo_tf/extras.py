@@ -1,6 +1,7 @@
 """Packages that only some users need."""
 
 import importlib.util
+import pathlib
 from collections.abc import Sequence
 
 
@@ -18,4 +19,10 @@ def check(extra: str, packages: Sequence[str]) -> None:
     """
     missing = [name for name in packages if not has(name)]
     if missing:
-        raise ImportError(f'{" and ".join(missing)} must be installed: pip install -e ".[{extra}]"')
+        raise ImportError(f"{' and '.join(missing)} must be installed: {command(extra)}")
+
+
+def command(extra: str) -> str:
+    """The command that installs an extra: of the clone that this is, or of an installed package."""
+    is_clone = (pathlib.Path(__file__).parents[1] / "setup.py").is_file()
+    return f'pip install -e ".[{extra}]"' if is_clone else f'pip install "mixmo-tf[{extra}]"'

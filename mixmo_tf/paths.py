@@ -48,6 +48,13 @@ def content(file: pathlib.Path) -> bytes:
     return file.read_bytes()
 
 
+def beside_package(name: str) -> pathlib.Path:
+    """The folder of the "scripts" or the "configs": those of the clone, or installed with it."""
+    root = pathlib.Path(__file__).resolve().parents[1]
+    installed = root / f"mixmo_{name}"
+    return installed if installed.is_dir() else root / name
+
+
 def printable(text: str) -> str:
     r"""The text on one line: a line break as \n, what steers a terminal as, say, \x1b."""
     return "".join(ascii(c)[1:-1] if unicodedata.category(c) in _STEERING else c for c in text)

@@ -3,6 +3,7 @@
     python scripts/export.py --model=runs/digits
     python scripts/export.py --model=runs/digits --format=saved_model,onnx,litert
     python scripts/export.py --model=runs/flowers --calibrate --abstain_risk=0.05
+    python scripts/export.py --model=runs/digits --share=small-digits    for the Hugging Face Hub
 
 Several models, separated by commas, become one, a deep ensemble. The members are folded into a
 plain network with the same outputs, unless --nofold, or --members, which keeps their heads.

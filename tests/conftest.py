@@ -23,12 +23,12 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 BROWSER = next(BROWSERS, None)
 FAST = """
-    abstention applications augmentation bad_input calibration classwise colour_tables
-    comparison conformal corruptions crops diversity doors erasing examples folders graph
+    abstention applications augmentation bad_input calibration class_weights classwise colour_tables
+    comparison conformal corruptions crops diversity doors erasing examples folders graph hub
     image_folder loading loss masks memory_split metric_checks mixing msda networks
-    out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers
-    ratios reference report schedules scores seeds selective settings stream streaming
-    strict_json tiny_imagenet torch_state trivial_augment unmixing
+    out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers ratios
+    reference report schedules scores seeds selective settings stream streaming strict_json
+    tiny_imagenet torch_state trivial_augment unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
 FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
 
@@ -92,7 +92,7 @@ def finished(tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "digits"
     flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
     with pytest.MonkeyPatch.context() as monkeypatch:
-        shallow_network.stand_in(monkeypatch)
+        shallow_network.stand_in(monkeypatch, draws=True)
         code, said = scripts_at_work.ending_of("train", *flags)
     assert code is None, code
     return path, flags, said

@@ -1,9 +1,9 @@
 """Files that would grow are refused one by one in a process of its own, which is watched."""
 
 import os
-import subprocess
 import sys
 
+import forking
 from scripts_at_work import ROOT
 
 MOST_SECONDS = 30  # of the processor; without the checks they hang, or take minutes
@@ -39,7 +39,7 @@ def messages(imports, load, files):
         load: the loader, as Python writes it.
         files: paths; the loader must raise ValueError for each.
     """
-    child = subprocess.run(
+    child = forking.run(
         [sys.executable, "-c", LOAD.format(imports=imports, load=load), *map(str, files)],
         cwd=ROOT,
         capture_output=True,

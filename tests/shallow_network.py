@@ -4,9 +4,9 @@ import dataclasses
 import pathlib
 
 from mixmo_tf import networks
-from mixmo_tf.experiments import suite_runs
+from mixmo_tf.experiments import history_picture, suite_runs
 from mixmo_tf.networks import layers, preact_resnet
-from mixmo_tf.training import mixing_sheet
+from mixmo_tf.training import members_log, mixing_sheet
 
 SCRIPTS = pathlib.Path(__file__).parent / "shallow_scripts"
 
@@ -22,12 +22,18 @@ def build(width, num_members, num_classes, image_shape, filters):
     return networks.build(name, encoder, core, num_members, num_classes, image_shape, "he_normal")
 
 
-def stand_in(monkeypatch):
-    """Settings that say preact_resnet18 mean `build`, here and in the runs of `reproduce`."""
+def stand_in(monkeypatch, draws=False):
+    """Settings that say preact_resnet18 mean `build`, here and in the runs of `reproduce`.
+
+    Drawing takes such a run a fifth of its time: unless it `draws`, Matplotlib is left out.
+    """
     record = dataclasses.replace(networks.NETWORKS["preact_resnet18"], build=build)
     monkeypatch.setitem(networks.NETWORKS, "preact_resnet18", record)
     # a second of each run; test_training_pictures draws them
     monkeypatch.setattr(mixing_sheet, "sheets", lambda *of_run: {})
+    if not draws:
+        monkeypatch.setattr(history_picture, "draw", lambda path: None)
+        monkeypatch.setattr(members_log.MembersLog, "_may_draw", lambda self, epoch: False)
     folder = suite_runs._folder
     monkeypatch.setattr(
         suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)

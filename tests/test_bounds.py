@@ -2,12 +2,14 @@
 
 import math
 
+import keras
 import pytest
 from conftest import tiny_network
 
 import mixmo_tf
 from mixmo_tf import networks, pairing, ratios, training
 from mixmo_tf.experiments import MaskSettings, Settings, fields
+from mixmo_tf.models import core_update
 
 SEED = (0, 1)
 VALUES = (
@@ -43,6 +45,10 @@ DOORS = {  # the setting, and a function of its value that raises ValueError whe
     "num_members of a network": ("num_members", network("resnet18", "num_members")),
     "width of a network": ("width", network("wide_resnet", "width")),
     "filters of a network": ("filters", network("preact_resnet18", "filters")),
+    "core_learning_rate_factor": (
+        "core_learning_rate_factor",
+        lambda value: core_update.checked(0, value, keras.optimizers.SGD()),
+    ),
     "alpha": ("alpha", lambda value: ratios.draw(3, 2, value, SEED)),
     "weight_root": ("weight_root", lambda value: ratios.loss_weights([[0.4, 0.6]], value)),
     "p": ("mixing_probability", lambda value: mixmo_tf.AnnealedProbability(value, 3)),

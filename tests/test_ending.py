@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 
+import forking
 import pytest
 from scripts_at_work import ROOT, command
 
@@ -72,7 +73,7 @@ def test_a_signal_while_tensorflow_is_imported(script, library):
 def test_what_was_half_written_goes(finished, tmp_path):
     exported = tmp_path / "exported"
     flags = f"--model={finished[0]}", f"--output_dir={exported}", "--format=saved_model,litert"
-    process = subprocess.Popen(command("export.py", *flags), **PIPES)
+    process = forking.Popen(command("export.py", *flags), **PIPES)
     while not list(tmp_path.iterdir()):
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)

@@ -3,15 +3,15 @@
 import json
 import re
 import shutil
-import subprocess
 import sys
 
+import forking
 import numpy as np
 import pytest
 from scripts_at_work import ROOT, assert_refused
 
 from mixmo_tf import deployment, extras, formats
-from mixmo_tf.experiments.benchmarks import measure
+from mixmo_tf.experiments.benchmarks import latency, measure
 from mixmo_tf.experiments.benchmarks.latency import measure_latency
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 
@@ -24,6 +24,12 @@ def exported(finished, tmp_path_factory):
     path = tmp_path_factory.mktemp("models") / "exported"
     formats_of_all = ["saved_model", "onnx", "litert"]
     return deployment.export(deployment.load(finished[0]), path, formats_of_all, ["float32"])
+
+
+@pytest.fixture(autouse=True)
+def forked(monkeypatch):
+    """What times the files is forked from a process that has imported TensorFlow."""
+    monkeypatch.setattr(latency, "subprocess", forking)
 
 
 def numbers_of(said, num_columns):
@@ -102,7 +108,7 @@ print(json.dumps([found, count() - before]))
 def test_as_many_threads_as_said(exported):
     """By the threads that the process has: ONNX Runtime's, LiteRT's and TensorFlow's."""
     command = [sys.executable, "-c", COUNT, *map(str, exported)]
-    child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    child = forking.run(command, cwd=ROOT, capture_output=True, text=True)
     assert child.returncode == 0, child.stderr[-2000:]
     found, of_tensorflow = json.loads(child.stdout.splitlines()[-1])
     assert found == [0, 5, 0, 5]  # beside the thread that asks

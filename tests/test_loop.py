@@ -116,6 +116,16 @@ def test_killed_after_any_step(tmp_path, monkeypatch, undisturbed, step):
     assert_equal_runs(train(tmp_path, model), tmp_path, *undisturbed)
 
 
+def test_classes_weigh_alike_after_a_kill(tmp_path, monkeypatch, undisturbed):
+    one, other = tmp_path / "one", tmp_path / "other"
+    state = train(one, balanced=True)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(8, kill))
+        train(other, balanced=True)
+    assert_equal_runs(train(other, balanced=True), other, state, one)
+    assert np.any(state[1] != undisturbed[0][1])
+
+
 @pytest.mark.parametrize("hook", ["on_test_begin", "on_epoch_end"])
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_killed_before_or_after_validation(tmp_path, monkeypatch, undisturbed, hook, epoch):

@@ -25,6 +25,14 @@ def written(path, contents, compression=zipfile.ZIP_STORED):
     return path
 
 
+def folder_of(path, contents):
+    """The same in a folder, as models are shared."""
+    for name, content in contents.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(content)
+    return path
+
+
 def with_network(path, contents, edit):
     """A file whose network's config, a dict, is edited."""
     config = json.loads(contents["config.json"])
@@ -111,6 +119,16 @@ def test_sizes_are_checked_before_they_are_unpacked(tmp_path):
             "in its weights takes 40,000,000,000 bytes, of ",
         written(tmp_path / "chunk.keras", {**good, "model.weights.h5": large_chunk(weights)}):
             "in its weights takes 4,000,000,000 bytes, of ",
+        folder_of(tmp_path / "long", {**good, "config.json": b"[" + b"[]," * 10**7}):
+            "no model's config.json has 30,000,001 bytes",
+        folder_of(tmp_path / "deep", members(tmp_path / "fewer_layers.keras")):
+            "its config.json has 120,",
+        folder_of(tmp_path / "head", members(tmp_path / "head.keras")):
+            "its variables take 32,000,000,0",
+        folder_of(tmp_path / "array", members(tmp_path / "array.keras")):
+            "in its weights takes 40,000,000,000 bytes, of ",
+        folder_of(tmp_path / "assets", {**good, "assets/x": b"x"}):
+            "it holds assets, which are not of a model of this package",
     }  # fmt: skip
     loaded = hostile_files.messages(
         "from mixmo_tf.training import checkpoints", "checkpoints.load_model", list(cases)
@@ -132,6 +150,12 @@ def test_what_is_left_out_or_damaged_is_named(tmp_path):
     (tmp_path / "x.keras").write_bytes(whole.replace(start, b"x" * 999))
     with pytest.raises(ValueError, match="x.keras is no readable .keras file: Bad CRC-32"):
         checkpoints.load_model(tmp_path / "x.keras")
+    folder = folder_of(tmp_path / "folder", {"config.json": good["config.json"]})
+    with pytest.raises(ValueError, match="folder is no readable model: it has no model.weights.h5"):
+        checkpoints.load_model(folder)
+    (folder / "model.weights.h5").write_bytes(good["model.weights.h5"][:9999])
+    with pytest.raises(ValueError, match="folder is no readable model: "):
+        checkpoints.load_model(folder)
     (tmp_path / "x.h5").write_bytes(b"x")
     with pytest.raises(ValueError, match="x.h5 is no readable .keras file: its name must end in"):
         checkpoints.load_model(tmp_path / "x.h5")

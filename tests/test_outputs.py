@@ -6,11 +6,11 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 
+import forking
 import pytest
 import tensorflow as tf
 from conftest import tiny_model
@@ -161,7 +161,7 @@ def test_only_what_a_killed_writer_left_is_removed(tmp_path):
         "with outputs.at_once(folder / 'run.flags') as one, outputs.at_once(folder / 'notes') as "
         "other:\n    [file.write_text('half') for file in (one, other)]; os.kill(os.getpid(), 9)"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    forking.run([sys.executable, "-c", code], cwd=ROOT)
     left = names(tmp_path)
     assert len(left) == 4
     mine = tmp_path / "partial-run.flags-abcdefgh"
@@ -358,7 +358,7 @@ def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
     file.write_text("mine\n")
     with open(file, "a") as log:
         flags = f"--model={finished[0]}", "--json=/dev/stdout"
-        result = subprocess.run(command("evaluate.py", *flags), cwd=ROOT, stdout=log)
+        result = forking.run(command("evaluate.py", *flags), cwd=ROOT, stdout=log)
     assert result.returncode == 0
     content = file.read_text()
     assert content.startswith("mine\n") and "Temperatures fitted" in content

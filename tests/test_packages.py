@@ -1,12 +1,19 @@
 """What is installed: the package, its commands and its configs."""
 
 import configparser
+import re
 import subprocess
 import sys
 
+from conftest import tiny_model
 from scripts_at_work import ROOT
 
+from mixmo_tf.version import VERSION
+
 HEAVY = "absl", "keras", "matplotlib", "mixmo_tf", "numpy", "tensorflow", "torch"
+UNNEEDED = "jinja2 joblib markupsafe matplotlib sklearn tensorboard tensorflow_datasets".split()
+FOLDERS = {"mixmo_tf": "mixmo_tf", "scripts": "mixmo_scripts", "configs": "mixmo_configs"}
+ALONE = "BUILD.md CHANGELOG.md CITATION.cff CONTRIBUTING.md LICENSE README.md setup.py".split()
 IMPORTS = """
 import importlib, sys
 for name in sys.argv[1:]:
@@ -16,7 +23,12 @@ for name in sys.argv[1:]:
 """
 CALLS = """
 import sys
-sys.modules["matplotlib"] = None  # only what draws needs it
+for name in {unneeded}:  # by who loads a model and predicts
+    sys.modules[name] = None
+import numpy as np
+import mixmo_tf
+model = mixmo_tf.load("{model}")
+assert model.predict(np.zeros((1, 16, 16, 3), np.uint8), verbose=0).shape == (1, 4)
 from mixmo_scripts import reproduce, train
 try:
     train.load()(argv=["train.py", "--flagfile={config}", "--epochs=0"])
@@ -43,17 +55,41 @@ def test_commands_and_configs_are_installed(tmp_path):
     program = IMPORTS.format(heavy=set(HEAVY))
     subprocess.run([sys.executable, "-c", program, *names], cwd=tmp_path / "lib", check=True)
 
-    templates = "mixmo_tf/experiments/page/templates"
-    for file in (ROOT / templates).iterdir():
-        assert (tmp_path / "lib" / templates / file.name).read_bytes() == file.read_bytes()
+    for folder, installed in FOLDERS.items():
+        for file in filter(is_source, (ROOT / folder).rglob("*")):
+            there = tmp_path / "lib" / installed / file.relative_to(ROOT / folder)
+            assert there.read_bytes() == file.read_bytes()
+    sources = (tmp_path / "mixmo_tf.egg-info" / "SOURCES.txt").read_text().splitlines()
+    for folder in ("configs", "docs", "examples", "mixmo_tf", "scripts", "tests"):
+        files = {
+            file.relative_to(ROOT).as_posix()
+            for file in (ROOT / folder).rglob("*")
+            if is_source(file)
+        }
+        assert files <= set(sources), files - set(sources)
+    assert set(ALONE) <= set(sources) and not [name for name in sources if "__pycache__" in name]
 
-    config = tmp_path / "lib/mixmo_configs/digits_plain.flags"
-    assert config.read_bytes() == (ROOT / "configs/digits_plain.flags").read_bytes()
+    config = "digits_plain.flags"
+    tiny_model().save(tmp_path / "tiny.keras")
     (tmp_path / "digits_cow_mixmo_seed0.log").write_text("Cow masks: ask Ann")
-    program = CALLS.format(config=config, output=tmp_path)
+    program = CALLS.format(
+        config=config, output=tmp_path, unneeded=UNNEEDED, model=tmp_path / "tiny.keras"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path / "lib", capture_output=True, text=True
     )
     assert result.stdout == "train.py: epochs must be >= 1, got 0\n", result.stderr
     assert result.returncode == 1
     assert result.stderr.endswith("seed0.log exists and is no log of this script; move it\n")
+
+
+def is_source(file):
+    """Whether it is a file of the repository, not one that Python or a tool has left."""
+    is_left = {"__pycache__", "_build"} & set(file.parts) or file.name.startswith(".")
+    return file.is_file() and not is_left
+
+
+def test_the_version_is_the_same_everywhere():
+    assert f"\nversion: {VERSION}\n" in (ROOT / "CITATION.cff").read_text()
+    versions = re.findall(r"^## (\S+),", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == VERSION

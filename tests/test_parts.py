@@ -27,6 +27,14 @@ def test_the_parts_of_a_network_with_members():
     assert list(map(names, until_mixing)) == [
         [f"encoder_{i}_padding", f"encoder_{i}"] for i in range(3)
     ]
+    core = names(parts.core(network))
+    assert core[0] == "group_1_block_0_norm_1" and core[-1] == "pool"
+    weights = {id(v) for layer in network.layers for v in layer.variables}
+    of_core, of_heads, of_encoders = (
+        {id(v) for layer in layers for v in layer.variables}
+        for layers in (parts.core(network), parts.heads(network), parts.encoders(network))
+    )
+    assert weights - of_core == of_heads | of_encoders
     assert parts.image_shape(network) == (16, 24, 3)
     assert parts.mask_size(network) == (8, 12)
     assert set(parts.inputs("abc", "d")) == set(network.input) == set(parts.input_names(3))
@@ -38,6 +46,10 @@ def test_the_parts_of_a_plain_network():
     network = tiny_network(1)
     assert parts.until_mixing(network) == [] and parts.mask_size(network) == (1, 1)
     assert names(parts.encoders(network) + parts.heads(network)) == ["encoder_0", "head_0"]
+    kinds = [type(layer).__name__ for layer in parts.core(network)]
+    assert kinds == ["BatchNormalization", "ReLU", "GlobalAveragePooling2D"]
+    plain = networks.preact_resnet18(1, 1, 7, (16, 16, 3), filters=4)
+    assert names(parts.core(plain))[0] == "group_1_block_0_norm_1"
     assert set(parts.inputs(["a"])) == set(network.input) == set(parts.input_names(1))
 
 

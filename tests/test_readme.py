@@ -27,7 +27,8 @@ def blocks(language):
 def test_ci_calls_the_readmes_test_command():
     commands = [block.strip() for block in blocks("bash") if ".venv/bin/pytest" in block]
     assert len(commands) == 1
-    assert commands[0] in (ROOT / ".ci/run").read_text()
+    for file in (".ci/run", ".github/workflows/tests.yml"):
+        assert commands[0] in (ROOT / file).read_text()
 
 
 def test_the_files_that_are_fast_are_there():
@@ -61,7 +62,7 @@ def test_the_block_of_the_readme_is_registered(monkeypatch):
     assert (drawn[:, 1:] == 1 - drawn[:, :-1]).all()
 
 
-@pytest.mark.parametrize("document", ["README.md", "BUILD.md"])
+@pytest.mark.parametrize("document", ["README.md", "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_and_paths_exist(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]

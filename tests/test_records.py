@@ -101,6 +101,7 @@ def test_evaluation_shows_the_middle_of_each_image_in_order(data_dir):
     read = test.in_memory()
     np.testing.assert_array_equal(read.images, images)
     np.testing.assert_array_equal(read.labels, labels)
+    np.testing.assert_array_equal(test.labels, labels)  # without decoding an image
     shares = [take(test.batches(4, Shares(2, i, 1)), 99) for i in range(2)]
     np.testing.assert_array_equal(
         np.sort(np.concatenate([part for share in shares for _, part in share])), np.sort(labels)

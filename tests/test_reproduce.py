@@ -6,10 +6,10 @@ import os
 import shutil
 import signal
 import statistics
-import subprocess
 import threading
 import time
 
+import forking
 import pytest
 import shallow_network
 from scripts_at_work import ROOT, ending_of, said_of, shallow_command
@@ -61,6 +61,7 @@ def reported(finished, tmp_path_factory):
     flags = "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch)
+        monkeypatch.setattr(suite_runs, "subprocess", forking)
         ending, printed = ending_of("reproduce", *flags)
     assert ending is None, printed
     return output, figures, printed
@@ -131,7 +132,7 @@ def test_runs_that_were_extended_are_told(tmp_path, said):
     assert [line.endswith("(done before)") for line in said()] == [True, False, True]
     lines = suite.table({"MIMO": runs[:1], "Cut-MixMo": runs}).splitlines()
     assert lines[-1] == (
-        "Cut-MixMo: 1 of 3 runs began with other epochs or milestones (`--extend`)."
+        "Cut-MixMo: 1 of 3 runs began with other epochs, milestones or patience (`--extend`)."
     )
     assert lines[-2] == "" and lines[-3].startswith("| Cut-MixMo | 3 |")
 
@@ -200,6 +201,12 @@ def wait_for_checkpoint(folder):
 
 
 @pytest.fixture
+def forked(monkeypatch):
+    """A run's process is forked from one that has imported TensorFlow."""
+    monkeypatch.setattr(suite_runs, "subprocess", forking)
+
+
+@pytest.fixture
 def once_started():
     """Calls a function in a thread as soon as `reproduce` has started a run."""
     log, actions = logging.getLogger("mixmo_tf"), []
@@ -235,7 +242,7 @@ def test_a_signal_right_after_a_runs_start(tmp_path, number, delay, once_started
     assert "Traceback" not in "".join(log)
 
 
-def test_a_signal_reaches_the_run(tmp_path, once_started, shallow):
+def test_a_signal_reaches_the_run(tmp_path, once_started, shallow, forked):
     def interrupt():
         wait_for_checkpoint(tmp_path / "digits_plain_seed0")
         send(signal.SIGINT)
@@ -252,7 +259,7 @@ def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said, sh
     figures = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS[1:]:
         finish(tmp_path, config, 0, figures, SMALL)
-    process = subprocess.Popen(
+    process = forking.Popen(
         shallow_command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS),
         cwd=ROOT,
     )
@@ -295,7 +302,7 @@ def test_deep_ensembles_wait_for_their_runs(reported, tmp_path, said):
     assert runs["Deep Ensemble ×2"] == [] and len(runs["MIMO"]) == 1
 
 
-def test_deep_ensembles_are_evaluated_once(finished, tmp_path):
+def test_deep_ensembles_are_evaluated_once(finished, tmp_path, forked):
     path, _, _ = finished
     folders = [tmp_path / f"run_{i}" for i in range(2)]
     for folder in folders:

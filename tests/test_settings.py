@@ -264,6 +264,18 @@ def test_wrong_flagfiles_are_named(tmp_path, monkeypatch):
         flagfiles.in_place(["--flagfile=no"])
 
 
+def test_the_configs_that_come_with_the_package_are_found_from_everywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    expected = Settings.from_flagfile(ROOT / "configs" / "digits_mimo.flags")  # with a family
+    for name in ("digits_mimo.flags", "configs/digits_mimo.flags"):
+        assert Settings.from_flagfile(name) == expected
+    (tmp_path / "digits_mimo.flags").write_text("--flagfile=digits_mimo.flags\n--seed=3\n")
+    assert Settings.from_flagfile("digits_mimo.flags") == dataclasses.replace(expected, seed=3)
+    for name in ("configs/digit_mimo.flags", "digits-mimo"):
+        with pytest.raises(FileNotFoundError, match=r"\(looked in .*\); did you mean digits_mimo"):
+            flagfiles.in_place([f"--flagfile={name}"])
+
+
 def test_absl_knows_the_flags_for_a_while(capsys, monkeypatch):
     """`--help` shows them; afterwards another script may define the same names."""
     monkeypatch.setattr("sys.argv", ["toy.py"])

@@ -12,11 +12,11 @@ import random
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
 
+import forking
 import pytest
 from conftest import first_epoch_of
 from scripts_at_work import (
@@ -37,7 +37,7 @@ from mixmo_tf.experiments import directory, run_lock
 
 def start(command_line):
     """A run in the background; returns once training begins."""
-    process = subprocess.Popen(command_line, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=-1)
+    process = forking.Popen(command_line, cwd=ROOT, text=True, stdout=-1, stderr=-1)
     while not process.stdout.readline().startswith("  output"):
         assert process.poll() is None, process.stderr.read()
     return process
@@ -141,7 +141,7 @@ def processor_seconds(process):
 
 def test_a_second_ctrl_c_ends_an_execution_at_once():
     """In the middle of one that takes many minutes, where Python does not come to a handler."""
-    process = subprocess.Popen(
+    process = forking.Popen(
         [sys.executable, "-c", LONG_EXECUTION], cwd=ROOT, text=True, stdout=-1, stderr=-1
     )
     while process.stderr.readline() != "executes\n":

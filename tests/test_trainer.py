@@ -2,9 +2,9 @@
 
 import inspect
 import os
-import subprocess
 import sys
 
+import forking
 import keras
 import numpy as np
 import pytest
@@ -73,7 +73,7 @@ model.fit(
 def test_xla_compiles_nothing_anew_in_the_steady_state(tmp_path):
     """Three epochs with evaluation between: XLA itself writes down each program it compiles."""
     environment = {**os.environ, "XLA_FLAGS": f"--xla_dump_to={tmp_path} --xla_dump_hlo_as_text"}
-    result = subprocess.run(
+    result = forking.run(
         [sys.executable, "-c", COUNT_XLA_PROGRAMS, tmp_path],
         cwd=ROOT, env=environment, capture_output=True, text=True,
     )  # fmt: skip

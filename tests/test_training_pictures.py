@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import shallow_network
 from conftest import tiny_model, two_replicas
 from test_loop import examples
 
@@ -193,7 +194,8 @@ def test_somebody_elses_history_png_is_no_place_for_a_run(tmp_path):
         directory.start(tmp_path, [], {})
 
 
-def test_without_matplotlib_a_sentence_is_all(tmp_path, shallow, monkeypatch, caplog):
+def test_without_matplotlib_a_sentence_is_all(tmp_path, monkeypatch, caplog):
+    shallow_network.stand_in(monkeypatch, draws=True)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     few = {"filters": 2, "epochs": 1, "batch_size": 512, "batch_repetitions": 1}
     with caplog.at_level(logging.INFO, "mixmo_tf"):

@@ -4,9 +4,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import time
 
+import forking
 import numpy as np
 import pytest
 from scripts_at_work import DIGITS, ROOT, assert_same_weights, shallow_command
@@ -34,13 +34,13 @@ def start_two(*flags):
     for index in range(2):
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         workers.append(
-            subprocess.Popen(
+            forking.Popen(
                 shallow_command("train.py", *flags),
                 cwd=ROOT,
                 env={**os.environ, "TF_CONFIG": json.dumps(config)},
                 text=True,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=forking.PIPE,
+                stderr=forking.PIPE,
             )
         )
     return workers
@@ -101,12 +101,12 @@ def test_two_workers_undisturbed_and_killed(tmp_path):
 def test_ctrl_c_ends_a_worker_that_waits_for_others():
     config = {"cluster": {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}}
     config["task"] = {"type": "worker", "index": 0}
-    with subprocess.Popen(
+    with forking.Popen(
         shallow_command("train.py", *DIGITS),
         cwd=ROOT,
         env={**os.environ, "TF_CONFIG": json.dumps(config)},
         text=True,
-        stdout=subprocess.PIPE,
+        stdout=forking.PIPE,
     ) as worker:
         assert (
             worker.stdout.readline() == "Training waits until all workers of TF_CONFIG are there.\n"

@@ -19,7 +19,6 @@ import os
 import pathlib
 import shutil
 
-import joblib
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -179,6 +178,8 @@ def _check_room(folder, examples, count):
 
 
 def _make(examples, folder, names, seed, processes):
+    import joblib  # imported here: an extra
+
     if not (folder / LABELS).exists():
         labels = [of_images for _, of_images in _batches(examples)]
         labels = np.tile(np.concatenate(labels).astype(np.int64), len(SEVERITIES))
@@ -198,6 +199,8 @@ def _make(examples, folder, names, seed, processes):
 
 def _write_array(file, examples, name, seed, parallel, progress):
     """Writes uint8 (5·N, h, w, channels), as numpy.save does, in the order in which it is made."""
+    import joblib  # imported here: an extra
+
     height, width, channels = examples.info.image_shape
     shape = (len(SEVERITIES) * len(examples), height, width, channels)
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}

@@ -5,6 +5,7 @@ The files are read by index (ArrayRecord), so the order of training is a pure fu
 """
 
 import dataclasses
+import functools
 import hashlib
 import math
 import os
@@ -49,6 +50,17 @@ class Records:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """int64 (N,), in order; all records are read for them, once."""
+        cores = os.cpu_count()
+        records = tf.data.Dataset.from_tensor_slices(self.indices).batch(_READ_BATCH)
+        records = records.map(lambda some: self._read(some)[0], cores).unbatch()
+        labels = records.map(lambda record: self._parse(record)[1], cores)
+        labels = labels.with_options(stream.without_autotune()).as_numpy_iterator()
+        bar = {"desc": "Reading labels", "unit": " images", "delay": _SHOWN_AFTER}
+        return np.array(list(tqdm(labels, total=len(self), disable=None, **bar)), np.int64)
 
     def take(self, indices: np.ndarray) -> "Records":
         """The examples at `indices`, an int array (n,)."""

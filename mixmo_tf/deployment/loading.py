@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import keras
 
 from mixmo_tf import arguments
+from mixmo_tf.deployment import hub
 from mixmo_tf.deployment.model_file import LiteRTModel, ModelFile, OnnxModel
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.formats.signature import DESCRIPTION
@@ -13,7 +14,7 @@ from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.exported import ExportedModel
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import expanded
-from mixmo_tf.training import checkpoints
+from mixmo_tf.training import checkpoints, model_archive
 
 FILES = (".onnx", ".tflite")  # the endings of what is a file
 
@@ -23,7 +24,8 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
 
     Args:
         path: a run's folder, a `.keras` file, or what `export` wrote: a SavedModel's folder,
-            an `.onnx` or a `.tflite` file; ~ is the home folder. A folder with a `model.keras`
+            an `.onnx` or a `.tflite` file; a folder that is to be shared, or one of the Hugging
+            Face Hub, "hf://USER/MODEL"; ~ is the home folder. A folder with a `model.keras`
             is a run's, whatever else is in it.
         trust: bool, load a SavedModel whatever operations it holds. It is a program, which can
             do all that you can; without `trust`, it is loaded only if it computes and does
@@ -37,18 +39,19 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
 
     Raises:
         FileNotFoundError: if there is none.
-        ImportError: if an .onnx file is read without the extra `onnx`.
+        ImportError: if an .onnx file is read without the extra `onnx`, or the hub without `hub`.
+        OSError: if it cannot be downloaded from the hub.
         ValueError: if it cannot be read, this package has not written it, or it is refused.
     """
     arguments.path("path", path)
-    path = expanded(path)
+    path = hub.download(os.fspath(path)) if hub.is_name(path) else expanded(path)
     if path.suffix == ".onnx":
         return OnnxModel(path)
     if path.suffix == ".tflite":
         return LiteRTModel(path)
     if is_saved_model(path):
         return ExportedModel(path, trust)
-    if (path / DESCRIPTION).is_file() and not (path / "model.keras").is_file():
+    if is_exported(path):
         files = sorted(file.name for file in path.iterdir() if file.suffix in FILES)
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)
@@ -57,10 +60,9 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
 def is_exported(path: str | os.PathLike) -> bool:
     """Whether `load` takes a path for what `export` wrote, and not for a run or a .keras file."""
     path = expanded(path)
-    is_run = (path / "model.keras").is_file()
-    return path.suffix in FILES or (
-        not is_run and (is_saved_model(path) or (path / DESCRIPTION).is_file())
-    )
+    is_of_keras = (path / "model.keras").is_file() or model_archive.is_folder(path)
+    is_described = (path / DESCRIPTION).is_file() and not is_of_keras
+    return path.suffix in FILES or is_saved_model(path) or is_described
 
 
 def load_as_one(files: Sequence[str | os.PathLike], ensemble: str | None = None) -> Predictor:

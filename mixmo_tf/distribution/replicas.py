@@ -238,6 +238,26 @@ def either(
     tf.distribute.get_replica_context().merge_call(across, args=(condition, *arguments))
 
 
+def update(
+    variables: Sequence[keras.Variable], function: Callable, values: Sequence[tf.Tensor]
+) -> None:
+    """Changes trainable variables on each replica by itself, as optimizers do.
+
+    An assignment would exchange them first, and take the mean. Called in replica context.
+
+    Args:
+        variables: list of variables, the same on all replicas.
+        function: called with each variable and its value, on each replica; it assigns.
+        values: list of tensors, this replica's.
+    """
+
+    def across(strategy, *values):
+        for variable, value in zip(variables, values, strict=True):
+            strategy.extended.update(variable.value, function, args=(value,), group=False)
+
+    tf.distribute.get_replica_context().merge_call(across, args=tuple(values))
+
+
 def flat(tensors: Iterable[tf.Tensor]) -> tf.Tensor:
     """Tensors of one dtype as one vector: one exchange costs less than many."""
     return tf.concat([tf.reshape(tensor, [-1]) for tensor in tensors], axis=0)

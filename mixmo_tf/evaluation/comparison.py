@@ -7,7 +7,6 @@ Tibshirani 1993).
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
 from scipy.special import log_softmax
 
 from mixmo_tf import arguments
@@ -64,17 +63,20 @@ def paired(
     other_logits, _ = predictions.check(other_logits, labels, "other_logits")
     if logits.shape != other_logits.shape:
         raise ValueError(f"other_logits must be {logits.shape}, got {other_logits.shape}")
+    from scipy import stats  # imported here: it takes a third of a second
+
     this, other = (each.argmax(axis=1) == labels for each in (logits, other_logits))
     only_this, only_other = int(np.sum(this & ~other)), int(np.sum(other & ~this))
     differ = only_this + only_other
     nll, other_nll = _nll(logits, labels, "logits"), _nll(other_logits, labels, "other_logits")
     differences = np.sort(nll - other_nll)  # in any order
     low, high = _interval(differences, level, resamples, seed)
+    p_value = stats.binomtest(only_this, differ).pvalue if differ else 1.0
     return {
         "only_this_right": only_this,
         "only_other_right": only_other,
         "accuracy_difference": (only_this - only_other) / len(labels),
-        "mcnemar_p": float(stats.binomtest(only_this, differ).pvalue) if differ else 1.0,
+        "mcnemar_p": float(p_value),
         "nll_difference": float(differences.mean()),
         "nll_difference_low": float(low),
         "nll_difference_high": float(high),
@@ -92,6 +94,8 @@ def _interval(values, level, resamples, seed):
     """The ends of the mean's percentile bootstrap interval; NaN of a single value."""
     if len(values) < 2:
         return np.nan, np.nan
+    from scipy import stats
+
     found = stats.bootstrap(
         [values],
         np.mean,

@@ -9,7 +9,8 @@ What it says of a model, whether a run or evaluate.py wrote it:
 - `dataset`, `split`, `examples`: what it was evaluated on; `ensemble`: what it averages
 - metrics by their keys, of a run those that its model sums up; `undefined`, see `report`
 - what the writer knows besides: of evaluate.py the keys of `EVALUATED`, of a run `parameters`,
-  `epochs`, `steps` and `best`; and `libraries`, their versions
+  `epochs`, `steps`, `best`, and, where it ended early, `stopped_early`, of how many epochs and by
+  which patience; and `libraries`, their versions
 """
 
 import math

@@ -23,8 +23,12 @@ def start(
     examples: dict[str, data.Examples | data.Records],
     path: pathlib.Path,
     is_of_before: bool,
+    has_ended: bool = False,
 ) -> None:
-    """Says what will be trained, and what of it is already done; by an earlier version or not."""
+    """Says what will be trained, and what of it is already done; by an earlier version or not.
+
+    Or, with `has_ended`, that it ended early.
+    """
     info = examples["train"].info
     steps = info.num_examples // settings.batch_size
     strategy = model.distribute_strategy
@@ -37,8 +41,9 @@ def start(
     _log.info("  devices         %s; %s; XLA %s", count, settings.precision, xla)
     _log.info("  output          %s", path)
     epochs_done, steps_done = divmod(int(model.step.numpy()), steps)
+    is_done = has_ended or epochs_done == settings.epochs
     before, now = run_flags.threads_before(path), run_flags.threads()
-    if device == "CPU" and before not in (None, now) and epochs_done < settings.epochs:
+    if device == "CPU" and before not in (None, now) and not is_done:
         _log.warning(
             "%s was begun with %d threads and goes on with %d: the weights will not be, bit for "
             "bit, those of a run that was never interrupted",
@@ -52,9 +57,9 @@ def start(
             "goes on in today's: from the next epoch on, that of a run that was never interrupted.",
             path,
         )
-    is_done = epochs_done == settings.epochs
     what = "nothing is left to train" if is_done else "going on from there"
     and_steps = f", and {steps_done} steps of the next" if steps_done else ""
+    and_steps += " and ended early" if has_ended and epochs_done < settings.epochs else ""
     _log.info(
         "%s holds %d of %d epochs%s; %s.", path, epochs_done, settings.epochs, and_steps, what
     )
@@ -73,9 +78,14 @@ def extension(settings: Settings, changes: dict[str, tuple[str, str]], steps_don
     if "--milestones" in changes:
         before, now = (milestones or "none" for milestones in changes["--milestones"])
         said.append(f"the rate falls at the milestones {now}, not {before}")
+    differs = bool(said) and steps_done > 0
+    if "--patience" in changes:
+        before, now = changes["--patience"]
+        said.append(f"patience is {now}, not {before}")
+        differs |= steps_done > 0 and not run_flags.is_longer("--patience", before, now)
     if said:
         _log.info("Extended at step %d. From here on %s.", steps_done, ", and ".join(said))
-    if said and steps_done:
+    if differs:
         _log.info("It will not be what these flags would have made from the start.")
 
 
@@ -93,6 +103,9 @@ def end(settings: Settings, of_run: dict) -> None:
     if "best" in of_run:
         accuracy, epoch = f"{of_run['best']['val_accuracy']:.2%}", of_run["best"]["epoch"]
         _log.info("  best.keras         %s on held-out images, after epoch %d", accuracy, epoch)
+    if "stopped_early" in of_run:
+        last, epochs = of_run["epochs"], of_run["stopped_early"]["of_epochs"]
+        _log.info("  model.keras        ended early, after epoch %d of %d", last, epochs)
 
 
 def validated_on(examples: dict[str, data.Examples | data.Records]) -> str:
@@ -126,11 +139,17 @@ def _say_what(settings, model, examples):
     more = ", …" if info.num_classes > 5 else ""
     names = ", ".join(name.split(",")[0] for name in info.class_names[:5])  # without synonyms
     _log.info("  classes         %d: %s%s", info.num_classes, names, more)
+    if settings.class_weight == "balanced":
+        _log.info("  class weights   balanced, in the loss of training")
     rows = settings.batch_size * settings.batch_repetitions
     repeated = f"{settings.batch_size} images, each {settings.batch_repetitions} times"
     _log.info("  rows per step   %d: %s", rows, repeated)
     total, epochs = settings.epochs * steps, f"{settings.epochs} epochs of {steps:,}"
     _log.info("  steps           %s: %s", f"{total:,}", epochs)
+    if settings.patience:
+        _log.info("  early stopping  patience %d: epochs without a better one", settings.patience)
+    if core := _of_core(settings):
+        _log.info("  core            %s", core)
     if settings.warmup_steps >= total:
         _log.warning(
             "the learning rate rises for %d steps, --warmup_steps, and the run has %d: it never "
@@ -144,6 +163,16 @@ def _say_what(settings, model, examples):
             "has %d: they hold much of the weights that it began with",
             reach, total,
         )  # fmt: skip
+
+
+def _of_core(settings):
+    """How the core is trained otherwise than encoders and heads; "" if it is not."""
+    factor, epochs = settings.core_learning_rate_factor, settings.freeze_epochs
+    if factor == 0 or epochs >= settings.epochs:
+        return "frozen throughout"
+    frozen = f"frozen before epoch {epochs + 1}" if epochs else ""
+    scaled = f"updates ×{factor:g}" if factor != 1 else ""
+    return ", then ".join(filter(None, [frozen, scaled]))
 
 
 def _described(settings, examples, split):

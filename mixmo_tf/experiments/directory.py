@@ -166,6 +166,8 @@ def are_metrics(metrics: Any) -> bool:
         return False
     of_best = [best.get(name) for name in ("epoch", "val_accuracy")] if "best" in metrics else []
     undefined = [metrics[name] for name in _MAY_BE_UNDEFINED if metrics.get(name) is not None]
+    if not isinstance(metrics.get("stopped_early", {}), dict):
+        return False
     counts = [metrics.get(name) or [] for name in ("both_wrong", "one_wrong")]
     if not all(isinstance(of_pairs, list) for of_pairs in counts):
         return False
@@ -178,12 +180,19 @@ def _is_number(value):
 
 
 def is_finished(path: pathlib.Path) -> bool:
-    """Whether metrics.json is that of a run with all the epochs that run.flags says."""
+    """Whether metrics.json is that of a run with all the epochs that run.flags says.
+
+    Or of one that had no patience for more of them, with the patience that it says.
+    """
     metrics = read_metrics(path)
     if metrics is None:
         return False
     first, now = run_flags.epochs(path)
-    return str(metrics.get("epochs", first)) == now
+    stopped = metrics.get("stopped_early")
+    if not isinstance(stopped, dict):
+        return str(metrics.get("epochs", first)) == now
+    ended = {"of_epochs": now, "patience": run_flags.read(path).get("--patience")}
+    return {name: str(value) for name, value in stopped.items()} == ended
 
 
 def versions() -> dict[str, str]:

@@ -6,7 +6,8 @@ import logging
 import pathlib
 
 from mixmo_tf import deployment
-from mixmo_tf.experiments import decisions, export_check, origin
+from mixmo_tf.deployment import hub
+from mixmo_tf.experiments import decisions, export_check, origin, share
 from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.images import OfImages
@@ -38,6 +39,11 @@ class ExportSettings(OfModels, OfImages, decisions.OfDecision):
     output_dir: str | None = setting(
         None, "New folder to write; exported beside a single model if not set."
     )
+    share: str | None = setting(
+        None,
+        "New folder that is written instead, ready for the Hugging Face Hub, with a model card: "
+        "what mixmo_tf.load and Keras read as hf://USER/MODEL.",
+    )
     fold: bool = setting(True, "Fold the members into a plain network with the same outputs.")
     members: bool = setting(
         False, "Keep the members' heads, and so each member's prediction, when folding."
@@ -51,6 +57,13 @@ class ExportSettings(OfModels, OfImages, decisions.OfDecision):
     calibration_images: int = setting(
         200, "Training images that set the scales of LiteRT's int8.", bounds=(1, None)
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        others = [name for name in share.OTHERS if getattr(self, name) != defaults[name]]
+        if self.share is not None and others:
+            raise ValueError(f"share writes a folder in Keras' own form: leave out {others[0]}")
 
 
 def export(settings: ExportSettings) -> list[pathlib.Path]:
@@ -85,36 +98,42 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
     central_fraction = images_of.central_fraction(files, settings.dataset)
-    facts = origin.facts(files)
+    facts = origin.facts(files, exported.ensemble)
     expected = None
     if settings.check_images:
         expected = export_check.Expected(model, images, settings.check_images, load, decision)
         facts = {"metrics": expected.metrics(), **facts}
     if fitted:
         facts["decision"] = fitted.described()
-    written = deployment.export(
-        exported,
-        output,
-        settings.format,
-        settings.litert,
-        calibration,
-        settings.input,
-        central_fraction,
-        decision,
-        refit,
-        facts,
-    )
+    how = _how_folded(settings, exported)
+    if settings.share is not None:
+        written = share.write(exported, output, facts, central_fraction, how)
+    else:
+        written = deployment.export(
+            exported,
+            output,
+            settings.format,
+            settings.litert,
+            calibration,
+            settings.input,
+            central_fraction,
+            decision,
+            refit,
+            facts,
+        )
     height, width, channels = model.image_shape
     named = f"; {len(model.class_names)} class names with it" if model.class_names else ""
     takes = f"uint8 images (n, {height}, {width}, {channels}) in{named}"
     for line in epochs_in_words(files):
         _log.info("%s", line)
-    _log.info("Wrote %s, %s: %s.", output, _how_folded(settings, exported), takes)
+    _log.info("Wrote %s, %s: %s.", output, how, takes)
     if fitted:
         _log.info("%s", fitted.in_words(decision))
     if expected:
         fraction = central_fraction if settings.input == "jpeg" else None
         _log.info("%s", expected.table(written, fraction))
+    if settings.share is not None:
+        _log.info("%s", share.what_is_left(output))
     return written
 
 
@@ -136,8 +155,12 @@ def _output_folder(settings, files):
         ValueError: if it is not said, and there are several models.
         FileExistsError: if there is anything.
     """
+    if settings.share is not None:
+        return share.new_folder(settings.share)
     if len(files) > 1 and not settings.output_dir:
         raise ValueError("several models need an --output_dir")
+    if any(map(hub.is_name, settings.model)) and not settings.output_dir:
+        raise ValueError("a model of the hub needs an --output_dir")
     beside = files[0] if files[0].is_dir() else files[0].parent
     return new_folder(settings.output_dir or beside / "exported")
 

@@ -15,6 +15,7 @@ from mixmo_tf.experiments import images as images_of
 from mixmo_tf.experiments import tables
 from mixmo_tf.formats import signature
 from mixmo_tf.models.predictor import Predictor
+from mixmo_tf.training import model_archive
 
 Load: TypeAlias = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
 _BATCH = 50
@@ -110,6 +111,10 @@ class Expected:
 
         for file in files:
             loaded = deployment.load(file, trust=True)  # it was written just now
+            if model_archive.is_folder(file):  # of Keras, to be shared
+                answers = {"probabilities": loaded.predict(self.pixels, _BATCH, verbose=0)}
+                add(file, "what is shared", _megabytes(file), answers)
+                continue
             name = "SavedModel" if file.is_dir() else file.name
             add(file, name, _megabytes(file), loaded.outputs(self.pixels, _BATCH))
             if file.is_dir() and central_fraction:
@@ -175,6 +180,8 @@ def _some(examples, count):
 
 def _megabytes(file):
     parts = [file]
-    if file.is_dir():
+    if model_archive.is_folder(file):
+        parts = file.iterdir()
+    elif file.is_dir():
         parts = [file / "saved_model.pb", *(file / "variables").iterdir()]
     return f"{sum(part.stat().st_size for part in parts) / 1e6:.1f}"

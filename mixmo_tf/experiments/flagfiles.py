@@ -1,13 +1,18 @@
 """Flagfiles that include others: what a family of configs shares stands once.
 
 As absl reads them, but that an included file is looked for beside the one that includes it first
-and only then in the working directory: so a config works from everywhere.
+and only then in the working directory: so a config works from everywhere. What is in neither is
+looked for among the configs that come with this package, `digits.flags` or `configs/digits.flags`:
+so they are found where the package is installed, too.
 """
 
+import difflib
 import pathlib
 from collections.abc import Iterable
 
-from mixmo_tf.paths import expanded
+from mixmo_tf.paths import beside_package, expanded
+
+_CONFIGS = "configs"
 
 
 def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ()) -> list[str]:
@@ -41,7 +46,8 @@ def _found(file, including):
     folders = [pathlib.Path()]
     if including:
         folders = [including[-1].parent, including[-1].resolve().parent, *folders]
-    files = [folder / file for folder in folders if (folder / file).exists()]
+    places = [*(folder / file for folder in folders), _of_package(file)]
+    files = [each for each in places if each.exists()]
     for found in files:
         if not any(found.samefile(each) for each in including):
             return found
@@ -49,7 +55,26 @@ def _found(file, including):
         raise ValueError(f"flagfile {' includes '.join(map(str, (*including, files[0])))}")
     by = f", which {including[-1]} includes" if including else ""
     looked = ", ".join(dict.fromkeys(str(folder.absolute()) for folder in folders))
-    raise FileNotFoundError(f"there is no flagfile {file}{by} (looked in {looked})")
+    raise FileNotFoundError(f"there is no flagfile {file}{by} (looked in {looked}){_meant(file)}")
+
+
+def _of_package(file):
+    """Where a config that is named so would be."""
+    return beside_package(_CONFIGS) / _without_folder(file)
+
+
+def _without_folder(file):
+    """digits.flags of configs/digits.flags, as the clone has them."""
+    return file.relative_to(_CONFIGS) if file.parts[:1] == (_CONFIGS,) else file
+
+
+def _meant(file):
+    """A question, where configs of this package have names like that of a missing file."""
+    configs = beside_package(_CONFIGS)
+    names = [each.relative_to(configs).with_suffix("") for each in sorted(configs.rglob("*.flags"))]
+    named = _without_folder(file).with_suffix("")
+    near = difflib.get_close_matches(named.as_posix(), [each.as_posix() for each in names], 3)
+    return f"; did you mean {' or '.join(f'{each}.flags' for each in near)}?" if near else ""
 
 
 def _lines(file):

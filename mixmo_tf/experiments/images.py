@@ -11,8 +11,10 @@ from mixmo_tf.experiments import directory
 from mixmo_tf.experiments.fields import setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.experiments.run_flags import number, read
+from mixmo_tf.formats import signature
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.paths import resolved
+from mixmo_tf.training import model_archive
 
 UNKNOWN = "unknown"  # dataset and split of answers that were kept without them
 _AS_BEFORE = "--as_before"  # among a run's flags where `directory.reads_as_before`
@@ -110,8 +112,11 @@ def central_fraction(files: Sequence[pathlib.Path], dataset: str | None = None) 
 
     Args:
         files: list of pathlib.Path of the models.
-        dataset: the name of the dataset that they were trained on; None for that of their run.
+        dataset: the name of the dataset that they were trained on; None for that of their run, or
+            for what a folder that was shared says.
     """
+    if dataset is None and model_archive.is_folder(files[0]):
+        return signature.central_fraction(files[0])
     dataset = dataset or flags_of_run(files[0]).get("--dataset")
     return data.central_fraction(dataset) if dataset else 1.0
 

@@ -15,6 +15,7 @@ from mixmo_tf import outputs, paths, strict_json
 from mixmo_tf.evaluation import corruption
 from mixmo_tf.formats.saved_model import is_saved_model
 from mixmo_tf.paths import resolved
+from mixmo_tf.training import model_archive
 
 FOLDER = "corruptions"
 _log = logging.getLogger(__name__)
@@ -101,6 +102,8 @@ def _files_of(path):
     if is_saved_model(path):
         found = [path / "saved_model.pb", *path.glob("variables/*"), *path.glob("model.json")]
         return sorted(file for file in found if file.is_file())
+    if model_archive.is_folder(path):
+        return [path / name for name in model_archive.PARTS if (path / name).is_file()]
     return [path / "model.keras" if path.is_dir() else path]
 
 

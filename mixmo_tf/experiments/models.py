@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from mixmo_tf.deployment import loading
+from mixmo_tf.deployment import hub, loading
 from mixmo_tf.deployment.file_predictor import FilePredictor
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import directory, run_flags
@@ -27,7 +27,8 @@ class OfModels(OfFlags):
 
     model: tuple[str, ...] = setting(
         REQUIRED,
-        "A run's folder or a .keras file; several, with commas, make a deep ensemble.",
+        "A run's folder, a .keras file, or hf://USER/MODEL of the Hugging Face Hub; several, with "
+        "commas, make a deep ensemble.",
         repeated=True,
     )
     ensemble: str | None = setting(
@@ -53,7 +54,7 @@ class OfModels(OfFlags):
             ValueError: if one is named twice, or has no such epoch as `which`.
         """
         found = [
-            [self._of_epoch(expanded(name)) for name in _names_in(group)] for group in self.model
+            [self._of_epoch(_located(name)) for name in _names_in(group)] for group in self.model
         ]
         for group, files in zip(self.model, found, strict=True):
             if len(set(map(resolved, files))) < len(files):
@@ -142,6 +143,11 @@ def epochs_in_words(files: Sequence[pathlib.Path]) -> list[str]:
             other = ", the best on held-out images too" if best == last else other
             lines.append(f"{folder}: the last epoch, {last}{other}.")
     return lines
+
+
+def _located(name):
+    """Where a model is; one of the hub is downloaded."""
+    return hub.download(name) if hub.is_name(name) else expanded(name)
 
 
 def _names_in(group):

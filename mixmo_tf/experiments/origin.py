@@ -8,23 +8,25 @@ from mixmo_tf.experiments import directory, images, run_flags
 from mixmo_tf.experiments.models import BEST, epochs_of
 
 
-def facts(files: Sequence[pathlib.Path]) -> dict[str, Any]:
+def facts(files: Sequence[pathlib.Path], ensemble: str) -> dict[str, Any]:
     """What is known of models.
 
     Args:
         files: list of pathlib.Path of one model, or of those of a deep ensemble.
+        ensemble: "logits" or "probabilities", what the model averages now.
 
     Returns:
         dict: "libraries", their versions by name; "runs", a dict for each file, with its "model",
         and where it is in a run's folder the "epoch", "last" or "best", its number, from 1, as
         "epoch_number", and the "flags" that its numbers depend on; and "metrics", those of a
-        single run's trained model, if it has any.
+        single run's trained model, if it has any, and averaged the same.
     """
     found = {"libraries": directory.versions(), "runs": [_run(file) for file in files]}
     (file, *others) = files
     folder = file if file.is_dir() else file.parent
     is_last = file.is_dir() or file.name == "model.keras"
-    if not others and is_last and (metrics := directory.read_metrics(folder)):
+    metrics = directory.read_metrics(folder) if is_last and not others else None
+    if metrics and metrics.get("ensemble", ensemble) == ensemble:
         found["metrics"] = metrics
     return found
 

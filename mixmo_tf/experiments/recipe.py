@@ -27,7 +27,8 @@ def load_data(
         as_before: bool, see `directory.reads_as_before`.
 
     Raises:
-        ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on.
+        ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on, or to
+            have patience with.
     """
     examples = data.load_splits(
         data.full_name(settings.dataset),
@@ -41,6 +42,11 @@ def load_data(
         raise ValueError(
             f"{data.full_name(settings.dataset)} has no val or test {what}: set "
             "--validation_examples, how many training images are held out"
+        )
+    if settings.patience and "validation" not in examples:
+        raise ValueError(
+            f"patience={settings.patience} needs held-out images, by whose accuracy training ends: "
+            "set --validation_examples, how many training images are held out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}
@@ -113,6 +119,8 @@ def build_model(settings: Settings, info: data.Info) -> MixMo:
         metrics=["accuracy"],
         steps_per_execution=settings.steps_per_execution,
         jit_compile={"auto": "auto", "true": True, "false": False}[settings.jit_compile],
+        freeze_steps=settings.freeze_epochs * steps_per_epoch,
+        core_learning_rate_factor=settings.core_learning_rate_factor,
     )
     return model
 

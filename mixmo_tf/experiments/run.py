@@ -24,7 +24,15 @@ from mixmo_tf.experiments import (
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.training import Progress, checkpoints, fine_tuning, history, loop, signals
+from mixmo_tf.training import (
+    Progress,
+    checkpoints,
+    early_stopping,
+    fine_tuning,
+    history,
+    loop,
+    signals,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -95,7 +103,6 @@ def _complete(settings, model, examples, path):
     with seeded if settings.augmix else contextlib.nullcontext():
         _fit(settings, model, examples, path)
     seconds = time.perf_counter() - start_time
-    model.averages.swap(into_network=True)  # as after `fit`, where no step was left to train
     replicas.check_same(model.distribute_strategy, "weights", model.state())
     is_saved, is_evaluated = _done_before(model, path)
     if not is_saved:
@@ -140,13 +147,16 @@ def _started(settings, lines, model, examples, path):
         if trained:
             state, steps_done = trained.state(), int(trained.step.numpy())
         steps_per_epoch = len(examples["train"]) // settings.batch_size
+        epochs_done, steps_left = divmod(steps_done, steps_per_epoch)
+        waited = 0 if steps_left else early_stopping.waited(path, epochs_done)
         if settings.extend:
-            changes = run_flags.extend(path, lines, defaults, steps_done, steps_per_epoch)
+            changes = run_flags.extend(path, lines, defaults, steps_done, steps_per_epoch, waited)
             announcement.extension(settings, changes, steps_done)
-        is_done = steps_done == settings.epochs * steps_per_epoch
+        has_ended = early_stopping.has_ended(settings.patience, waited)
+        is_done = has_ended or steps_done == settings.epochs * steps_per_epoch
         is_of_before = not is_done and run_flags.take_up(path)
         model.set_state(replicas.from_chief(strategy, state))
-        announcement.start(settings, model, examples, path, is_of_before)
+        announcement.start(settings, model, examples, path, is_of_before, has_ended)
         yield
 
 
@@ -186,6 +196,8 @@ def _fit(settings, model, examples, path):
             checkpoint_steps=settings.checkpoint_steps,
             keep_best="validation" in examples,
             augmix=settings.augmix,
+            patience=settings.patience,
+            balanced=settings.class_weight == "balanced",
             verbose=int(process.is_watched()),
         )
     except checkpoints.NotFiniteError as error:
@@ -218,10 +230,12 @@ def _evaluate(settings, model, examples, path):
         between["ratio_error"] = results["ratio_error"]
     if not is_chief:
         return
-    best = {}
+    more, epochs = {}, int(model.step.numpy()) // (len(examples["train"]) // settings.batch_size)
     if (path / "best.keras").exists():
         epoch, accuracy = history.best_epoch(path)
-        best["best"] = {"epoch": epoch, "val_accuracy": accuracy}
+        more["best"] = {"epoch": epoch, "val_accuracy": accuracy}
+    if epochs < settings.epochs:
+        more["stopped_early"] = {"of_epochs": settings.epochs, "patience": settings.patience}
     content = metrics_json.described(
         {
             "accuracy": results["accuracy"],
@@ -235,9 +249,9 @@ def _evaluate(settings, model, examples, path):
         ensemble=settings.ensemble,
         libraries=directory.versions(),
         parameters=announcement.count_parameters(model),
-        epochs=settings.epochs,
+        epochs=epochs,
         steps=int(model.step.numpy()),
-        **best,
+        **more,
     )
     metrics_json.write_metrics(path / "metrics.json", content, replace=True)
 
@@ -249,7 +263,8 @@ def _done_before(model, path):
         is_saved = checkpoints.holds(path / "model.keras", model)
         of_run = directory.read_metrics(path) or {}
         is_whole = directory.are_metrics(of_run) and "split" in of_run
-        is_evaluated = is_whole and of_run.get("steps") == int(model.step.numpy())
+        is_of_now = of_run.get("steps") == int(model.step.numpy()) and directory.is_finished(path)
+        is_evaluated = is_whole and is_of_now
         found[:] = is_saved, is_saved and is_evaluated
     (found,) = replicas.from_chief(model.distribute_strategy, [found])
     return found.tolist()

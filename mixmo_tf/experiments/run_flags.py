@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mixmo_tf import outputs
 from mixmo_tf.paths import content
+from mixmo_tf.training import early_stopping
 from mixmo_tf.version import VERSION
 
 NAME = "run.flags"
@@ -26,7 +27,7 @@ MAY_DIFFER = (  # no effect, or one that the same command on other devices has t
     "--strategy",
 )
 _PACKAGE = "mixmo_tf"
-EXTENDED = ("--epochs", "--milestones")  # what may change when a run is extended
+EXTENDED = ("--epochs", "--milestones", "--patience")  # what may change when a run is extended
 _EXTENDED_FROM = "# extended from "
 
 
@@ -101,8 +102,11 @@ def extend(
     default_values: dict[str, str | None],
     steps_done: int,
     steps_per_epoch: int,
+    waited: int = 0,
 ) -> dict[str, tuple[str, str]]:
-    """Notes in run.flags that the run has other epochs or milestones from now on.
+    """Notes in run.flags that the run has other epochs, milestones or patience from now on.
+
+    A longer patience is not noted: what it trains is what it would have trained from the start.
 
     Args:
         path: pathlib.Path of the run's folder.
@@ -110,16 +114,17 @@ def extend(
         default_values: as for `check`.
         steps_done: int, what the run has trained already.
         steps_per_epoch: int.
+        waited: int, see `early_stopping.waited`; 0 in the middle of an epoch.
 
     Returns:
         dict of (str, str), the values before and from now on, by the names of the flags that
         change; without any, nothing is written.
 
     Raises:
-        ValueError: if more epochs than that are done, or all are and only the milestones
-            change; nothing is written.
+        ValueError: if more epochs than that are done, or nothing is left to train that the
+            changes could change; nothing is written.
     """
-    old, new = default_values | read(path), _parse(flag_lines)
+    old, new = default_values | read(path), default_values | _parse(flag_lines)
     changes = {name: (old[name], new[name]) for name in EXTENDED if old[name] != new[name]}
     number(path, "--epochs")  # which says so if it is none
     epochs = int(new["--epochs"])
@@ -128,17 +133,32 @@ def extend(
             f"{path} has done {steps_done / steps_per_epoch:g} epochs, so epochs must be at "
             f"least {-(-steps_done // steps_per_epoch)}, got {epochs}"
         )
-    if steps_done == epochs * steps_per_epoch and changes.keys() == {"--milestones"}:
+    if changes and early_stopping.has_ended(number(path, "--patience"), waited):
+        if early_stopping.has_ended(int(new["--patience"]), waited):
+            raise ValueError(
+                f"{path} ended early: {waited} epochs without a better one are done, so "
+                f"{_others(changes)} would change nothing; add a patience above {waited}, or 0"
+            )
+    if steps_done == epochs * steps_per_epoch and changes and "--epochs" not in changes:
         raise ValueError(
-            f"{path} has done all of its {epochs} epochs, so other milestones would change "
+            f"{path} has done all of its {epochs} epochs, so {_others(changes)} would change "
             "nothing; add epochs, too"
         )
     if changes:
-        notes = [f"{_note(name, *values)} at step {steps_done}" for name, values in changes.items()]
+        noted = {name: values for name, values in changes.items() if not is_longer(name, *values)}
+        notes = [f"{_note(name, *values)} at step {steps_done}" for name, values in noted.items()]
         kept = [line for line in _lines(path) if line.partition("=")[0] not in EXTENDED]
         lines = [*notes, *kept, *(f"{name}={new[name]}" for name in EXTENDED)]
         outputs.write(path / NAME, "\n".join(lines) + "\n", replace=True)
     return changes
+
+
+def is_longer(name: str, before: str, now: str) -> bool:
+    """Whether a change is that of a patience to a longer one, 0 being the longest.
+
+    Then the run is what it would have been with that from the start.
+    """
+    return name == "--patience" and (int(now) == 0 or 0 < int(before) <= int(now))
 
 
 def extensions(path: pathlib.Path) -> list[str]:
@@ -225,7 +245,14 @@ def _lines(path):
 def _note(name, before, now):
     if name == "--epochs":
         return f"{_EXTENDED_FROM}{before} to {now} epochs"
+    if name == "--patience":
+        return f"{_EXTENDED_FROM}patience {before} to {now}"
     return f"{_EXTENDED_FROM}milestones {before or 'none'} to {now or 'none'}"
+
+
+def _others(changes):
+    words = {"--epochs": "more epochs", "--milestones": "other milestones"}
+    return " and ".join(words.get(name, "another patience") for name in changes)
 
 
 def _parse(lines):

@@ -5,9 +5,10 @@ import os
 import pathlib
 
 from mixmo_tf import arguments, augmentation, data, masks, msda
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import strategies
 from mixmo_tf.evaluation.predictions import ENSEMBLES
-from mixmo_tf.experiments import fields
+from mixmo_tf.experiments import fields, together
 from mixmo_tf.experiments.fields import listed, setting
 from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.models.mixmo import MOST_REPETITIONS
@@ -18,7 +19,6 @@ from mixmo_tf.networks.wide_resnet import DEEPEST
 from mixmo_tf.paths import expanded
 
 SCHEDULES = ("steps", "cosine")
-MILESTONES = (16, 19)  # unless others are set
 
 
 def _networks_with(size):
@@ -175,14 +175,25 @@ class Settings(OfFlags):
         "cannot be repeated bit for bit.",
     )
 
+    class_weight: str = setting(
+        "none",
+        "Weights of the classes in the loss of training; balanced: N / (C·n_c), so that all count "
+        "alike, for n_c of N training images.",
+        choices=class_weights.CHOICES,
+    )
+
     # Optimisation
     batch_size: int = setting(
         16, "n >= 1, distinct images per step; a step has n·b rows.", bounds=(1, arguments.MOST)
     )
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
+    patience: int = setting(
+        0,
+        "Epochs without a higher accuracy on held-out images after which training ends; 0: never.",
+        bounds=(0, 1_000_000),
+    )
     extend: bool = setting(
-        False,
-        "Lets the run that is there go on with other --epochs and --milestones than it had.",
+        False, "Lets the run that is there go on with other epochs, milestones and patience."
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
@@ -195,7 +206,7 @@ class Settings(OfFlags):
         choices=SCHEDULES,
     )
     milestones: tuple[int, ...] = setting(
-        MILESTONES,
+        together.MILESTONES,
         "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
         bounds=(1, arguments.MOST),
         unit="epochs",
@@ -205,6 +216,12 @@ class Settings(OfFlags):
         "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
         "not given.",
         bounds=(0, None),
+    )
+    freeze_epochs: int = setting(
+        0, "First epochs, in which the core is frozen and all else trains.", bounds=(0, 1_000_000)
+    )
+    core_learning_rate_factor: float = setting(
+        1.0, "Factor >= 0 of the core's updates after that; 0 keeps it frozen.", bounds=(0, None)
     )
     label_smoothing: float = setting(
         0.0,
@@ -254,28 +271,7 @@ class Settings(OfFlags):
 
     def __post_init__(self):
         super().__post_init__()
-        if self.image_size is not None:
-            data.check_image_size(self.dataset, self.image_size)
-        if self.pretrained != "none" and not applications.is_backbone(self.network):
-            raise ValueError(
-                f"pretrained={self.pretrained} is for network=backbone:NAME, got {self.network}"
-            )
-        if self.pretrained != "none" and self.initialize_from:
-            raise ValueError("pretrained and initialize_from both give weights; take one of them")
-        if self.mixing == "none" and self.num_members > 1:
-            raise ValueError(f"mixing=none is for num_members=1, got {self.num_members} members")
-        if self.mixing not in (None, "none") and self.num_members == 1:
-            raise ValueError(f"mixing must be none for num_members=1, got {self.mixing}")
-        if self.unmixing != "none" and self.num_members == 1:
-            raise ValueError(f"unmixing must be none for num_members=1, got {self.unmixing}")
-        for name in ("label_smoothing", "ema_momentum"):
-            if getattr(self, name) == 1:
-                raise ValueError(f"{name} must be in [0, 1), got 1")
-        if self.schedule == "cosine" and self.milestones not in ((), MILESTONES):
-            raise ValueError(
-                "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
-                f"got {fields.text(self.milestones)}"
-            )
+        together.check(self)
 
     def path(self) -> pathlib.Path:
         """Where the run writes."""

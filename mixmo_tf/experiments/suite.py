@@ -48,7 +48,7 @@ class SuiteSettings(_unset(Settings)):
     )
     seed: int | None = setting(None, "Not for this command: --seeds says each run's own.")
     extend: bool | None = setting(
-        None, "Lets the runs that are there go on with other --epochs and --milestones."
+        None, "Lets the runs that are there go on with other --epochs, --milestones and --patience."
     )
 
     def __post_init__(self) -> None:
@@ -109,8 +109,8 @@ def table(runs: dict[str, list[dict]]) -> str:
     lines = tables.markdown(rows)
     for title, of_title in runs.items():
         if extended := sum("extensions" in run for run in of_title):
-            which = f"{extended} of {len(of_title)} runs began with other epochs or milestones"
-            lines += ["", f"{title}: {which} (`--extend`)."]
+            began = "began with other epochs, milestones or patience (`--extend`)"
+            lines += ["", f"{title}: {extended} of {len(of_title)} runs {began}."]
     return "\n".join(lines) + "\n"
 
 

@@ -13,10 +13,10 @@ from typing import Any
 from mixmo_tf import evaluation
 from mixmo_tf.experiments import directory, ending, fields, run_flags, run_lock
 from mixmo_tf.experiments.settings import Settings
-from mixmo_tf.paths import content
+from mixmo_tf.paths import beside_package, content
 from mixmo_tf.training import signals
 
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_folder = beside_package  # of the scripts and configs; tests put other scripts in their place
 _LOG_START = "reproduce.py: "  # of the first line of each log, the command
 _log = logging.getLogger(__name__)
 
@@ -92,6 +92,9 @@ def read(folder: pathlib.Path, remark: str) -> dict:
         )
     if metrics.get("ratio_error_published") is not None and "both_wrong" not in metrics:
         remark += "; from an earlier version, without the counts that a ratio-error is of"
+    if "stopped_early" in metrics:
+        epochs = metrics["stopped_early"].get("of_epochs")
+        remark += f"; ended early, after epoch {metrics.get('epochs')} of {epochs}"
     if extensions := run_flags.extensions(folder):
         remark += "; " + ", ".join(extensions)
         metrics["extensions"] = extensions
@@ -101,12 +104,6 @@ def read(folder: pathlib.Path, remark: str) -> dict:
 
 def _flagfile(config):
     return _folder("configs") / f"{config}.flags"
-
-
-def _folder(name):
-    """Where scripts or configs are: beside the package, in a clone or installed with it."""
-    installed = _ROOT / f"mixmo_{name}"
-    return installed if installed.is_dir() else _ROOT / name
 
 
 def _members_of(config):

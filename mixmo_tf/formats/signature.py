@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from mixmo_tf import strict_json, version
+from mixmo_tf import arguments, strict_json, version
 from mixmo_tf.data import encoded
 from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import decision_outputs
@@ -177,6 +177,21 @@ def read_description(folder: pathlib.Path) -> tuple[dict, tuple[str, ...] | None
     if names.is_file():
         class_names = tuple(names.read_bytes().decode().split("\n")[:-1])  # as it was written
     return parsed((folder / DESCRIPTION).read_text()), class_names
+
+
+def central_fraction(folder: pathlib.Path) -> float:
+    """How much of the shorter side of a file's image a model is to be given, as its folder says.
+
+    It is 1.0 where the folder says nothing.
+
+    Raises:
+        ValueError: if what it says is no fraction.
+    """
+    if not (folder / DESCRIPTION).is_file():
+        return 1.0
+    found = read_description(folder)[0].get("central_fraction", 1.0)
+    arguments.within("central_fraction", found, 0, 1)
+    return found
 
 
 def parsed(text: str | None) -> dict:

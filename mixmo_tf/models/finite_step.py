@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf.distribution import replicas
-from mixmo_tf.models import executions
+from mixmo_tf.models import core_update, executions
 from mixmo_tf.models.trainer import Trainer
 
 
@@ -42,9 +42,9 @@ def apply(
     finite = replicas.are_finite(to_be_finite, model.trainable_variables[0])
 
     def count(loss, shown, gradients, before):
-        model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        core_update.apply_gradients(model, gradients)
         replicas.average(statistics)
-        model.averages.update()
+        model.averages.update(model.still)
         model.step.assign_add(1)
         for tracker, value in zip(model.training_trackers, [loss, *shown], strict=True):
             tracker.update_state(value)

@@ -4,7 +4,9 @@ Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFl
 compiles what one replica computes.
 """
 
+import functools
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +14,7 @@ import tensorflow as tf
 
 from mixmo_tf import arguments, seeds
 from mixmo_tf.data import checks
-from mixmo_tf.models import averaging, executions, fit_arguments, fit_data
+from mixmo_tf.models import averaging, core_update, executions, fit_arguments, fit_data
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks.batch_norm import is_synchronized
 from mixmo_tf.networks.precision import uses_float16
@@ -26,7 +28,7 @@ class Trainer(Predictor):
     `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
-    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile")
+    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile", *core_update.ARGUMENTS)
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -39,6 +41,7 @@ class Trainer(Predictor):
             name="step",
         )
         self.averages = averaging.Averages()
+        self.still = frozenset()  # ids of the variables that are frozen in the step that runs
         self._epochs_of_steps = None, None  # the step at which they began, and steps per epoch
 
     def compile(
@@ -51,6 +54,8 @@ class Trainer(Predictor):
         run_eagerly: bool = False,
         steps_per_execution: int = 1,
         jit_compile: bool | str = "auto",
+        freeze_steps: int = 0,
+        core_learning_rate_factor: float = 1.0,
     ) -> None:
         """Configures training, from step 0 on. The loss is the model's own.
 
@@ -61,10 +66,15 @@ class Trainer(Predictor):
             metrics, weighted_metrics, run_eagerly, steps_per_execution: see `Predictor.compile`.
             jit_compile: True, False, or "auto": True where there is a GPU (on a CPU, compiling
                 takes minutes) and batch norm is not synchronized.
+            freeze_steps: int >= 0, the first steps, in which the core is frozen while encoders and
+                heads train; for optimizers of `core_update.FREEZING`.
+            core_learning_rate_factor: float >= 0, a factor of the core's updates after these, for
+                optimizers of `core_update.SCALING`; 0 keeps the core frozen.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, a metric does not take
-                what the model gives it, or XLA is to compile synchronized batch norm.
+                what the model gives it, XLA is to compile synchronized batch norm, or the optimizer
+                is not for what is asked of the core.
         """
         fit_arguments.check_optimizer(optimizer)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
@@ -74,6 +84,7 @@ class Trainer(Predictor):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if any(map(uses_float16, self.networks)) and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
+        self.core_update = core_update.checked(freeze_steps, core_learning_rate_factor, optimizer)
         super().compile(
             optimizer,
             loss,
@@ -91,13 +102,19 @@ class Trainer(Predictor):
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU")) and not synchronized
         self.uses_xla = jit_compile and not run_eagerly
+        self.compiled_loss_and_gradients = self.computation()
+
+    def computation(self) -> Callable:
+        """`loss_and_gradients`, to be traced anew, where XLA is used compiled by it."""
         compute = self.loss_and_gradients
-        compute = tf.function(compute, jit_compile=True) if self.uses_xla else compute
-        self.compiled_loss_and_gradients = compute
+        return tf.function(compute, jit_compile=True) if self.uses_xla else compute
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
-        return {**config, "jit_compile": self._jit_compile_argument} if config else config
+        if not config:
+            return config
+        of_core = self.core_update.arguments()
+        return {**config, "jit_compile": self._jit_compile_argument, **of_core}
 
     # A step ----------------------------------------------------------------------------------
 
@@ -116,8 +133,8 @@ class Trainer(Predictor):
         return self.optimizer.scale_loss((loss + self._decay() + self._penalties()) / num_replicas)
 
     def statistics(self) -> list[keras.Variable]:
-        """The batch-norm statistics, which a forward pass sets: a list of variables."""
-        state = self.network.non_trainable_variables
+        """The batch-norm statistics that a forward pass sets, none of a frozen core: variables."""
+        state = [v for v in self.network.non_trainable_variables if id(v) not in self.still]
         return [variable for variable in state if "float" in variable.dtype]
 
     def _decay(self):
@@ -249,29 +266,15 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    def train_on_batch(self, *arguments: Any, **options: Any) -> Any:
-        """`keras.Model.train_on_batch`; the averages of `use_ema` leave the network."""
-        self.averages.swap(into_network=False)
-        return keras.Model.train_on_batch(self, *arguments, **options)
-
-    def evaluate(
-        self,
-        x: Any = None,
-        y: arguments.Array | None = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        sample_weight: arguments.Array | None = None,
-        **options: Any,
-    ) -> float | list | dict:
-        """`Predictor.evaluate`; of the averaged weights, where the optimizer has `use_ema`."""
-        with self.averages.shown():
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, **options)
+    train_on_batch = averaging.of_raw(keras.Model.train_on_batch)
+    evaluate = averaging.of_averages(Predictor.evaluate)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:
-            self.train_function = executions.of_steps(
-                self, self.train_step, self._steps_left, "to train on (drop_remainder?)"
-            )
+            make = functools.partial(executions.of_steps, self, self.train_step)
+            if self.core_update.freezes:
+                make = functools.partial(core_update.in_phases, self, make)
+            self.train_function = make(self._steps_left, "to train on (drop_remainder?)")
 
     def _steps_left(self):
         """Steps of the next execution; int64, or it would be a constant to trace anew."""

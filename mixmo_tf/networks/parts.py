@@ -97,6 +97,19 @@ def encoders(network: keras.Model) -> list:
     return [layers[name] for name in itertools.takewhile(layers.__contains__, names)]
 
 
+def core(network: keras.Model) -> list:
+    """The core's layers: those of neither an encoder nor a head, nor the network's inputs.
+
+    With M = 1, where no mixing layer says where an encoder ends, what is called after it is its.
+    """
+    of_encoders = {id(call.operation) for calls in until_mixing(network) for call in calls}
+    return [
+        layer
+        for layer in network.layers
+        if id(layer) not in of_encoders and not is_head(layer) and not _is_before_core(layer)
+    ]
+
+
 def until_mixing(network: keras.Model) -> list:
     """Of each member all that is called, graph.Call, from its image to the mixing layer.
 
@@ -144,21 +157,31 @@ def heads(network: keras.Model) -> list:
     return [_operation(of_member) for of_member in logits(network)]
 
 
-def pool(network: keras.Model) -> keras.layers.Layer:
-    """The layer that averages the core's map (B, h', w', features) for all heads.
+def pool(network: keras.Model) -> tuple[keras.layers.Layer, list]:
+    """The layer that averages the core's map (B, h', w', features), and what follows it.
+
+    Returns:
+        The layer, and the calls, graph.Call, that make of its output what all heads take: mostly
+        none, else of layers without weights, such as dropout.
 
     Raises:
         ValueError: if the heads take something else, as where a core pools itself.
     """
-    features = [head.input for head in heads(network)]
-    layer = _operation(features[0])
-    is_pool = isinstance(layer, keras.layers.GlobalAveragePooling2D) and layer.name == POOL
-    if not is_pool or any(each is not features[0] for each in features):
-        raise ValueError(
-            f"unmixing needs the core's map: the core of {network.name} pools itself, and ends "
-            f"with the layer {layer.name}; it must give (B, h, w, features), for build to pool"
-        )
-    return layer
+    features, *others = (head.input for head in heads(network))
+    layer = next((each for each in network.layers if each.name == POOL), None)
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D):
+        known = [layer.output] + ([network.input[SEED]] if takes_seed(network) else [])
+        after = graph.needed(graph.read(network).calls, features, known)
+        made = {id(tensor) for call in after for tensor in (*call.outputs, *known)}
+        is_only_way = all(id(tensor) in made for call in after for tensor in call.inputs)
+        has_weights = any(getattr(call.operation, "weights", None) for call in after)
+        if is_only_way and not has_weights and all(each is features for each in others):
+            return layer, after
+    raise ValueError(
+        f"unmixing needs the core's map: the core of {network.name} pools itself, and ends with "
+        f"the layer {_operation(features).name}; it must give (B, h, w, features), for build to "
+        "pool"
+    )
 
 
 def only_before(layer: keras.layers.Layer) -> keras.Operation | None:
@@ -167,6 +190,12 @@ def only_before(layer: keras.layers.Layer) -> keras.Operation | None:
         return None
     before = _operation(layer.input)
     return before if len(before._outbound_nodes) == 1 else None
+
+
+def _is_before_core(layer):
+    is_input = isinstance(layer, keras.layers.InputLayer)
+    begin = ENCODER.replace("{}", r"\d+")
+    return is_input or layer.name == MIXING or re.match(f"{begin}(_|$)", layer.name)
 
 
 def _operation(tensor):

@@ -45,7 +45,8 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     """Loads a .keras file that this package wrote, or the model.keras of a run's folder.
 
     Args:
-        file: its path; ~ is the home folder.
+        file: its path, or that of a folder with what a .keras file holds, as models are shared;
+            ~ is the home folder.
         compile: bool, whether the model gets its optimizer back.
 
     Raises:
@@ -54,6 +55,26 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
             not have, or was trained with a mixing block that is not registered here.
     """
     file = paths.expanded(file)
+    kind = "model" if model_archive.is_folder(file) else ".keras file"
+    if kind == ".keras file":
+        file = _keras_file(file)
+    try:
+        with model_archive.within_its_size(file), random_state.kept():
+            model = keras.saving.load_model(file, compile=compile)
+    except model_archive.RefusedError:
+        raise
+    except masks.MissingBlockError as error:
+        raise ValueError(f"{file} cannot be loaded: {error}") from None
+    except Exception as error:  # whatever a damaged file makes Keras raise
+        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        raise ValueError(f"{file} is no readable {kind}: {reason}") from error
+    if not isinstance(model, Predictor):
+        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    return model
+
+
+def _keras_file(file):
+    """The path of a .keras file, or of that of a run's folder, which is a zip file."""
     if file.is_dir():
         file = file / "model.keras"
     if not file.is_file():
@@ -64,19 +85,7 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
         raise ValueError(
             f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
         )
-    try:
-        with model_archive.within_its_size(file), random_state.kept():
-            model = keras.saving.load_model(file, compile=compile)
-    except model_archive.RefusedError:
-        raise
-    except masks.MissingBlockError as error:
-        raise ValueError(f"{file} cannot be loaded: {error}") from None
-    except Exception as error:  # whatever a damaged file makes Keras raise
-        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
-        raise ValueError(f"{file} is no readable .keras file: {reason}") from error
-    if not isinstance(model, Predictor):
-        raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
-    return model
+    return file
 
 
 def holds(file: str | os.PathLike, model: Predictor) -> bool:

@@ -83,9 +83,12 @@ def cut(path: pathlib.Path, epochs: int) -> None:
         _write(path, names, lines[:epochs])
 
 
-def best_epoch(path: pathlib.Path) -> tuple[int, float]:
-    """The first epoch (from 1) with the highest `val_accuracy`, and that; (0, -inf) if none."""
-    accuracies = [float(line["val_accuracy"]) for line in _read(path)[1]]
+def best_epoch(path: pathlib.Path, epochs: int | None = None) -> tuple[int, float]:
+    """The first epoch (from 1) with the highest `val_accuracy`, and that; (0, -inf) if none.
+
+    Of the first `epochs` epochs, or of all.
+    """
+    accuracies = [float(line["val_accuracy"]) for line in _read(path)[1][:epochs]]
     best = max(accuracies, default=-math.inf)
     return (accuracies.index(best) + 1 if accuracies else 0), best
 

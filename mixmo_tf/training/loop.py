@@ -1,6 +1,7 @@
 """Training that goes on from wherever a run stands, as if it had never stopped."""
 
 import contextlib
+import functools
 import logging
 import pathlib
 
@@ -8,9 +9,10 @@ import keras
 import numpy as np
 
 from mixmo_tf import data, extras
+from mixmo_tf.data import class_weights
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.mixmo import MixMo
-from mixmo_tf.training import history, mixing_sheet
+from mixmo_tf.training import early_stopping, history, mixing_sheet
 from mixmo_tf.training.checkpoints import BestModel, Checkpoints
 from mixmo_tf.training.logs import EpochLines, LearningRateColumn, TensorBoardLogs
 from mixmo_tf.training.members_log import MembersLog
@@ -33,14 +35,17 @@ def train(
     checkpoint_steps: int | None = None,
     keep_best: bool = False,
     augmix: bool = False,
+    balanced: bool = False,
+    patience: int = 0,
     verbose: str | int = 0,
     pictures: bool = True,
 ) -> None:
-    """Trains up to `epochs` epochs; the model's step says how far it is.
+    """Trains up to `epochs` epochs, or until `patience` ends; the model's step says how far it is.
 
     A model that was saved in the middle of an epoch finishes it on the images that it has
     not seen, and one that was saved before it was validated is validated first. So the
     weights and each line of history.csv are those of a run that was never interrupted.
+    In the end the network holds the averages, where the optimizer has `use_ema`.
 
     With several workers all call it; the chief's files say where the run stands, and the
     chief writes.
@@ -56,6 +61,9 @@ def train(
         keep_best: bool, whether best.keras is written.
         augmix: bool, whether `data.augmix` changes the training images; then the weights are
             not those of a run that was never interrupted.
+        balanced: bool, whether `data.class_weights` lets all classes count alike in the loss.
+        patience: int, epochs without a higher `val_accuracy` after which training ends, before
+            `epochs`; 0 for never.
         verbose: where it is 0, each epoch is a line that is logged, else `Progress` shows it.
         pictures: bool, whether TensorBoard gets pictures too, where Matplotlib is installed.
 
@@ -68,25 +76,32 @@ def train(
     is_chief = replicas.is_chief(strategy)
     steps_per_epoch = len(examples) // batch_size
     epoch, steps_done = divmod(int(model.step.numpy()), steps_per_epoch)
-    best = -np.inf
+    best, waited = -np.inf, 0
     if is_chief:
         if epoch and not steps_done and not history.has(path, epoch):
             epoch, steps_done = epoch - 1, steps_per_epoch
         history.check(path, epoch)
         history.cut(path, epoch)
         _, best = history.best_epoch(path)
-    known = replicas.from_chief(strategy, [np.array([epoch, steps_done]), np.array(best)])
-    (epoch, steps_done), best = map(np.ndarray.tolist, map(np.asarray, known))
+        waited = early_stopping.waited(path, epoch)
+    known = replicas.from_chief(strategy, [np.array([epoch, steps_done, waited]), np.array(best)])
+    (epoch, steps_done, waited), best = map(np.ndarray.tolist, map(np.asarray, known))
+    stopping = early_stopping.EarlyStopping(patience, best, waited)
     validation_batches = replicas.distribute(
         strategy, lambda shares: validation.batches(EVALUATION_BATCH_SIZE, shares)
     )
+
+    @functools.cache
+    def weights():  # asked for where something is trained: of records it takes a while
+        return class_weights.balanced(examples.labels, model.num_classes)
 
     def fit(last_epoch, steps, *more_callbacks):
         start_step = int(model.step.numpy())
 
         def batches(shares):
             batches = examples.training_batches(batch_size, model.seed, start_step, shares)
-            return data.augmix(batches) if augmix else batches
+            batches = data.augmix(batches) if augmix else batches
+            return class_weights.join(batches, weights()) if balanced else batches
 
         model.fit(
             replicas.distribute(strategy, batches),
@@ -100,7 +115,8 @@ def train(
         )
 
     with StopRequest() as request, contextlib.ExitStack() as at_the_end:
-        callbacks = [Checkpoints(path / "checkpoints", steps_per_epoch, request, checkpoint_steps)]
+        folder = path / "checkpoints"
+        callbacks = [Checkpoints(folder, steps_per_epoch, request, checkpoint_steps), stopping]
         draws, tensorboard = pictures and extras.has("matplotlib"), None
         if is_chief:
             tensorboard = TensorBoardLogs(path / "tensorboard", batch_size, steps_per_epoch)
@@ -129,8 +145,9 @@ def train(
         elif steps_done:
             fit(epoch + 1, steps_per_epoch - steps_done, ContinueEpoch(model.epoch_sums()))
             epoch += 1
-        if epoch < epochs:
+        if epoch < epochs and not stopping.has_ended:
             fit(epochs, steps_per_epoch)
+        model.averages.swap(into_network=True)  # where no step was left to `fit`
         if request.here:  # after the last step that could tell the other workers
             raise Interrupted(request.signal)
 

@@ -64,7 +64,8 @@ class MembersLog(keras.callbacks.Callback):
 
     def _may_draw(self, epoch):
         spent = _SHARE * (time.perf_counter() - self._began)
-        return epoch + 1 >= self.epochs or self._drawing + self._longest <= spent
+        is_last = epoch + 1 >= self.epochs or self.model.stop_training
+        return is_last or self._drawing + self._longest <= spent
 
 
 def _observing(model: Predictor) -> MemberSums:

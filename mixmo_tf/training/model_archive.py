@@ -1,7 +1,8 @@
-"""A .keras file takes no more than it holds: its sizes are checked before they are unpacked.
+"""A model takes no more than is stored of it: sizes are checked before anything is unpacked.
 
-Keras stores three members in a zip file, uncompressed: metadata.json, config.json, from which
-the model is built, and model.weights.h5, which is read into it.
+Keras stores a model in three files: metadata.json, config.json, from which the model is built, and
+model.weights.h5, which is read into it. A .keras file is a zip file of them, uncompressed; where
+models are shared, they lie in a folder (`save(…, zipped=False)`).
 """
 
 import contextlib
@@ -17,7 +18,8 @@ from mixmo_tf import strict_json
 from mixmo_tf.networks import variable_limit
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
-_MEMBERS = "metadata.json", _CONFIG, _WEIGHTS
+PARTS = "metadata.json", _CONFIG, _WEIGHTS
+_ASSETS = "assets"  # of layers that no model of this package has; Keras makes an empty folder
 _MOST_CONFIG = 2**23  # bytes of config.json; a ResNet-50's has 200,000
 _MOST_PARTS = 100_000  # dicts and lists in it; a ResNet-50's has 3,500
 _TIMES = 6  # what is built may take as often what is stored: Adam's and EMA's state may be new
@@ -25,24 +27,33 @@ _SLACK = 2**26  # bytes that a model may take beyond that
 
 
 class RefusedError(ValueError):
-    """A .keras file cannot be unpacked, or takes more than what it holds explains."""
+    """A model cannot be unpacked, or takes more than what is stored of it explains."""
+
+
+def is_folder(path: pathlib.Path) -> bool:
+    """Whether `path` is a folder that Keras saved a model in; one with a model.keras is a run's."""
+    return (path / _CONFIG).is_file() and not (path / "model.keras").is_file()
 
 
 @contextlib.contextmanager
 def within_its_size(file: pathlib.Path) -> Iterator[None]:
-    """Lets a .keras file be loaded inside, unless it takes more memory than it holds weights.
+    """Lets a model be loaded inside, unless it takes more memory than weights are stored.
 
     Args:
-        file: pathlib.Path that exists. If it is no zip file, it is left to what loads it.
+        file: pathlib.Path of a .keras file, or of a folder, see `is_folder`. If it is neither, it
+            is left to what loads it.
 
     Raises:
         RefusedError: if it is compressed, or claims sizes that it does not have: on entry, or
             as soon as a variable would be too large. The message names the file.
     """
-    if not zipfile.is_zipfile(file):
+    if is_folder(file):
+        stored = _checked_folder(file)
+    elif zipfile.is_zipfile(file):
+        stored = _checked_size(file)
+    else:
         yield
         return
-    stored = _checked_size(file)
     try:
         with variable_limit.at_most(_TIMES * stored + _SLACK):
             yield
@@ -62,25 +73,44 @@ def _checked_size(file):
     except Exception as error:  # of a damaged zip file
         reason = str(error).split("\n")[0].strip("'\"") or type(error).__name__
         raise RefusedError(f"{file} is no readable .keras file: {reason}") from error
-    if fault := fault or _config_fault(config) or _weights_fault(weights):
+    if fault := fault or _config_fault(config) or _weights_fault(io.BytesIO(weights), len(weights)):
         raise RefusedError(f"{file} is refused: {fault}")
     return len(weights)
+
+
+def _checked_folder(folder):
+    """The same of a folder."""
+    config, weights = folder / _CONFIG, folder / _WEIGHTS
+    if not weights.is_file():
+        raise RefusedError(f"{folder} is no readable model: it has no {_WEIGHTS}")
+    size = weights.stat().st_size
+    fault = _too_long(config.stat().st_size)
+    if not fault and (folder / _ASSETS).is_dir() and any((folder / _ASSETS).iterdir()):
+        fault = f"it holds {_ASSETS}, which are not of a model of this package"
+    if not fault:
+        with open(weights, "rb") as opened:
+            fault = _config_fault(config.read_bytes()) or _weights_fault(opened, size)
+    if fault:
+        raise RefusedError(f"{folder} is refused: {fault}")
+    return size
 
 
 def _fault(archive, size):
     """What is wrong with the sizes of a zip file's members, in words; None if nothing."""
     for member in archive.infolist():
-        if member.filename not in _MEMBERS:
+        if member.filename not in PARTS:
             return f"it holds {member.filename!r}, which is not of a model of this package"
         if member.compress_type != zipfile.ZIP_STORED:
             return f"{member.filename} in it is compressed; Keras stores it as it is (zip -0)"
     total = sum(member.file_size for member in archive.infolist())
     if total > size:
         return f"it claims to unpack to {total:,} bytes, and has {size:,}"
-    config = archive.getinfo(_CONFIG).file_size
-    if config > _MOST_CONFIG:
-        return f"no model's {_CONFIG} has {config:,} bytes"
-    return None
+    return _too_long(archive.getinfo(_CONFIG).file_size)
+
+
+def _too_long(size):
+    """The same of the size of config.json."""
+    return f"no model's {_CONFIG} has {size:,} bytes" if size > _MOST_CONFIG else None
 
 
 def _config_fault(config):
@@ -99,7 +129,7 @@ def _config_fault(config):
     return None
 
 
-def _weights_fault(weights):
+def _weights_fault(weights, stored):
     """The same of the arrays in the weights, which may be compressed in turn."""
 
     def fault(name, item):
@@ -107,12 +137,12 @@ def _weights_fault(weights):
             return None
         # a chunk is unpacked whole, however little of it belongs to the array
         size = max(item.nbytes, item.dtype.itemsize * math.prod(item.chunks or ()))
-        if size > len(weights):
-            return f"{name} in its weights takes {size:,} bytes, of {len(weights):,}"
+        if size > stored:
+            return f"{name} in its weights takes {size:,} bytes, of {stored:,}"
         return None
 
     try:
-        with h5py.File(io.BytesIO(weights), "r") as file:
+        with h5py.File(weights, "r") as file:
             return file.visititems(fault)
     except Exception:  # whatever a damaged file makes h5py raise; Keras will say so
         return None

@@ -7,9 +7,6 @@ import pathlib
 import re
 from collections.abc import Callable, Sequence
 
-import jinja2
-from markupsafe import Markup, escape
-
 from mixmo_tf import outputs
 from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
 from mixmo_tf.experiments.page import content
@@ -60,6 +57,8 @@ def html(
         settings: what they were made with.
         load_images: `images.load`; None where there are only predictions.
     """
+    from markupsafe import Markup  # imported here: only reports need it
+
     title, lead, parts = content.parts(evaluations, settings, load_images)
     style, script = _template("style.css"), _template("sort.js")
     return (
@@ -91,6 +90,8 @@ def _check(file):
 
 @functools.cache
 def _environment():
+    import jinja2  # imported here: only reports need it
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__),
         autoescape=True,
@@ -111,6 +112,8 @@ def _template(name):
 
 def _whole(text):
     """Text in which no line ends within a flag, or before %."""
+    from markupsafe import Markup, escape
+
     return Markup(_WHOLE.sub(r'<span class="whole">\g<0></span>', str(escape(text))))
 
 
