@@ -12,6 +12,7 @@ ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 CORRUPTIONS = ["imagecorruptions-imaug>=1.1.5", "joblib"]
 TORCH = ["torch>=2.6", "safetensors"]
 SERVE = ["starlette>=1", "uvicorn"]
+DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
 HUB = ["huggingface_hub>=0.34"]  # has the command hf
 
 setup(
@@ -73,6 +74,7 @@ setup(
         "corruptions": CORRUPTIONS,
         "torch": TORCH,
         "serve": SERVE,
+        "docs": DOCS,
         "hub": HUB,
         "test": ["pytest", "pytest-xdist", *ONNX, *CORRUPTIONS, *SERVE],
         "dev": ["ruff==0.17.6", "import-linter==2.17"],

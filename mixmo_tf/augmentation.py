@@ -72,9 +72,9 @@ def draw(name: str, shape: Sequence[int | tf.Tensor], seed: Seed) -> tuple[tf.Te
         seed: int32 (2,).
 
     Returns:
-        offsets: int32 (B, M, 2), the row and column in the padded image where the crop
-            starts, 0 … 8; 4 changes nothing.
-        flips: bool (B, M), whether the crop is mirrored left to right.
+        Two tensors: offsets, int32 (B, M, 2), the row and column in the padded image where the
+        crop starts, 0 … 8, of which 4 changes nothing; and flips, bool (B, M), whether the crop is
+        mirrored left to right.
 
     Raises:
         ValueError: if `name` is unknown, or `shape` is not (B, M).

@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(items):
             item.add_marker("fast")
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
+        if item.get_closest_marker("docs") and importlib.util.find_spec("myst_parser") is None:
+            item.add_marker(pytest.mark.skip(reason='needs Sphinx: pip install -e ".[docs]"'))
         if item.get_closest_marker("browser") and BROWSER is None:
             item.add_marker(pytest.mark.skip(reason="needs Chromium: apt-get install chromium"))
 

@@ -23,7 +23,8 @@ from mixmo_tf.experiments import absl_flags
 from mixmo_tf.experiments.page import drawings
 from mixmo_tf.training import checkpoints
 
-README = (pathlib.Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+DOCS = pathlib.Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "evaluating.md").read_text(encoding="utf-8")
 
 
 def evaluate(*models, **settings):
@@ -145,7 +146,7 @@ def test_thresholds_and_a_paired_test(runs, tmp_path):
     for i, each in enumerate(found):
         described = strictly((kept / str(i) / "metrics.json").read_text())
         predictions = np.load(kept / str(i) / "predictions.npz")
-        assert len(predictions) == 6 and all(f"`{key}`" in README for key in predictions)
+        assert len(predictions) == 6 and all(f"`{key}`" in PAGE for key in predictions)
         p, p_held_out = (
             softmax(evaluation.ensemble_logits(predictions[f"{name}member_logits"]), axis=1)
             for name in ("", "held_out_")

@@ -257,3 +257,23 @@ def test_encoder_filters_begin_with_those_of_member_0():
     assert [bar.get_height() for bar in axes.patches] == [3, 1, 0, 1, 1, 2]
     assert [bar.get_y() for bar in axes.patches[3:]] == [3, 1, 0]
     assert names_of(axes.xaxis) == ["1", "0", "2"]
+
+
+def test_no_bar_runs_past_all_answers():
+    """0.9 and 1.0: 0.95 ± 0.0707, which would end at 1.02; an NLL has no such end."""
+    runs = [{"accuracy": 0.9, "nll": 0.9}, {"accuracy": 1.0, "nll": 1.0}]
+    columns = {"accuracy": "accuracy, %", "nll": "NLL"}
+    accuracy, nll = plots.methods_side_by_side({"Plain": runs}, columns).axes
+    for panel, last in ((accuracy, 1), (nll, 0.95 + 0.005**0.5)):
+        ((first, end),) = [
+            (bar.vertices[0, 0], bar.vertices[1, 0]) for bar in panel.collections[0].get_paths()
+        ]
+        assert first == pytest.approx(0.95 - 0.005**0.5) and end == pytest.approx(last)
+
+
+def test_the_encoders_picture_says_what_its_shares_mean():
+    """Largest shares 3 of 4 and 2 of 4: 5 of 8 on average."""
+    figure = plots.encoder_filters(np.array([[3.0, 2], [1, 2]]), "two filters")
+    said = figure.axes[0].get_xlabel().splitlines()[1:]
+    assert said[0] == "largest share of a filter: 62% on average"
+    assert said[1] == "(50%: all alike, 100%: one member's own)"

@@ -11,7 +11,7 @@ from conftest import tiny_model
 from html_pages import Page
 from scripts_at_work import ending_of
 from test_corruptions import write_arrays
-from test_evaluate import README, evaluate
+from test_evaluate import DOCS, evaluate
 from test_image_folder import grey, save
 from test_strict_json import strictly
 from test_tfds_images import greys, store
@@ -26,7 +26,7 @@ from mixmo_tf.training import checkpoints
 
 CLASSES = ("a", "b", "c", "d")
 COUNT = 8  # images of a corrupted set
-EXPLAINED = README.split("### Under shift")[1].split("\n### ")[0]
+EXPLAINED = (DOCS / "shift.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from mixmo_tf import arguments
 
 
 def ratio_error(predicted: ArrayLike, labels: ArrayLike) -> float:
-    """How much oftener exactly one of two members errs than both do (Aksela 2003).
+    """The errors of exactly one of two members over those of both (Aksela 2003).
 
     0 if the members always err together. NaN where no pair defines it: on no example are both
     of two members wrong.

@@ -77,14 +77,14 @@ def ood_scores(member_logits: ArrayLike, ensemble: str = "logits") -> dict[str, 
         ensemble: "logits" or "probabilities", what the ensemble averages.
 
     Returns:
-        dict of float64 (N,), larger means more in distribution:
+        dict of float64 (N,), larger means more in distribution; they are rounded to 14 decimals,
+        so that what differs by rounding alone is a tie:
         - "max_probability": the ensemble's largest (Hendrycks and Gimpel 2017).
         - "max_logit": the largest mean of the members' logits (Hendrycks et al. 2022).
         - "energy": minus the energy, logsumexp of the mean logits (Liu et al. 2020).
         - "entropy": minus the entropy of the ensemble's probabilities, nats.
         - "mutual_information": minus `entropy_split`'s epistemic part, nats; only where there
           are two members or more.
-        They are rounded to 14 decimals: what differs by rounding alone is a tie.
 
     Raises:
         ValueError: if a shape is wrong, a logit is not finite, or `ensemble` is unknown.

@@ -22,7 +22,7 @@ def build(
     head_initializer: str | keras.initializers.Initializer,
     seed: keras.KerasTensor | None = None,
 ) -> keras.Model:
-    """Builds a network from its encoder and its core.
+    """Builds a network from its encoder and its core::
 
         def encoder(member, image):
             return keras.layers.Conv2D(16, 3, padding="same", name=f"encoder_{member}")(image)

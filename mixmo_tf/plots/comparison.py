@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mixmo_tf.evaluation.metrics import over_runs, written
+from mixmo_tf.evaluation.metrics import heading, over_runs, written
 from mixmo_tf.plots import colours, style
 
 if TYPE_CHECKING:
@@ -33,9 +33,10 @@ def draw(runs: Mapping[str, Sequence[dict]], columns: Mapping[str, str]) -> "Fig
             of_each = [over_runs([run], key)[0] for run in of_title]
             for one in filter(lambda x: x is not None, of_each):
                 panel.plot(one, line, "o", color=colours.of_member(5), markersize=4, zorder=1)
-            panel.errorbar(
-                mean, line, xerr=deviation, fmt="s", color=colours.of_member(0), capsize=4
-            )
+            bar = deviation if deviation is None else [[deviation], [deviation]]
+            if bar and heading(key).endswith("%"):
+                bar[1] = [min(deviation, 1 - mean)]  # there is nothing beyond 100 %
+            panel.errorbar(mean, line, xerr=bar, fmt="s", color=colours.of_member(0), capsize=4)
         panel.xaxis.set_major_formatter(lambda value, _, key=key: written(key, value))
         panel.set_yticks(range(len(runs)), list(map(style.shortened, runs)), parse_math=False)
         panel.xaxis.set_major_locator(MaxNLocator(3))
