@@ -236,7 +236,9 @@ def test_what_is_dropped_is_the_steps_and_the_replicas_own():
 
 
 def test_xla_drops_the_same():
-    model = random_model()
+    backbone = model_of(CONV(), layers.SpatialDropout2D(0.5), layers.GaussianNoise(0.1))
+    model = mixmo_tf.MixMo(from_backbone(backbone, 2, 4), batch_repetitions=1)
+    model.compile("sgd")
     step = IMAGES, tf.constant(np.arange(8) % 4), None, tf.constant([1, 2]), 0.5
     value, *_, gradients = model.loss_and_gradients(*step)
     compiled = tf.function(model.loss_and_gradients, jit_compile=True)(*step)
