@@ -23,9 +23,9 @@ REFERENCE = pathlib.Path(__file__).parent / "reference"
 BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 BROWSER = next(BROWSERS, None)
 FAST = """
-    abstention applications augmentation bad_input calibration class_weights classwise
-    colour_tables comparison conformal corruptions crops diversity doors erasing examples folders
-    graph hub image_folder loading loss masks memory_split metric_checks mixing msda networks
+    abstention applications augmentation bad_input calibration class_weights classwise colour_tables
+    comparison conformal corruptions crops diversity doors erasing examples folders graph hub
+    image_folder loading loss masks memory_split metric_checks mixing msda networks
     out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers ratios
     reference report schedules scores seeds selective settings stream streaming strict_json
     tiny_imagenet torch_state trivial_augment unmixing

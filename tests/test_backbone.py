@@ -300,6 +300,29 @@ def two_inputs():
 
 
 CONV = functools.partial(layers.Conv2D, 4, 3, name="conv")
+
+
+def test_heads_see_an_unmixed_map_of_which_as_much_is_dropped():
+    last = layers.Conv2D(5, 3, name="last")
+    backbone = model_of(CONV(kernel_regularizer="l2"), layers.SpatialDropout2D(0.5), last)
+    network = from_backbone(backbone, 2, 4)
+    model = mixmo_tf.MixMo(network, unmixing="full", batch_repetitions=1)
+    model.compile("sgd")
+
+    images = [tf.constant(IMAGES / np.float32(255))] * 2
+    masks, fade = draws.even_masks(8, 2, model.mask_size), tf.constant(1.0)
+    first, again, other = (
+        model._unmixed(images, masks, fade, tf.constant([0, seed])) for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.any(first != other)
+    labels = tf.constant(np.arange(8) % 4)
+    value, *_, gradients = model.loss_and_gradients(
+        IMAGES, labels, None, tf.constant([0, 1]), 0.5, fade
+    )
+    assert np.isfinite(value) and all(np.all(np.isfinite(each)) for each in gradients)
+
+
 REFUSED = [
     (lambda: "ResNet", {}, "backbone must be a keras.Model, got a str"),
     (lambda: Subclassed(name="sub"), {}, "sub is a Subclassed that is subclassed or not built"),

@@ -125,7 +125,7 @@ def test_a_run_that_ended_early_is_complete(tmp_path, shallow, caplog):
     assert directory.is_finished(path) and directory.are_metrics(run.metrics)
     said = caplog.text
     assert "  class weights   balanced, in the loss of training" in said
-    assert "  early stopping  after 1 epochs without a better one" in said
+    assert "  early stopping  patience 1: epochs without a better one" in said
     assert "  core            frozen throughout" in said
     assert "  model.keras        ended early, after epoch 2 of 4" in said
     suite_runs.read(path, "done before")
@@ -138,12 +138,10 @@ def test_a_run_that_ended_early_is_complete(tmp_path, shallow, caplog):
     assert (path / "metrics.json").stat().st_mtime_ns == before
 
     same = {"class_weight": "balanced", "freeze_epochs": 1, "extend": True}
-    with pytest.raises(ValueError, match="ended early, 1 epochs after its best one, so more epoch"):
+    with pytest.raises(ValueError, match="ended early: 1 epochs without .* done, so more epoch"):
         experiments.train(settings(path, **same, epochs=5))
     longer = experiments.train(settings(path, **same, patience=2))
-    assert (
-        "From here on the run ends 2 epochs after its best one (patience 2, not 1)" in caplog.text
-    )
+    assert "From here on patience is 2, not 1." in caplog.text
     assert longer.metrics["epochs"] == 3 and longer.metrics["stopped_early"]["patience"] == 2
     assert directory.is_finished(path) and run_flags.extensions(path) == []
     assert "It will not be what these flags would have made" not in caplog.text
@@ -182,7 +180,7 @@ def test_what_run_flags_notes_of_another_patience(tmp_path):
         (
             ["--epochs=4", "--patience=1"],
             {"milestones": "3"},
-            "1 epochs after .* other milestones ",
+            "1 epochs without .* other milestones ",
         ),
     ):
         with pytest.raises(ValueError, match=message):

@@ -123,10 +123,6 @@ def test_values_of_numpy_and_of_the_arguments_words():
             "got 9,12",
         ),
         ({"label_smoothing": 1}, "label_smoothing must be in [0, 1), got 1"),
-        (
-            {"ema_momentum": 0.9, "freeze_epochs": 1},
-            "ema_momentum must be 0 with freeze_epochs or core_learning_rate_factor, got 0.9",
-        ),
         ({"ema_momentum": 1.0}, "ema_momentum must be in [0, 1), got 1"),
         ({"dataset": "mnist"}, "dataset must be one of digits, "),
         (

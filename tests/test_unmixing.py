@@ -197,6 +197,23 @@ def test_two_replicas_train_and_a_saved_run_goes_on(tmp_path, pixels_and_labels)
     assert_same(model.get_weights(), loaded.get_weights())
 
 
+def test_a_backbone_that_averages_its_map(batch):
+    """Its own pooling is the network's; what stands behind it, such as dropout, stays."""
+    image = keras.Input((16, 16, 3))
+    x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3)(image))
+    x = keras.layers.GlobalAveragePooling2D(name="mean")(keras.layers.Conv2D(5, 3)(x))
+    x = keras.layers.Activation("tanh")(keras.layers.Dropout(0.5)(x))
+    backbone = keras.Model(image, keras.layers.Dense(6)(x), name="own")
+    network = networks.from_backbone(backbone, 2, 4)
+    weights, losses = network.get_weights(), []
+    for how, *fade in ((None,), ("full", tf.constant(1.0)), ("full", tf.constant(0.0))):
+        network.set_weights(weights)
+        model = mixmo_tf.MixMo(network, unmixing=how)
+        model.compile("sgd")
+        losses.append(float(model.loss_and_gradients(*batch, 1.0, *fade)[0]))
+    assert losses[0] == losses[1] != pytest.approx(losses[2], rel=1e-3)
+
+
 def test_a_core_that_pools_itself_is_refused():
     def encoder(member, image):
         return keras.layers.Conv2D(4, 3, name=f"encoder_{member}")(image)

@@ -81,8 +81,7 @@ def extension(settings: Settings, changes: dict[str, tuple[str, str]], steps_don
     differs = bool(said) and steps_done > 0
     if "--patience" in changes:
         before, now = changes["--patience"]
-        after = f"ends {now} epochs after its best one" if int(now) else "does not end early"
-        said.append(f"the run {after} (patience {now}, not {before})")
+        said.append(f"patience is {now}, not {before}")
         differs |= steps_done > 0 and not run_flags.is_longer("--patience", before, now)
     if said:
         _log.info("Extended at step %d. From here on %s.", steps_done, ", and ".join(said))
@@ -148,7 +147,7 @@ def _say_what(settings, model, examples):
     total, epochs = settings.epochs * steps, f"{settings.epochs} epochs of {steps:,}"
     _log.info("  steps           %s: %s", f"{total:,}", epochs)
     if settings.patience:
-        _log.info("  early stopping  after %d epochs without a better one", settings.patience)
+        _log.info("  early stopping  patience %d: epochs without a better one", settings.patience)
     if core := _of_core(settings):
         _log.info("  core            %s", core)
     if settings.warmup_steps >= total:
@@ -171,7 +170,7 @@ def _of_core(settings):
     factor, epochs = settings.core_learning_rate_factor, settings.freeze_epochs
     if factor == 0 or epochs >= settings.epochs:
         return "frozen throughout"
-    frozen = f"frozen for the first {epochs} epochs" if epochs else ""
+    frozen = f"frozen before epoch {epochs + 1}" if epochs else ""
     scaled = f"updates ×{factor:g}" if factor != 1 else ""
     return ", then ".join(filter(None, [frozen, scaled]))
 

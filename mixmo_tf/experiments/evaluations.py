@@ -32,8 +32,9 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
 
     model: tuple[str, ...] = setting(
         (),
-        "A run's folder, a .keras file, or what export.py wrote, a SavedModel, an .onnx or a "
-        ".tflite file; several, with commas, make a deep ensemble; --model several times, a table.",
+        "A run's folder, a .keras file, hf://USER/MODEL, or what export.py wrote, a SavedModel, "
+        "an .onnx or a .tflite file; several, with commas, make a deep ensemble; --model "
+        "several times, a table.",
         repeated=True,
     )
     predictions: tuple[str, ...] = setting(

@@ -27,7 +27,8 @@ class OfModels(OfFlags):
 
     model: tuple[str, ...] = setting(
         REQUIRED,
-        "A run's folder or a .keras file; several, with commas, make a deep ensemble.",
+        "A run's folder, a .keras file, or hf://USER/MODEL of the Hugging Face Hub; several, with "
+        "commas, make a deep ensemble.",
         repeated=True,
     )
     ensemble: str | None = setting(

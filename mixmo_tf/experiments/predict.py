@@ -29,8 +29,8 @@ class PredictSettings(OfModels):
 
     model: tuple[str, ...] = setting(
         REQUIRED,
-        "A run's folder, a .keras, .onnx or .tflite file, or a SavedModel; several runs or .keras "
-        "files, with commas, make a deep ensemble.",
+        "A run's folder, a .keras, .onnx or .tflite file, a SavedModel, or hf://USER/MODEL; "
+        "several runs or .keras files, with commas, make a deep ensemble.",
         repeated=True,
     )
     files: tuple[str, ...] = setting(

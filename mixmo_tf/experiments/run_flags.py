@@ -136,8 +136,8 @@ def extend(
     if changes and early_stopping.has_ended(number(path, "--patience"), waited):
         if early_stopping.has_ended(int(new["--patience"]), waited):
             raise ValueError(
-                f"{path} ended early, {waited} epochs after its best one, so {_others(changes)} "
-                f"would change nothing; add a patience of more than {waited}, or of 0"
+                f"{path} ended early: {waited} epochs without a better one are done, so "
+                f"{_others(changes)} would change nothing; add a patience above {waited}, or 0"
             )
     if steps_done == epochs * steps_per_epoch and changes and "--epochs" not in changes:
         raise ValueError(

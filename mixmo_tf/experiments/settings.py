@@ -177,8 +177,8 @@ class Settings(OfFlags):
 
     class_weight: str = setting(
         "none",
-        "Weights of the classes in the loss of training; balanced: N / (C·n_c), of N training "
-        "images, n_c of them of this class, so that all classes count alike.",
+        "Weights of the classes in the loss of training; balanced: N / (C·n_c), so that all count "
+        "alike, for n_c of N training images.",
         choices=class_weights.CHOICES,
     )
 
@@ -189,14 +189,11 @@ class Settings(OfFlags):
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
     patience: int = setting(
         0,
-        "Epochs without a higher accuracy on held-out images, which choose best.keras, after which "
-        "training ends early; 0 for never.",
+        "Epochs without a higher accuracy on held-out images after which training ends; 0: never.",
         bounds=(0, 1_000_000),
     )
     extend: bool = setting(
-        False,
-        "Lets the run that is there go on with other --epochs, --milestones and --patience than "
-        "it had.",
+        False, "Lets the run that is there go on with other epochs, milestones and patience."
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
@@ -220,6 +217,12 @@ class Settings(OfFlags):
         "not given.",
         bounds=(0, None),
     )
+    freeze_epochs: int = setting(
+        0, "First epochs, in which the core is frozen and all else trains.", bounds=(0, 1_000_000)
+    )
+    core_learning_rate_factor: float = setting(
+        1.0, "Factor >= 0 of the core's updates after that; 0 keeps it frozen.", bounds=(0, None)
+    )
     label_smoothing: float = setting(
         0.0,
         "ε in [0, 1): labels become (1 - ε)·label + ε/C, before the loss is weighted.",
@@ -231,18 +234,6 @@ class Settings(OfFlags):
         "evaluated and saved in the end: m·average + (1 - m)·weights after each step; 0 averages "
         "nothing.",
         bounds=(0, 1),
-    )
-    freeze_epochs: int = setting(
-        0,
-        "Epochs, the first ones, in which the core is frozen, its batch-norm statistics too, while "
-        "encoders and heads train.",
-        bounds=(0, 1_000_000),
-    )
-    core_learning_rate_factor: float = setting(
-        1.0,
-        "Factor >= 0 of the core's updates after these: 0.1 is a tenth of the learning rate, 0 "
-        "keeps the core frozen.",
-        bounds=(0, None),
     )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)

@@ -33,9 +33,3 @@ def check(settings: Any) -> None:
             "milestones are for schedule=steps: with schedule=cosine set --milestones= (none), "
             f"got {fields.text(settings.milestones)}"
         )
-    is_core_slower = settings.freeze_epochs or settings.core_learning_rate_factor != 1
-    if settings.ema_momentum and is_core_slower:
-        raise ValueError(
-            "ema_momentum must be 0 with freeze_epochs or core_learning_rate_factor, got "
-            f"{settings.ema_momentum}"
-        )

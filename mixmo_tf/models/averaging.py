@@ -13,11 +13,13 @@ the raw weights at its end, and its SwapEMAWeights exchange them by sums, which 
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from mixmo_tf.distribution import replicas
 
 
 class Averages:
@@ -49,10 +51,10 @@ class Averages:
         if not self._are_kept:
             return
         frequency = self._optimizer.ema_overwrite_frequency
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        if frequency and replicas > 1:
+        count = tf.distribute.get_strategy().num_replicas_in_sync
+        if frequency and count > 1:
             raise ValueError(
-                f"ema_overwrite_frequency must be None with {replicas} replicas, got {frequency}"
+                f"ema_overwrite_frequency must be None with {count} replicas, got {frequency}"
             )
         self._are_in_network = _variable((), "int32", "averages_are_in_network")
         self._of_statistics = [
@@ -60,17 +62,41 @@ class Averages:
         ]
         self.variables = [self._are_in_network, *self._of_statistics]
 
-    def update(self) -> None:
+    def update(self, still: frozenset[int] = frozenset()) -> None:
         """Takes the statistics into their averages; called in replica context after the optimizer.
 
         Its first step sets them.
+
+        Args:
+            still: ids of variables that have not moved since then: they are their averages, which
+                the sum of the two would round.
         """
-        if self._are_kept:
-            is_first = tf.convert_to_tensor(self._optimizer.iterations) <= 1
-            momentum = tf.where(is_first, 0.0, self._optimizer.ema_momentum)
-            for average, value in zip(self._of_statistics, self._statistics, strict=True):
-                m = tf.cast(momentum, average.dtype)
-                average.assign(m * average + (1 - m) * value)
+        if not self._are_kept:
+            return
+        momentum = self.momentum()
+        for average, value in zip(self._of_statistics, self._statistics, strict=True):
+            m = tf.cast(momentum, average.dtype)
+            average.assign(value if id(value) in still else m * average + (1 - m) * value)
+        if pairs := self.of_weights(still):
+            weights, averages = zip(*pairs, strict=True)
+            values = [tf.identity(weight) for weight in weights]
+            replicas.update(averages, lambda average, value: average.assign(value), values)
+
+    def momentum(self) -> tf.Tensor:
+        """m of the step that the optimizer has just done, float32 (); 0 of its first."""
+        is_first = tf.convert_to_tensor(self._optimizer.iterations) <= 1
+        return tf.where(is_first, 0.0, self._optimizer.ema_momentum)
+
+    def of_weights(self, ids: Collection[int]) -> list[tuple[keras.Variable, keras.Variable]]:
+        """The weights that are among these, by `id`, and the average of each."""
+        if not self._are_kept:
+            return []
+        pairs = zip(self._weights, self._optimizer._model_variables_moving_average, strict=True)
+        return [
+            (weight, average)
+            for weight, average in pairs
+            if id(weight) in ids and average is not None
+        ]
 
     @property
     def are_in_network(self) -> bool:

@@ -29,6 +29,7 @@ from mixmo_tf.networks import parts
 FREEZING = "SGD", "RMSprop", "Adagrad", "Lion"
 # Their next update is one of the weights as they stand, whatever part of the last one these took.
 SCALING = *FREEZING, "Adam", "AdamW", "Adamax", "Nadam"
+ARGUMENTS = "freeze_steps", "core_learning_rate_factor"  # of `compile`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,10 @@ class CoreUpdate:
 
     freeze_steps: int = 0
     factor: float = 1.0
+
+    def arguments(self) -> dict[str, int | float]:
+        """What `compile` takes, by name."""
+        return dict(zip(ARGUMENTS, dataclasses.astuple(self), strict=True))
 
     @property
     def freezes(self) -> bool:
@@ -52,7 +57,7 @@ class CoreUpdate:
         return min(steps, self.freeze_steps - step) if step < self.freeze_steps else steps
 
 
-def checked(freeze_steps: Any, factor: Any, optimizer: keras.optimizers.Optimizer) -> CoreUpdate:
+def checked(freeze_steps: Any, factor: Any, optimizer: Any) -> CoreUpdate:
     """What `compile` got, a CoreUpdate.
 
     Raises:
@@ -61,7 +66,8 @@ def checked(freeze_steps: Any, factor: Any, optimizer: keras.optimizers.Optimize
     freeze_steps = arguments.count("freeze_steps", freeze_steps, 0, math.inf)
     arguments.at_least("core_learning_rate_factor", factor, 0)
     found = CoreUpdate(freeze_steps, float(factor))
-    if found.freezes:
+    optimizer = keras.optimizers.get(optimizer)
+    if freeze_steps:
         _check_optimizer(f"freeze_steps={freeze_steps}", optimizer, FREEZING)
     if found.factor != 1:
         names = SCALING if found.factor else FREEZING
@@ -70,28 +76,32 @@ def checked(freeze_steps: Any, factor: Any, optimizer: keras.optimizers.Optimize
 
 
 def in_phases(
-    model: keras.Model, make: Callable[[Callable], Callable], num_steps: Callable[[], int]
+    model: keras.Model, make: Callable, num_steps: Callable[[], tf.Tensor], purpose: str
 ) -> Callable[[Iterable], dict]:
     """What Keras calls with an iterator, for a model whose core is frozen in some steps.
 
     Args:
         model: Trainer.
-        make: function of one like `num_steps` that gives what Keras calls, traced anew.
-        num_steps: function that gives the number of steps of the next execution, int.
+        make: function of `num_steps` and `purpose` that gives what Keras calls, traced anew.
+        num_steps, purpose: see `executions.of_steps`.
 
     Returns:
-        function of an iterator that gives the logs of the last step; see `executions.of_steps`.
+        function of an iterator that gives the logs of the last step.
     """
+
+    def next_steps():
+        return tf.constant(next_ones["steps"], tf.int64)
+
     core, of_phase, next_ones = parts.core(model.network), {}, {}
 
     def run(iterator):
-        logs, left = None, num_steps()
+        logs, left = None, int(num_steps())
         while left > 0:
             step = int(model.step.numpy())
             frozen = model.core_update.is_frozen(step)
             next_ones["steps"] = steps = model.core_update.alike(step, left)
             if frozen not in of_phase:
-                of_phase[frozen] = model.computation(), make(lambda: next_ones["steps"])
+                of_phase[frozen] = model.computation(), make(next_steps, purpose)
             model.compiled_loss_and_gradients, of_steps = of_phase[frozen]
             with _frozen(model, core) if frozen else contextlib.nullcontext():
                 try:
@@ -119,11 +129,23 @@ def apply_gradients(model: keras.Model, gradients: list[tf.Tensor]) -> None:
     before = [tf.identity(variable) for variable in core]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
 
+    if not core:
+        return
+    after = [tf.identity(variable) for variable in core]
+
     def take_part(variable, before):
         variable.assign(before + model.core_update.factor * (variable - before))
 
-    if core:
-        replicas.update(core, take_part, before)
+    def follow(average, change):
+        average.assign_add(change)
+
+    replicas.update(core, take_part, before)
+    pairs = model.averages.of_weights(set(map(id, core)))  # into which the whole of Δ has come
+    if pairs:
+        whole = {id(variable): value for variable, value in zip(core, after, strict=True)}
+        share = 1 - model.averages.momentum()
+        changes = [share * (weight - whole[id(weight)]) for weight, _ in pairs]
+        replicas.update([average for _, average in pairs], follow, changes)
 
 
 def _check_optimizer(what, optimizer, names):
@@ -132,8 +154,11 @@ def _check_optimizer(what, optimizer, names):
     if not isinstance(optimizer, tuple(getattr(keras.optimizers, name) for name in names)):
         name = type(optimizer).__name__
         raise ValueError(f"optimizer must be one of {', '.join(names)} for {what}, got {name}")
-    if optimizer.use_ema:
-        raise ValueError(f"optimizer must be one without use_ema for {what}, got use_ema=True")
+    if optimizer.ema_overwrite_frequency:
+        raise ValueError(
+            f"ema_overwrite_frequency of the optimizer must be None for {what}, got "
+            f"{optimizer.ema_overwrite_frequency}"
+        )
 
 
 @contextlib.contextmanager

@@ -44,7 +44,7 @@ def apply(
     def count(loss, shown, gradients, before):
         core_update.apply_gradients(model, gradients)
         replicas.average(statistics)
-        model.averages.update()
+        model.averages.update(model.still)
         model.step.assign_add(1)
         for tracker, value in zip(model.training_trackers, [loss, *shown], strict=True):
             tracker.update_state(value)

@@ -4,6 +4,7 @@ Keras wraps XLA around `strategy.run`, which fails with two replicas on TensorFl
 compiles what one replica computes.
 """
 
+import functools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -27,13 +28,7 @@ class Trainer(Predictor):
     `compiled_loss_and_gradients`; and `training_trackers`, the metrics that `fit` shows.
     """
 
-    compiled_with = (
-        *Predictor.compiled_with,
-        "optimizer",
-        "jit_compile",
-        "freeze_steps",
-        "core_learning_rate_factor",
-    )
+    compiled_with = (*Predictor.compiled_with, "optimizer", "jit_compile", *core_update.ARGUMENTS)
 
     def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
@@ -73,13 +68,13 @@ class Trainer(Predictor):
                 takes minutes) and batch norm is not synchronized.
             freeze_steps: int >= 0, the first steps, in which the core is frozen while encoders and
                 heads train; for optimizers of `core_update.FREEZING`.
-            core_learning_rate_factor: float >= 0, a factor of the core's updates in the steps after
-                these, exact for optimizers of `core_update.SCALING`; 0 keeps the core frozen.
+            core_learning_rate_factor: float >= 0, a factor of the core's updates after these, for
+                optimizers of `core_update.SCALING`; 0 keeps the core frozen.
 
         Raises:
             ValueError: if an argument is out of range, a loss is given, a metric does not take
                 what the model gives it, XLA is to compile synchronized batch norm, or the optimizer
-                is not made for what is asked of the core.
+                is not for what is asked of the core.
         """
         fit_arguments.check_optimizer(optimizer)
         arguments.one_of("jit_compile", jit_compile, ("auto", True, False))
@@ -89,9 +84,7 @@ class Trainer(Predictor):
         scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if any(map(uses_float16, self.networks)) and not scaled:
             optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.get(optimizer))
-        self.core_update = core_update.checked(
-            freeze_steps, core_learning_rate_factor, keras.optimizers.get(optimizer)
-        )
+        self.core_update = core_update.checked(freeze_steps, core_learning_rate_factor, optimizer)
         super().compile(
             optimizer,
             loss,
@@ -118,12 +111,10 @@ class Trainer(Predictor):
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()
-        return config and {
-            **config,
-            "jit_compile": self._jit_compile_argument,
-            "freeze_steps": self.core_update.freeze_steps,
-            "core_learning_rate_factor": self.core_update.factor,
-        }
+        if not config:
+            return config
+        of_core = self.core_update.arguments()
+        return {**config, "jit_compile": self._jit_compile_argument, **of_core}
 
     # A step ----------------------------------------------------------------------------------
 
@@ -279,23 +270,14 @@ class Trainer(Predictor):
     evaluate = averaging.of_averages(Predictor.evaluate)
 
     def make_train_function(self, force: bool = False) -> None:
-        if self.train_function is not None and not force:
-            return
-
-        def make(num_steps):
-            def counted():
-                return tf.constant(num_steps(), tf.int64)  # an int would be traced anew
-
-            purpose = "to train on (drop_remainder?)"
-            return executions.of_steps(self, self.train_step, counted, purpose)
-
-        if self.core_update.freezes:
-            self.train_function = core_update.in_phases(self, make, self._steps_left)
-        else:
-            self.train_function = make(self._steps_left)
+        if self.train_function is None or force:
+            make = functools.partial(executions.of_steps, self, self.train_step)
+            if self.core_update.freezes:
+                make = functools.partial(core_update.in_phases, self, make)
+            self.train_function = make(self._steps_left, "to train on (drop_remainder?)")
 
     def _steps_left(self):
-        """Steps of the next execution, int."""
+        """Steps of the next execution; int64, or it would be a constant to trace anew."""
         first_step, steps_per_epoch = self._epochs_of_steps
         steps = self.steps_per_execution
         if steps > 1 and steps_per_epoch:
@@ -304,4 +286,4 @@ class Trainer(Predictor):
                 self._epochs_of_steps = step, steps_per_epoch
                 first_step = step
             steps = min(steps, steps_per_epoch - (step - first_step) % steps_per_epoch)
-        return steps
+        return tf.constant(steps, tf.int64)

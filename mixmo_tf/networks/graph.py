@@ -87,16 +87,17 @@ def follow(
     Args:
         calls: what `needed` gives of them.
         start: KerasTensor, in whose place `value` comes.
-        value: KerasTensor of another graph.
+        value: KerasTensor of another graph, or a tensor.
         end: KerasTensor.
-        call: function (operation, *args, **kwargs) -> what it gives.
+        call: function (operation, *args, **kwargs) -> what it gives. It gets the KerasTensors of
+            this graph that come from elsewhere, such as a seed, as they are.
 
     Returns:
         What comes in place of `end`.
     """
     values = {id(start): value}
     for operation, args, kwargs, outputs in calls:
-        args, kwargs = _replaced((args, kwargs), lambda tensor: values[id(tensor)])
+        args, kwargs = _replaced((args, kwargs), lambda tensor: values.get(id(tensor), tensor))
         results = keras.tree.flatten(call(operation, *args, **kwargs))
         values.update(zip(map(id, outputs), results, strict=True))
     return values[id(end)]

@@ -157,21 +157,31 @@ def heads(network: keras.Model) -> list:
     return [_operation(of_member) for of_member in logits(network)]
 
 
-def pool(network: keras.Model) -> keras.layers.Layer:
-    """The layer that averages the core's map (B, h', w', features) for all heads.
+def pool(network: keras.Model) -> tuple[keras.layers.Layer, list]:
+    """The layer that averages the core's map (B, h', w', features), and what follows it.
+
+    Returns:
+        The layer, and the calls, graph.Call, that make of its output what all heads take: mostly
+        none, else of layers without weights, such as dropout.
 
     Raises:
         ValueError: if the heads take something else, as where a core pools itself.
     """
-    features = [head.input for head in heads(network)]
-    layer = _operation(features[0])
-    is_pool = isinstance(layer, keras.layers.GlobalAveragePooling2D) and layer.name == POOL
-    if not is_pool or any(each is not features[0] for each in features):
-        raise ValueError(
-            f"unmixing needs the core's map: the core of {network.name} pools itself, and ends "
-            f"with the layer {layer.name}; it must give (B, h, w, features), for build to pool"
-        )
-    return layer
+    features, *others = (head.input for head in heads(network))
+    layer = next((each for each in network.layers if each.name == POOL), None)
+    if isinstance(layer, keras.layers.GlobalAveragePooling2D):
+        known = [layer.output] + ([network.input[SEED]] if takes_seed(network) else [])
+        after = graph.needed(graph.read(network).calls, features, known)
+        made = {id(tensor) for call in after for tensor in (*call.outputs, *known)}
+        is_only_way = all(id(tensor) in made for call in after for tensor in call.inputs)
+        has_weights = any(getattr(call.operation, "weights", None) for call in after)
+        if is_only_way and not has_weights and all(each is features for each in others):
+            return layer, after
+    raise ValueError(
+        f"unmixing needs the core's map: the core of {network.name} pools itself, and ends with "
+        f"the layer {_operation(features).name}; it must give (B, h, w, features), for build to "
+        "pool"
+    )
 
 
 def only_before(layer: keras.layers.Layer) -> keras.Operation | None:

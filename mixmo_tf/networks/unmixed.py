@@ -1,12 +1,13 @@
 """A network whose heads see the core's map through their members' masks: see `unmixing`."""
 
+import inspect
 from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
 
 from mixmo_tf import unmixing
-from mixmo_tf.networks import parts
+from mixmo_tf.networks import graph, parts
 
 
 def forward(network: keras.Model) -> Callable[..., tf.Tensor]:
@@ -21,9 +22,10 @@ def forward(network: keras.Model) -> Callable[..., tf.Tensor]:
         kept such a one would save the layers twice.
 
     Raises:
-        ValueError: if the core pools itself, so that there is no map to look at.
+        ValueError: see `parts.pool`.
     """
-    pool, heads = parts.pool(network), parts.heads(network)
+    (pool, after), heads = parts.pool(network), parts.heads(network)
+    features = heads[0].input
     core_map = keras.Model(network.input, pool.input, name=f"{network.name}_map")
 
     def logits(
@@ -32,10 +34,18 @@ def forward(network: keras.Model) -> Callable[..., tf.Tensor]:
         fade: tf.Tensor,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        inputs = parts.inputs(images, masks, seed)
-        feature_map = core_map(inputs, training=True)  # (B, h', w', features)
-        seen = unmixing.pool(feature_map, masks, fade)
-        of_members = [head(features) for head, features in zip(heads, seen, strict=True)]
+        def call(operation, *args, **kwargs):  # between pool and heads, such as dropout
+            args = [seed if isinstance(each, keras.KerasTensor) else each for each in args]
+            if "training" in inspect.signature(operation.call).parameters:
+                kwargs["training"] = True
+            return operation(*args, **kwargs)
+
+        def see(head, pooled):
+            return head(graph.follow(after, pool.output, pooled, features, call))
+
+        feature_map = core_map(parts.inputs(images, masks, seed), training=True)  # (B, h', w', …)
+        pooled = unmixing.pool(feature_map, masks, fade)  # M times (B, features)
+        of_members = [see(head, each) for head, each in zip(heads, pooled, strict=True)]
         return keras.ops.stack(of_members, axis=1)  # (B, M, C)
 
     return logits
