@@ -54,7 +54,7 @@ ELSEWHERE = {
     ".venv/bin": "makes an environment: .ci/run",
 }
 SHORTER = {  # the flags that shorten a command, by what is in it
-    "train.py": "--network=preact_resnet18 --filters=4 --batch_repetitions=1 --batch_size=64",
+    "train.py": "--network=preact_resnet18 --filters=4 --batch_repetitions=1 --batch_size=32",
     "cifar": "--dataset=digits",
     "imagenet": "--dataset=digits",
     "--validation_examples": "--validation_examples=100",
@@ -231,7 +231,7 @@ def furnish(folder, monkeypatch):
     for name in ("configs", "scripts", "examples"):
         (folder / name).symlink_to(ROOT / name)
     random = np.random.default_rng(0)
-    for i in range(600):
+    for i in range(320):
         pixels = random.integers(0, 256, (8, 8, 3)).astype(np.uint8)
         split = "val" if i % 4 == 0 else "train"
         names = [f"flowers/{split}/{('rose', 'tulip')[i % 2 ^ i // 4 % 2]}/{i}.png"]
