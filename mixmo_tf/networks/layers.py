@@ -11,10 +11,11 @@ _STD_OF_TRUNCATED = 0.87962566103423978  # of N(0, 1) cut at ± 2; Keras divides
 
 
 def he_truncated() -> keras.initializers.Initializer:
-    """He et al.'s (2015) initializer as the paper's networks have it, without a correction.
+    """He et al.'s (2015) initializer, truncated, without a correction for it.
 
     The normal distribution of standard deviation √(2 / fan_in) is cut at ± 2 of its own, and
-    not widened for it, so 0.88 of that deviation is left; Keras' `he_normal` widens it.
+    not widened for it, so 0.88 of that deviation is left. Keras' `he_normal` widens it, as the
+    published code of MixMo does.
     """
     return keras.initializers.VarianceScaling(
         scale=2 * _STD_OF_TRUNCATED**2, mode="fan_in", distribution="truncated_normal"
