@@ -1,4 +1,4 @@
-"""Which configs belong together: the columns of the paper's tables, and the digits."""
+"""Which configs belong together: the columns of the paper's tables, and two small ones."""
 
 TITLES = {
     "plain": "Plain",
@@ -15,9 +15,17 @@ TITLES = {
     "linear_mixmo_cutmix": "Linear-MixMo + CutMix",
     "cut_mixmo_cutmix": "Cut-MixMo + CutMix",
     "cut_mixmo_cutmix_ensemble": "Cut-MixMo + CutMix, ×3",
+    "unmixing": "Cut-MixMo + unmixing",
+    "cutmix_today": "CutMix, today",
+    "cut_mixmo_today": "Cut-MixMo, today",
+    "unmixing_today": "Cut-MixMo + unmixing, today",
 }
 METHODS = {  # by suite: prefix of the configs' names, and what follows it
     "digits": ("digits", "plain cutmix mimo linear_mixmo cut_mixmo cow_mixmo"),
+    "cifar10_small": (
+        "cifar10_small",
+        "cutmix cut_mixmo unmixing cutmix_today cut_mixmo_today unmixing_today",
+    ),
     "cifar10": (
         "cifar10_wrn2810",
         "plain mixup cutmix deep_ensemble mimo linear_mixmo cut_mixmo linear_mixmo_cutmix "
@@ -41,7 +49,12 @@ METHODS = {  # by suite: prefix of the configs' names, and what follows it
     "imagenet_resnet18": ("imagenet_resnet18", "plain mimo cut_mixmo"),
     "imagenet_resnet50": ("imagenet_resnet50", "plain mimo cut_mixmo"),
 }
-OTHER_NAMES = {"digits_cut_mixmo": "digits", "tinyimagenet_width3_cut_mixmo": "tinyimagenet"}
+OTHER_NAMES = {
+    "digits_cut_mixmo": "digits",
+    "cifar10_small_cut_mixmo": "cifar10_small",
+    "cifar10_small_cut_mixmo_today": "cifar10_small_today",
+    "tinyimagenet_width3_cut_mixmo": "tinyimagenet",
+}
 NAMES = tuple(METHODS)
 
 
