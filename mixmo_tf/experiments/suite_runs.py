@@ -171,7 +171,8 @@ def _run_script(script, folder, its_flags):
         if request.signal:  # before there was a process
             process.send_signal(signal.Signals[request.signal])
         _log.info("%s …  (log: %s)", folder.name, log)
-        exit_code = process.wait()
+        while (exit_code := process.poll()) is None:  # a signal right before `wait` would wait too
+            time.sleep(0.1)
     said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
     said = said or ["no output"]
     if request.signal and exit_code in (0, signals.EXIT_CODE):
