@@ -29,6 +29,7 @@ INSIDE = {  # by file: modules that are not public, and names that begin with _
         "_maybe_symbolic_build",
     },
     "networks/backbone_checks.py": {"_flatten_layers"},
+    "networks/batch_norm.py": {"_flatten_layers"},
     "networks/graph.py": {"_inbound_nodes", "_keras_history"},
     "networks/parts.py": {"_inbound_nodes", "_keras_history", "_outbound_nodes"},
     "random_state.py": {"keras.src.backend.common", "tensorflow.python.eager"},
