@@ -200,6 +200,16 @@ def test_an_adapted_normalisation_is_kept(tmp_path):
         assert error(fold(each), IMAGES, theirs) < 1e-5
 
 
+class Doubled(layers.Layer):
+    def call(self, x, training=None):
+        return 2 * x
+
+
+def test_a_layer_is_looked_at_whatever_it_was_called_with():
+    backbone = model_of(CONV(), lambda x: Doubled()(x, training=False))
+    assert from_backbone(backbone, 2, 4).count_params() == 2 * 112 + 2 * 20
+
+
 def test_the_backbone_stays_as_it_is():
     backbone = cnn()
     before, config = backbone.get_weights(), backbone.get_config()
@@ -342,6 +352,11 @@ def test_heads_see_an_unmixed_map_of_which_as_much_is_dropped():
     assert np.isfinite(value) and all(np.all(np.isfinite(each)) for each in gradients)
 
 
+def called_on_images(backbone):
+    backbone(IMAGES / np.float32(255))
+    return backbone
+
+
 REFUSED = [
     (lambda: "ResNet", {}, "backbone must be a keras.Model, got a str"),
     (lambda: Subclassed(name="sub"), {}, "sub is a Subclassed that is subclassed or not built"),
@@ -358,6 +373,11 @@ REFUSED = [
     (lambda: model_of(CONV(), Noisy(name="noisy")), {}, "noisy of own, a Noisy, draws random num"),
     (lambda: model_of(CONV(activity_regularizer="l2")), {}, "conv of own has an activity_regulari"),
     (lambda: model_of(CONV(data_format="channels_first")), {}, "conv of own has data_format='chan"),
+    (lambda: model_of(CONV(activation=around)), {}, "conv_activation of own cannot be copied by"),
+    (lambda: called_on_images(model_of(CONV(activation=layers.PReLU()))), {}, "conv of own cannot "
+     "be copied by its config: it has 3 weights, and its copy 2"),
+    (lambda: model_of(CONV(), layers.TimeDistributed(layers.Normalization(name="norm"))), {},
+     "time_dist.* of own has norm inside, and a Normalization that was adapted keeps its numbers"),
     (lambda: model_of(CONV()), {"num_members": 0}, "num_members must be >= 1, got 0"),
     (lambda: model_of(CONV()), {"image_shape": (8, 8, 3)}, r"image_shape must fit \(16, 16, 3\)"),
     (lambda: model_of(CONV()), {"image_shape": 8}, r"image_shape must fit \(16, 16, 3\), .* got 8"),
