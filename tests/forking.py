@@ -20,7 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
-from subprocess import PIPE, STDOUT  # noqa: F401, for who takes this for `subprocess`
+from subprocess import PIPE, STDOUT, TimeoutExpired  # noqa: F401, for who takes this for `subprocess`
 
 import numpy as np
 import threadpoolctl
