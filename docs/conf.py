@@ -11,7 +11,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the reference imports the package
 
+import nbclient  # noqa: E402
+
 from mixmo_tf.version import VERSION  # noqa: E402
+
+nbclient.NotebookClient.coalesce_streams = True  # of a progress bar, the last that it showed
 
 project = "mixmo_tf"
 author = "the authors of mixmo_tf"

