@@ -27,6 +27,7 @@ import time
 import urllib.request
 
 import keras
+import matplotlib.pyplot as plt
 import numpy as np
 
 import mixmo_tf
@@ -75,8 +76,7 @@ print(f"{model.network.count_params():,} parameters, folded {folded.network.coun
 print(f"largest difference of a probability: {difference.max():.1e}")
 
 """
-And its time: of five calls of each, in turn, the fastest counts. The encoders and heads that are
-gone are a small part of it.
+And its time: of five calls of each, in turn, the fastest counts.
 """
 
 seconds = {"MixMo": [], "folded": []}
@@ -103,8 +103,8 @@ print(*sorted(file.name for file in pathlib.Path("served/digits/1").iterdir()))
 """
 ## Served
 
-`serve.py` stands beside this example, and knows nothing of mixmo_tf. It is a process of its own,
-which listens to this machine alone, on a port that is free.
+`serve.py` stands beside this example, and knows nothing of mixmo_tf. It listens to this machine
+alone, here on a port that is free.
 """
 
 examples = pathlib.Path(mixmo_tf.__file__).parents[1] / "examples"
@@ -131,10 +131,12 @@ try:
 finally:
     server.terminate()
     server.wait()
-for answer, said in zip(answers, [*test_labels[:3], "noise"], strict=True):
-    digit = info.class_names[np.argmax(answer["calibrated_probabilities"])]
-    believed = "yes" if answer["accept"] else "no"
-    print(f"shown {said}: {digit}, confidence {answer['confidence']:.3f}, accepted: {believed}")
+figure, axes = plt.subplots(1, 4, figsize=(9, 2.7), layout="constrained")
+for place, pixels, answer in zip(axes, asked, answers, strict=True):
+    digit = np.argmax(answer["calibrated_probabilities"])
+    said = "accepted" if answer["accept"] else "held back"
+    place.imshow(pixels)
+    place.set(title=f"{digit}, {answer['confidence']:.1%}: {said}", xticks=[], yticks=[])
 
 """
 In full the ensemble is right about 97.5 % of the test digits; of these three, it takes the second

@@ -135,8 +135,8 @@ both write to: a filter in one colour belongs to one member.
 plots.encoder_filters(evaluation.encoder_norms(network), "Who uses which filter")
 
 """
-Is it as sure as it may be? A bar below the line is a confidence that is too high. Mixed labels
-make a network rather too modest, above all after a short training.
+Is it as sure as it may be? A point below the line is a confidence that is too high, one above it a
+confidence that is too low, which training on mixed images makes likely.
 """
 
 plots.reliability_diagram(evaluation.ensemble_logits(logits, "logits"), test_labels)
