@@ -26,7 +26,7 @@ BROWSER = next(BROWSERS, None)
 FAST = """
     abstention applications augmentation bad_input calibration class_weights classwise colour_tables
     comparison conformal corruptions crops diversity doors erasing examples folders graph hub
-    image_folder loading loss masks memory_split metric_checks mixing msda networks
+    image_folder loading loss masks memory_split metric_checks mixing msda networks notebooks
     out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers ratios
     reference report schedules scores seeds selective settings stream streaming strict_json
     tiny_imagenet torch_state trivial_augment unmixing
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker("fast")
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
-        if item.get_closest_marker("docs") and importlib.util.find_spec("myst_parser") is None:
+        if item.get_closest_marker("docs") and importlib.util.find_spec("myst_nb") is None:
             item.add_marker(pytest.mark.skip(reason='needs Sphinx: pip install -e ".[docs]"'))
         if item.get_closest_marker("browser") and BROWSER is None:
             item.add_marker(pytest.mark.skip(reason="needs Chromium: apt-get install chromium"))
