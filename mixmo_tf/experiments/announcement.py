@@ -144,8 +144,10 @@ def _say_what(settings, model, examples):
     rows = settings.batch_size * settings.batch_repetitions
     repeated = f"{settings.batch_size} images, each {settings.batch_repetitions} times"
     _log.info("  rows per step   %d: %s", rows, repeated)
-    total, epochs = settings.epochs * steps, f"{settings.epochs} epochs of {steps:,}"
-    _log.info("  steps           %s: %s", f"{total:,}", epochs)
+    total, epochs = settings.epochs * steps, "epochs" if settings.epochs > 1 else "epoch"
+    _log.info(
+        "  steps           %s: %d %s of %s", f"{total:,}", settings.epochs, epochs, f"{steps:,}"
+    )
     if settings.patience:
         _log.info("  early stopping  patience %d: epochs without a better one", settings.patience)
     if core := _of_core(settings):
