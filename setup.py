@@ -12,7 +12,7 @@ ONNX = ["tf2onnx>=1.17", "onnx", "onnxruntime"]
 CORRUPTIONS = ["imagecorruptions-imaug>=1.1.5", "joblib"]
 TORCH = ["torch>=2.6", "safetensors"]
 SERVE = ["starlette>=1", "uvicorn"]
-DOCS = ["sphinx>=8", "myst-parser>=4", "furo"]
+DOCS = ["sphinx>=8", "myst-nb>=1.4", "furo", *SERVE]
 HUB = ["huggingface_hub>=0.34"]  # has the command hf
 
 setup(

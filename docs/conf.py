@@ -7,15 +7,21 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(ROOT / "docs")]
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the reference imports the package
 
+import nbclient  # noqa: E402
+
 from mixmo_tf.version import VERSION  # noqa: E402
+
+nbclient.NotebookClient.coalesce_streams = True  # of a progress bar, the last that it showed
 
 project = "mixmo_tf"
 author = "the authors of mixmo_tf"
 version = release = VERSION
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "notebooks"]
+exclude_patterns = ["examples/notebooks"]  # what the pages of examples offer
 html_theme = "furo"
 html_title = f"mixmo_tf {VERSION}"
 html_show_copyright = False
@@ -25,6 +31,13 @@ html_css_files = ["site.css"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 4  # links to headings mean what they mean in the repository
 suppress_warnings = ["myst.header"]
+
+os.environ.setdefault("EXAMPLES", "short")  # EXAMPLES=full: as they are, which takes minutes
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 1800  # seconds that a cell may take
+nb_merge_streams = True
+nb_output_stderr = "remove"  # TensorFlow's own lines, and servers' logs
 
 autodoc_typehints = "none"  # the docstrings say shapes and dtypes
 autodoc_inherit_docstrings = False  # Keras writes its own in another markup

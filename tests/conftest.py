@@ -1,5 +1,6 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
+import functools
 import gc
 import importlib.util
 import os
@@ -25,7 +26,7 @@ BROWSER = next(BROWSERS, None)
 FAST = """
     abstention applications augmentation bad_input calibration class_weights classwise colour_tables
     comparison conformal corruptions crops diversity doors erasing examples folders graph hub
-    image_folder loading loss masks memory_split metric_checks mixing msda networks
+    image_folder loading loss masks memory_split metric_checks mixing msda networks notebooks
     out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers ratios
     reference report schedules scores seeds selective settings stream streaming strict_json
     tiny_imagenet torch_state trivial_augment unmixing
@@ -53,7 +54,7 @@ def pytest_collection_modifyitems(items):
             item.add_marker("fast")
         if item.get_closest_marker("torch") and importlib.util.find_spec("torch") is None:
             item.add_marker(pytest.mark.skip(reason='needs PyTorch: pip install -e ".[torch]"'))
-        if item.get_closest_marker("docs") and importlib.util.find_spec("myst_parser") is None:
+        if item.get_closest_marker("docs") and importlib.util.find_spec("myst_nb") is None:
             item.add_marker(pytest.mark.skip(reason='needs Sphinx: pip install -e ".[docs]"'))
         if item.get_closest_marker("browser") and BROWSER is None:
             item.add_marker(pytest.mark.skip(reason="needs Chromium: apt-get install chromium"))
@@ -192,6 +193,23 @@ def as_if_trained(model, seed=0):
     of_network = model.network.get_weights()
     model.network.set_weights([w + random.normal(0, 0.1, w.shape) for w in of_network])
     return model
+
+
+def ready_model(**arguments):
+    """As `tiny_model`, but one for all tests, which TensorFlow traces once; each finds it as made.
+
+    For tests that do not compile it or set its attributes, in which `fit` does not fail, and that
+    compare no bits with those of another model: data of other shapes may have been traced before.
+    """
+    model, state = _made(**arguments)
+    model.set_state(state)
+    return model
+
+
+@functools.cache
+def _made(**arguments):
+    model = tiny_model(**arguments)
+    return model, model.state()
 
 
 def tiny_model(

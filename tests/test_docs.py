@@ -24,12 +24,16 @@ from mixmo_tf.experiments import SuiteSettings, absl_flags, flagfiles
 
 sys.path.insert(0, str(ROOT / "docs"))
 
+import notebooks
 import readme_tables
 
 OTHERS = {
     name: (ROOT / name).read_text("utf-8")
-    for name in ("BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md")
-}
+    for name in (
+        "BUILD.md", "CONTRIBUTING.md", "CHANGELOG.md",
+        *(f"examples/{name}.py" for name in notebooks.examples()),
+    )
+}  # fmt: skip
 PAGES = {str(page.relative_to(ROOT)): page.read_text("utf-8") for page in readme_tables.pages()}
 SITE = [name for name in PAGES if name != "README.md"]
 SETTINGS = {**readme_tables.FLAGS, "reproduce": SuiteSettings}
@@ -58,6 +62,7 @@ SHORTER = {  # the flags that shorten a command, by what is in it
     "cifar": "--dataset=digits",
     "imagenet": "--dataset=digits",
     "--validation_examples": "--validation_examples=100",
+    "--pretrained": "--pretrained=none --validation_examples=12",
     "--corruptions": "--corruption_names=brightness --severities=1 --data_dir=data",
     "--ood": "--ood=far:image_folder:photos",
     "export.py": "--check_images=20 --calibration_images=20",
@@ -202,6 +207,9 @@ def test_the_site_is_built_without_a_warning(tmp_path):
     for page in SITE:
         name = page.removeprefix("docs/").replace(".md", ".html")
         assert (tmp_path / "site" / name).is_file(), page
+    for name in notebooks.examples():  # executed, with their pictures
+        text = (tmp_path / "site/examples" / f"{name}.html").read_text("utf-8")
+        assert "<img " in text and "cell_output" in text, name
 
 
 @pytest.mark.docs

@@ -86,6 +86,7 @@ def test_commands_and_configs_are_installed(tmp_path):
 def is_source(file):
     """Whether it is a file of the repository, not one that Python or a tool has left."""
     is_left = {"__pycache__", "_build"} & set(file.parts) or file.name.startswith(".")
+    is_left = is_left or file.suffix == ".ipynb"  # what docs/notebooks.py makes of examples
     return file.is_file() and not is_left
 
 

@@ -1,8 +1,11 @@
 """How all pictures look: nothing is clipped, no setting changes, and they can be made dark."""
 
+import io
+
 import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
+from PIL import Image
 
 from mixmo_tf import evaluation, plots
 from mixmo_tf.plots import style
@@ -75,3 +78,10 @@ def test_on_a_dark_page_ink_is_light_and_data_keep_their_colour():
     colours = [line.get_color() for line in figure.axes[0].lines]
     assert colours == ["#aaaaaa", "#0072b2"]
     assert figure.axes[1].get_xticklabels()[0].get_color() == "#eeeeee"
+
+
+def test_a_notebook_shows_a_picture():
+    """IPython asks for it, where a cell ends with a Figure that is none of pyplot's."""
+    figure = plots.encoder_filters(np.ones((2, 4)), "two members")
+    picture = Image.open(io.BytesIO(figure._repr_png_()))
+    assert picture.size == tuple((figure.get_size_inches() * figure.dpi).astype(int))

@@ -97,13 +97,16 @@ def test_what_is_no_file_of_the_model_is_refused(tmp_path, whole):
     other.save(tmp_path / "other.keras")
     other.save_weights(tmp_path / "other.weights.h5")
     tiny_model().save(tmp_path / "run.keras")
+    around = keras.Sequential([TinyNet(False, None, (32, 32, 3)), layers.Dense(2)])
+    around.save_weights(tmp_path / "around.weights.h5")
     (tmp_path / "broken.keras").write_bytes(b"no zip")
     (tmp_path / "weights.pt").touch()
     for name, message in (
-        ("other.weights.h5", "other.weights.h5 has no weights of a TinyNet without top"),
+        ("other.weights.h5", "other.weights.h5 has no weights of a TinyNet"),
+        ("around.weights.h5", "; if a model is built around it, save that whole, as"),
         ("other.keras", r"conv/kernel has the shape \(3, 3, 3, 4\), there \(3, 2\)"),
         ("run.keras", "it holds a trained run, which --initialize_from takes"),
-        ("broken.keras", "broken.keras has no weights of a TinyNet without top"),
+        ("broken.keras", "broken.keras has no weights of a TinyNet"),
         ("weights.pt", "--pretrained must be imagenet, none, or a file .weights.h5, .h5 or .keras"),
     ):
         with pytest.raises(ValueError, match=message) as raised:

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import statistics
+import subprocess
 import threading
 import time
 
@@ -240,6 +241,26 @@ def test_a_signal_right_after_a_runs_start(tmp_path, number, delay, once_started
     assert ended == f"train.py: ended by {number.name}"
     assert hint in ("give the command again", "the same command goes on from there")  # trains
     assert "Traceback" not in "".join(log)
+
+
+def test_a_signal_that_wakes_no_call_is_answered_while_a_run_is_waited_for():
+    """As where it comes to another thread, or right before the call that waits."""
+    process = subprocess.Popen(["sleep", "60"])
+    before = signal.signal(signal.SIGUSR1, lambda *_: process.kill())
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    elsewhere = threading.Thread(target=lambda: (unblock(signal.SIGUSR1), send(signal.SIGUSR1)))
+    try:
+        elsewhere.start()
+        assert suite_runs._wait(process) == -signal.SIGKILL
+    finally:
+        elsewhere.join()
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGUSR1, before)
+
+
+def unblock(number):
+    """Lets this thread take the signal."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
 
 
 def test_a_signal_reaches_the_run(tmp_path, once_started, shallow, forked):

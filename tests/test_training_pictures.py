@@ -3,6 +3,7 @@
 import logging
 import shutil
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -145,6 +146,7 @@ def test_diagrams_take_little_of_the_time(monkeypatch):
     clock = [0.0]
     monkeypatch.setattr(members_log.time, "perf_counter", lambda: clock[0])
     callback, drawn = members_log.MembersLog(None, 9, draws=True), []
+    callback.set_model(types.SimpleNamespace(stop_training=False))
     callback._began = 0.0
     for epoch in range(9):
         clock[0] += 20

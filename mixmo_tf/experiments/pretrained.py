@@ -112,7 +112,9 @@ def _read(model, network, file):
     except Exception as error:  # whatever Keras and h5py raise of another model's file
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         name = network.removeprefix(applications.PREFIX)
-        raise ValueError(f"{file} has no weights of a {name} without top: {reason}") from error
+        is_whole = file.suffix == ".keras"  # then what is around the model does no harm
+        advice = "" if is_whole else "; if a model is built around it, save that whole, as .keras"
+        raise ValueError(f"{file} has no weights of a {name}: {reason}{advice}") from error
 
 
 def _take(model, other):

@@ -1,5 +1,6 @@
 """The runs of a suite: each a process of its own, which is skipped, waited for or started."""
 
+import contextlib
 import logging
 import pathlib
 import shlex
@@ -171,7 +172,7 @@ def _run_script(script, folder, its_flags):
         if request.signal:  # before there was a process
             process.send_signal(signal.Signals[request.signal])
         _log.info("%s …  (log: %s)", folder.name, log)
-        exit_code = process.wait()
+        exit_code = _wait(process)
     said = log.read_bytes()[said_before:].decode(errors="replace").strip().splitlines()
     said = said or ["no output"]
     if request.signal and exit_code in (0, signals.EXIT_CODE):
@@ -181,6 +182,17 @@ def _run_script(script, folder, its_flags):
     if exit_code:
         raise ValueError(f"{folder.name}: {said[-1]}")
     return read(folder, f"{time.perf_counter() - start:.0f} s")
+
+
+def _wait(process):
+    """The exit code of a process, once it has ended; signals of this one are answered meanwhile.
+
+    A signal that comes right before a call which blocks is answered only after it, so none blocks
+    for longer than a second.
+    """
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(timeout=1)
 
 
 def _log_file(folder):

@@ -21,9 +21,9 @@ _PAD = 0.08  # inches around the parts of a figure
 
 def figure(width: float, height: float, title: str | None) -> "Figure":
     """An empty figure of a size in inches; its parts find their places when it is drawn."""
-    from matplotlib.figure import Figure
+    from mixmo_tf.plots.in_notebooks import ShownFigure
 
-    empty = Figure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor=PAPER)
+    empty = ShownFigure(figsize=(width, height), dpi=_DPI, layout="constrained", facecolor=PAPER)
     empty.get_layout_engine().set(w_pad=_PAD, h_pad=_PAD)
     if title:
         look = {"fontsize": 11, "fontweight": "bold", "color": INK, "wrap": True}
