@@ -6,6 +6,7 @@ import pytest
 from conftest import assert_same, assert_same_on_replicas, tiny_model, two_replicas
 from test_loop import EPOCHS, STEPS, Killed, at, examples, kill
 
+from mixmo_tf.models import averaging
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.training import WarmupCosine, checkpoints, logs, loop
 
@@ -129,6 +130,21 @@ def test_a_step_that_is_not_finite_moves_no_average(model):
     model.averages.swap(into_network=False)
     sums = len(model.epoch_sums())  # of the epoch; they come last, and began anew
     assert_same(model.state()[:-sums], before[:-sums])
+
+
+def test_the_average_of_what_never_trains_is_itself():
+    """Rounding would move it: 0.9·w + 0.1·w is not always w in float32."""
+    weight, still = keras.Variable(1.0), keras.Variable(np.linspace(0.1, 3, 50))
+    before = still.numpy()
+    optimizer = sgd(ema_momentum=0.9)
+    optimizer.build([weight])
+    averages = averaging.Averages(optimizer, [weight], [still])
+    for _ in range(3):
+        optimizer.apply_gradients([(keras.ops.ones([]), weight)])
+        averages.update()
+    averages.swap(into_network=True)
+    assert averages.are_in_network
+    assert_same([still.numpy()], [before])
 
 
 def test_an_optimizer_that_scales_the_loss_has_its_averages_within():

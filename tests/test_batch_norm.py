@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mixmo_tf.networks.batch_norm import BatchNormalization
+from mixmo_tf.networks.batch_norm import (
+    BatchNormalization,
+    is_synchronized,
+    synchronize_batch_norm,
+)
 
 KNOWS_RENORM = "renorm" in inspect.signature(keras.layers.BatchNormalization).parameters
 CASES = {  # arguments, shape and dtype of the inputs
@@ -81,3 +85,12 @@ def test_what_the_kernel_can_do_runs_on_it(monkeypatch):
     layer(inputs, training=True)
     with pytest.raises(TypeError):
         layer(inputs, training=False)
+
+
+def test_it_is_synchronised_inside_a_layer_too():
+    inner = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization()], name="inner")
+    image = keras.Input((4,))
+    network = keras.Model(image, inner(inner(image)))
+    assert not is_synchronized(network)
+    synchronize_batch_norm(network)
+    assert inner.layers[0].synchronized and is_synchronized(network)
