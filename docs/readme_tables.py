@@ -90,8 +90,8 @@ def _configs():
 
 
 def _costs():
-    """Rows and operations of the configs; of those that take the same, the first one."""
-    rows = {}
+    """Rows and operations of the configs; those that take the same stand in one line."""
+    lines = {}  # by figures: names of configs, and the operations of the first
     for file in sorted((ROOT / "configs").glob("*.flags")):
         try:
             settings = Settings.from_flagfile(file)
@@ -111,10 +111,12 @@ def _costs():
         steps = settings.epochs * (num_images // settings.batch_size)
         num_rows = steps * settings.batch_size * settings.batch_repetitions
         figures = f"{steps:,}", f"{num_rows:,}", f"{forward / 1e9:.3f}"
-        name = f"[{file.stem}](../configs/{file.name})"
-        rows.setdefault(figures, (name, *figures, f"{3 * forward * num_rows / 1e15:,.3f}"))
-    titles = "config", "steps", "rows", "GFLOP of a row, forward", "PFLOP of the training"
-    return _table(titles, rows.values())
+        of_training = f"{3 * forward * num_rows / 1e15:,.3f}"
+        names, _ = lines.setdefault(figures, ([], of_training))
+        names.append(f"[{file.stem}](../configs/{file.name})")
+    titles = "configs", "steps", "rows", "GFLOP of a row, forward", "PFLOP of the training"
+    rows = [(", ".join(names), *figures, total) for figures, (names, total) in lines.items()]
+    return _table(titles, rows)
 
 
 def _flags_of_reproduce():

@@ -8,6 +8,7 @@ its label is corrected: λ' = mean(m·𝓜_i) / mean(𝓜_i).
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments, augmentation, seeds
@@ -143,6 +144,16 @@ def _shrink(msda_masks, size):
     if (height, width) == tuple(size):
         return msda_masks
     strides = [-(-height // size[0]), -(-width // size[1])]
+    if [-(-height // strides[0]), -(-width // strides[1])] != list(size):  # without padding
+        rows, columns = _averages(height, size[0]), _averages(width, size[1])
+        return tf.einsum("bmrc,hr,wc->bmhw", msda_masks, rows, columns)
     channels_last = tf.transpose(msda_masks, [0, 2, 3, 1])  # (B, H, W, M)
     pooled = tf.nn.avg_pool2d(channels_last, strides, strides, padding="SAME")
     return tf.transpose(pooled, [0, 3, 1, 2])
+
+
+def _averages(length, number):
+    """The matrix (number, length) that averages a line over `number` parts of equal length."""
+    ends, pixels = np.arange(number + 1)[:, None] * length / number, np.arange(length)
+    shared = np.minimum(ends[1:], pixels + 1) - np.maximum(ends[:-1], pixels)
+    return (np.maximum(shared, 0) * number / length).astype(np.float32)

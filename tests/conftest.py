@@ -1,5 +1,6 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
+import functools
 import gc
 import importlib.util
 import os
@@ -192,6 +193,23 @@ def as_if_trained(model, seed=0):
     of_network = model.network.get_weights()
     model.network.set_weights([w + random.normal(0, 0.1, w.shape) for w in of_network])
     return model
+
+
+def ready_model(**arguments):
+    """As `tiny_model`, but one for all tests, which TensorFlow traces once; each finds it as made.
+
+    For tests that do not compile it or set its attributes, in which `fit` does not fail, and that
+    compare no bits with those of another model: data of other shapes may have been traced before.
+    """
+    model, state = _made(**arguments)
+    model.set_state(state)
+    return model
+
+
+@functools.cache
+def _made(**arguments):
+    model = tiny_model(**arguments)
+    return model, model.state()
 
 
 def tiny_model(

@@ -100,8 +100,7 @@ def _serve(requests):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
-    for number in signal.SIGINT, signal.SIGTERM:
-        signal.signal(number, signal.SIG_IGN)  # they are for its children
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])  # for its children
     requests.send(b"imported")
     while True:
         content, streams, _, _ = socket.recv_fds(requests, _BYTES, 3)

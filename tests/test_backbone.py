@@ -41,6 +41,12 @@ def built(name):
     return backbone, images, features.reshape(len(images), -1, features.shape[-1]).mean(axis=1)
 
 
+@functools.cache
+def model_on(name, num_members):
+    """A MixMo on a network of a backbone."""
+    return mixmo_tf.MixMo(from_backbone(built(name)[0], num_members, 5), batch_repetitions=1)
+
+
 def error(folded, images, features):
     """The largest difference of a folded model's features, of the largest feature."""
     pixels = augmentation.normalise(images, folded.mean, folded.std)
@@ -51,9 +57,9 @@ def error(folded, images, features):
 @pytest.mark.parametrize("num_members", [2, 3])
 @pytest.mark.parametrize("name", BUILDS)
 def test_the_folded_features_are_the_backbones(name, num_members):
-    backbone, images, features = built(name)
+    _, images, features = built(name)
     assert np.abs(features).max() > 0.01  # fresh statistics would make anything pass
-    model = mixmo_tf.MixMo(from_backbone(backbone, num_members, 5))
+    model = model_on(name, num_members)
     assert parts.rescales(model.network) == (name in RESCALE)
     assert error(fold(model), images, features) < 1e-4
 
@@ -62,15 +68,16 @@ def test_a_wrong_rescaling_or_stride_shows():
     backbone, images, features = built("MobileNetV3Small")
     model = mixmo_tf.MixMo(from_backbone(backbone, 2, 5), mean=(0.5,) * 3, std=(0.5,) * 3)
     assert error(fold(model), images, features) > 0.1  # normalised twice
-    folded = fold(mixmo_tf.MixMo(from_backbone(backbone, 2, 5)))
+    folded = fold(model_on("MobileNetV3Small", 2))
     folded.network.get_layer("encoder_0").strides = (1, 1)
     assert error(folded, images, features) > 0.1
 
 
 @pytest.mark.parametrize("name", BUILDS)
 def test_two_steps_of_fit(name):
-    backbone, images, _ = built(name)
-    model = mixmo_tf.MixMo(from_backbone(backbone, 2, 4), batch_repetitions=1)
+    _, images, _ = built(name)
+    model = model_on(name, 2)
+    as_made = model.get_weights()
     model.compile(keras.optimizers.SGD(1e-3), run_eagerly=name not in ("cnn", "vit"))
     before = model.network.get_weights()
     history = model.fit(images[:8], np.arange(8) % 4, batch_size=4, verbose=0).history
@@ -80,10 +87,18 @@ def test_two_steps_of_fit(name):
     ]
     assert np.mean(changed) > 0.9
     assert np.all(np.isfinite(model.predict(images[:2], verbose=0)))
+    model.set_weights(as_made)
 
 
 def test_a_folded_backbone_is_the_plain_network():
-    backbone, images, _ = built("MobileNetV3Small")
+    """With what stands in the large ones: rescaling, batch norm, a branch, plain operations."""
+    norm, swish = layers.BatchNormalization, lambda x: x * keras.ops.relu6(x + 3.0) / 6.0
+    depthwise = layers.DepthwiseConv2D(3, padding="same", use_bias=False)
+    branch = lambda x: x * layers.GlobalAveragePooling2D(keepdims=True)(x)  # noqa: E731
+    rescaling, convolution = layers.Rescaling(1 / 127.5, offset=-1.0), CONV(use_bias=False)
+    backbone = model_of(rescaling, convolution, norm(), swish, depthwise, norm(), branch)
+    images = IMAGES
+    settled(backbone, images.astype(np.float32))
     folded = fold(mixmo_tf.MixMo(from_backbone(backbone, 2, 5)))
     plain = mixmo_tf.MixMo(from_backbone(backbone, 1, 5))
     assert folded.count_params() == backbone.count_params() + 5 * (backbone.output_shape[-1] + 1)
@@ -185,6 +200,16 @@ def test_an_adapted_normalisation_is_kept(tmp_path):
         assert error(fold(each), IMAGES, theirs) < 1e-5
 
 
+class Doubled(layers.Layer):
+    def call(self, x, training=None):
+        return 2 * x
+
+
+def test_a_layer_is_looked_at_whatever_it_was_called_with():
+    backbone = model_of(CONV(), lambda x: Doubled()(x, training=False))
+    assert from_backbone(backbone, 2, 4).count_params() == 2 * 112 + 2 * 20
+
+
 def test_the_backbone_stays_as_it_is():
     backbone = cnn()
     before, config = backbone.get_weights(), backbone.get_config()
@@ -207,15 +232,17 @@ def random_model(seed=0, **options):
 
 def test_a_run_that_goes_on_drops_what_it_would_have_dropped(tmp_path):
     labels = np.arange(8) % 4
-    whole = random_model()
-    whole.fit(IMAGES, labels, batch_size=4, epochs=2, verbose=0)
-    part = random_model()
-    part.fit(IMAGES, labels, batch_size=4, epochs=1, verbose=0)
-    part.save(tmp_path / "part.keras")
+    model = random_model()
+    start = model.state()
+    model.fit(IMAGES, labels, batch_size=4, epochs=2, verbose=0)
+    whole = model.get_weights()
+    model.set_state(start)
+    model.fit(IMAGES, labels, batch_size=4, epochs=1, verbose=0)
+    model.save(tmp_path / "part.keras")
     keras.utils.set_random_seed(5)
     again = keras.saving.load_model(tmp_path / "part.keras")
     again.fit(IMAGES, labels, batch_size=4, epochs=2, initial_epoch=1, verbose=0)
-    assert_same(again.get_weights(), whole.get_weights())
+    assert_same(again.get_weights(), whole)
 
 
 def test_what_is_dropped_is_the_steps_and_the_replicas_own():
@@ -325,6 +352,11 @@ def test_heads_see_an_unmixed_map_of_which_as_much_is_dropped():
     assert np.isfinite(value) and all(np.all(np.isfinite(each)) for each in gradients)
 
 
+def called_on_images(backbone):
+    backbone(IMAGES / np.float32(255))
+    return backbone
+
+
 REFUSED = [
     (lambda: "ResNet", {}, "backbone must be a keras.Model, got a str"),
     (lambda: Subclassed(name="sub"), {}, "sub is a Subclassed that is subclassed or not built"),
@@ -341,6 +373,11 @@ REFUSED = [
     (lambda: model_of(CONV(), Noisy(name="noisy")), {}, "noisy of own, a Noisy, draws random num"),
     (lambda: model_of(CONV(activity_regularizer="l2")), {}, "conv of own has an activity_regulari"),
     (lambda: model_of(CONV(data_format="channels_first")), {}, "conv of own has data_format='chan"),
+    (lambda: model_of(CONV(activation=around)), {}, "conv_activation of own cannot be copied by"),
+    (lambda: called_on_images(model_of(CONV(activation=layers.PReLU()))), {}, "conv of own cannot "
+     "be copied by its config: it has 3 weights, and its copy 2"),
+    (lambda: model_of(CONV(), layers.TimeDistributed(layers.Normalization(name="norm"))), {},
+     "time_dist.* of own has norm inside, and a Normalization that was adapted keeps its numbers"),
     (lambda: model_of(CONV()), {"num_members": 0}, "num_members must be >= 1, got 0"),
     (lambda: model_of(CONV()), {"image_shape": (8, 8, 3)}, r"image_shape must fit \(16, 16, 3\)"),
     (lambda: model_of(CONV()), {"image_shape": 8}, r"image_shape must fit \(16, 16, 3\), .* got 8"),

@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 from conftest import assert_same, assert_same_on_replicas, tiny_model, two_replicas
 
+import mixmo_tf
+from mixmo_tf import networks
 from mixmo_tf.data import Info
 from mixmo_tf.experiments import Settings, recipe
 from mixmo_tf.models import core_update
@@ -122,6 +124,37 @@ def test_on_two_replicas(pixels_and_labels):
     model.fit(batches(pixels_and_labels).take(2), verbose=0)
     assert all(np.any(a != b) for a, b in zip(core_of(model), before, strict=True))
     assert_same_on_replicas(model)
+
+
+@keras.saving.register_keras_serializable(package="test_core_update")
+class Nested(keras.layers.Layer):
+    """A dense layer, and a batch norm that never trains."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense, self.norm = keras.layers.Dense(4), keras.layers.BatchNormalization()
+        self.norm.trainable = False
+
+    def build(self, shape):
+        self.dense.build(shape)
+        self.norm.build((*shape[:-1], 4))
+
+    def call(self, x, training=None):
+        return self.norm(self.dense(x), training=training)
+
+
+def test_what_never_trains_does_not_after_it_was_frozen_with_the_core(pixels_and_labels):
+    image = keras.Input((16, 16, 3))
+    x = Nested(name="nested")(keras.layers.Conv2D(4, 3, 4, use_bias=False)(image))
+    network = networks.from_backbone(keras.Model(image, x), 1, 4)
+    nested = network.get_layer("nested")
+    nested.dense.bias.trainable = False
+    model = mixmo_tf.MixMo(network, batch_repetitions=1)
+    model.compile(sgd(), freeze_steps=1)
+    before = [v.numpy() for v in (nested.dense.bias, *nested.norm.variables)]
+    model.fit(batches(pixels_and_labels).take(3), verbose=0)
+    assert_same([v.numpy() for v in (nested.dense.bias, *nested.norm.variables)], before)
+    assert len(model.trainable_variables) == 1 + 1 + 2  # of encoder, dense and head
 
 
 def test_a_frozen_core_normalises_as_in_a_prediction(pixels_and_labels):

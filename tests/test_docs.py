@@ -62,6 +62,7 @@ SHORTER = {  # the flags that shorten a command, by what is in it
     "cifar": "--dataset=digits",
     "imagenet": "--dataset=digits",
     "--validation_examples": "--validation_examples=100",
+    "--pretrained": "--pretrained=none --validation_examples=12",
     "--corruptions": "--corruption_names=brightness --severities=1 --data_dir=data",
     "--ood": "--ood=far:image_folder:photos",
     "export.py": "--check_images=20 --calibration_images=20",

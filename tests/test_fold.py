@@ -176,3 +176,31 @@ def test_encoders_with_biases_and_batch_norm_that_cannot_be_fused():
     np.testing.assert_allclose(fused(images), model(images), atol=1e-5)
     norms = [e for e in fused.network.layers if isinstance(e, keras.layers.BatchNormalization)]
     assert len(norms) == 1  # the one behind the ReLU
+
+
+class Standardised(keras.layers.Conv2D):
+    """A convolution whose kernels all have the same norm, whatever scales their weights."""
+
+    def call(self, inputs):
+        kernel = self.kernel / tf.sqrt(tf.reduce_sum(tf.square(self.kernel), axis=(0, 1, 2)))
+        return tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper())
+
+
+def test_a_convolution_of_ones_own_is_neither_summed_nor_scaled():
+    def network(of_encoder, of_core):
+        def encoder(member, image):
+            return of_encoder(4, 3, 2, use_bias=False, name=f"encoder_{member}")(image)
+
+        def core(x):
+            x = keras.layers.ReLU()(x)
+            return keras.layers.BatchNormalization()(of_core(4, 3, use_bias=False, name="own")(x))
+
+        return shaken(networks.build("own", encoder, core, 2, 4, (16, 16, 3), "he_normal"))
+
+    plain, images = keras.layers.Conv2D, IMAGES[:2, :16, :16]
+    with pytest.raises(ValueError, match="encoder_0 of own is not linear: it cannot be folded"):
+        fold(mixmo_tf.MixMo(network(Standardised, plain)))
+    model = mixmo_tf.MixMo(network(plain, Standardised))
+    fused = fold(model, fuse_batch_norm=True)
+    np.testing.assert_allclose(fused(images), model(images), atol=1e-5)
+    assert type(fused.network.get_layer("own")) is Standardised

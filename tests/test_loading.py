@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 from conftest import tiny_model
@@ -42,3 +43,17 @@ def test_a_file_that_is_cut_short_is_damaged(tmp_path, share):
     for path in (tmp_path, tmp_path / "model.keras"):
         with pytest.raises(ValueError, match="model.keras is no .* file: it is damaged, no zip "):
             mixmo_tf.load(path)
+
+
+def test_a_shared_folder_that_is_cut_short_is_damaged(tmp_path):
+    folder, cut = tmp_path / "shared", "damaged or cut short"
+    keras.saving.save_model(tiny_model(), folder, zipped=False)
+    (folder / "model.json").write_text("{}")
+    weights = (folder / "model.weights.h5").read_bytes()
+    for content in (b"", weights[: len(weights) // 2], b"noise"):
+        (folder / "model.weights.h5").write_bytes(content)
+        with pytest.raises(ValueError, match=f"shared is no .* model: model.weights.h5 is {cut}$"):
+            mixmo_tf.load(folder)
+    (folder / "config.json").unlink()
+    with pytest.raises(ValueError, match="shared holds no model: only the files beside one are"):
+        mixmo_tf.load(folder)

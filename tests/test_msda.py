@@ -226,3 +226,14 @@ def test_an_unknown_name_and_a_lonely_image(pixels_and_labels):
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(1)
     with pytest.raises(ValueError, match="^msda needs two images or more [^\\n]*$"):
         tiny_model(msda="cutmix").fit(dataset, verbose=0)
+
+
+def test_an_encoder_without_padding_sees_a_map_that_divides_no_image():
+    """Seven pixels as five: each of the map is the mean of 7/5, the third that of 2.8 to 4.2."""
+    own = np.zeros((1, 2, 7, 7), np.float32)
+    own[..., 3:] = 1
+    seen = np.zeros((1, 5, 5, 2), np.float32)
+    seen[:, :, 2, 0] = 1
+    seen[..., 1] = 1 - seen[..., 0]
+    _, ratio = msda.under_mixing(tf.constant(own), tf.constant(seen))
+    np.testing.assert_allclose(ratio, [[1.2 / 1.4, 0.5]], rtol=1e-6)

@@ -60,6 +60,20 @@ def test_a_function_is_registered_under_its_own_name():
         mixmo_tf.MixMo(tiny_network(num_members=1), mixing=checker)
 
 
+def test_a_function_does_not_take_the_name_of_another_one():
+    def elsewhere(ratio, size, seed):
+        return 1 - checker(ratio, size, seed)
+
+    elsewhere.__name__ = "checker"
+    mixmo_tf.MixMo(tiny_network(), mixing=checker)
+    with pytest.raises(ValueError, match="^mixing block 'checker' is another function already"):
+        mixmo_tf.MixMo(tiny_network(), mixing=elsewhere)
+    assert masks.BLOCKS["checker"].draw is checker
+    elsewhere.__module__, elsewhere.__qualname__ = checker.__module__, "checker"  # defined anew
+    mixmo_tf.MixMo(tiny_network(), mixing=elsewhere)
+    assert masks.BLOCKS["checker"].draw is elsewhere
+
+
 def test_a_saved_model_names_the_block_that_is_missing(tmp_path, pixels_and_labels):
     images, _ = pixels_and_labels
     file = tmp_path / "x.keras"

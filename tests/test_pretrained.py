@@ -7,7 +7,7 @@ from conftest import assert_same, tiny_model
 
 from mixmo_tf import data, experiments
 from mixmo_tf.experiments import Settings, network_plan, pretrained, recipe
-from mixmo_tf.networks import applications, parts
+from mixmo_tf.networks import applications, from_backbone, parts
 
 layers = keras.layers
 SETTINGS = {"network": "backbone:TinyNet", "mixing_probability": 1.0, "batch_repetitions": 1}
@@ -64,18 +64,49 @@ def test_weights_come_from_each_kind_of_file(tmp_path, whole):
     assert begun("none", (32, 32, 1)).input_shape == (None, 32, 32, 1)
 
 
+def test_a_network_normalises_by_what_was_read(tmp_path, monkeypatch):
+    """As EfficientNet: with ImageNet's numbers Keras divides by √std once more; not by others."""
+
+    def EfficientNetB0(include_top, weights, input_shape):
+        image = keras.Input(input_shape)
+        x = layers.Normalization(name="normal")(layers.Rescaling(1 / 255)(image))
+        return keras.Model(image, layers.Conv2D(1, 1, name="conv")(x), name="small")
+
+    EfficientNetB0.__module__ = keras.applications.EfficientNetB0.__module__
+    monkeypatch.setattr(keras.applications, "EfficientNetB0", EfficientNetB0)
+    settings = {"network": "backbone:EfficientNetB0", "output_dir": str(tmp_path)}
+    pixels = np.full((1, 2, 2, 3), [51, 102, 204], np.float32)
+    std = np.array([0.229, 0.224, 0.225])
+    for mean, variance, expected in (
+        ([0.485, 0.456, 0.406], std, (pixels / 255 - [0.485, 0.456, 0.406]) / std),
+        ([0.5, 0.5, 0.5], [0.25, 0.25, 0.25], pixels / 127.5 - 1),
+    ):
+        model = EfficientNetB0(False, None, (2, 2, 3))
+        model.get_layer("normal").set_weights([np.array(mean), np.array(variance), np.array(0)])
+        model.save_weights(tmp_path / "a.weights.h5")
+        model.save(tmp_path / "b.keras")
+        for name in ("a.weights.h5", "b.keras"):
+            wanted = Settings(**settings, pretrained=str(tmp_path / name))
+            network = from_backbone(pretrained.backbone(wanted, (2, 2, 3)), 2, 4)
+            normalised = network.get_layer("encoder_1_normal")(pixels / 255)
+            np.testing.assert_allclose(normalised, expected, rtol=1e-5)
+
+
 def test_what_is_no_file_of_the_model_is_refused(tmp_path, whole):
     other = keras.Sequential([keras.Input((3,)), layers.Dense(2)])
     other.save(tmp_path / "other.keras")
     other.save_weights(tmp_path / "other.weights.h5")
     tiny_model().save(tmp_path / "run.keras")
+    around = keras.Sequential([TinyNet(False, None, (32, 32, 3)), layers.Dense(2)])
+    around.save_weights(tmp_path / "around.weights.h5")
     (tmp_path / "broken.keras").write_bytes(b"no zip")
     (tmp_path / "weights.pt").touch()
     for name, message in (
-        ("other.weights.h5", "other.weights.h5 has no weights of a TinyNet without top"),
+        ("other.weights.h5", "other.weights.h5 has no weights of a TinyNet"),
+        ("around.weights.h5", "; if a model is built around it, save that whole, as"),
         ("other.keras", r"conv/kernel has the shape \(3, 3, 3, 4\), there \(3, 2\)"),
         ("run.keras", "it holds a trained run, which --initialize_from takes"),
-        ("broken.keras", "broken.keras has no weights of a TinyNet without top"),
+        ("broken.keras", "broken.keras has no weights of a TinyNet"),
         ("weights.pt", "--pretrained must be imagenet, none, or a file .weights.h5, .h5 or .keras"),
     ):
         with pytest.raises(ValueError, match=message) as raised:
@@ -123,6 +154,7 @@ def test_a_run_of_a_backbone_goes_on_as_if_undisturbed(tmp_path, whole):
     (*_, newest) = sorted((run.path / "checkpoints").iterdir())
     for file in (newest, run.path / "model.keras", run.path / "metrics.json"):
         file.unlink()
+    (tmp_path / "whole.keras").unlink()  # all weights are in the checkpoint that is left
     again = experiments.train(settings)
     assert_same(again.model.get_weights(), run.model.get_weights())
     assert again.metrics == run.metrics

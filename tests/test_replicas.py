@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, assert_same_on_replicas, tiny_model, two_replicas
+from conftest import assert_same, assert_same_on_replicas, ready_model, tiny_model, two_replicas
 
 from mixmo_tf import data, networks, seeds
 from mixmo_tf.data import stream
@@ -86,7 +86,7 @@ def test_sums_of_an_epoch_are_saved_and_restored(trained, tmp_path):
 
 def test_evaluate_and_predict_agree_with_a_single_device(trained):
     model, images, labels = trained
-    single = tiny_model()
+    single = ready_model()
     single.set_weights(model.get_weights())
     for num_images in (40, 37, 33, 5, 1):  # 33: the last batch leaves one replica empty
         x, y = images[:num_images], labels[:num_images]
@@ -134,7 +134,7 @@ def test_replicas_draw_for_themselves():
     assert not np.array_equal(ours.masks, theirs.masks)
 
 
-def test_a_run_of_replicas_goes_on_as_if_never_stopped(tmp_path):
+def test_a_run_of_replicas_goes_on_as_if_never_stopped(trained, tmp_path):
     """Weights and optimizer come from a file, the stream and the draws from the step."""
     images, labels = random_batch(0, 40)
     examples = data.Examples(images, labels, data.Info("x", 40, (16, 16, 3), tuple("abcd")))
@@ -144,18 +144,17 @@ def test_a_run_of_replicas_goes_on_as_if_never_stopped(tmp_path):
             if int(self.model.step.numpy()) == 7:
                 self.model.save(tmp_path / "x.keras")
 
-    with two_replicas().scope():
-        model = tiny_model()
+    model, *_ = trained
     batches = examples.training_batches(8, model.seed)
+    model.step.assign(0)
     model.fit(batches, steps_per_epoch=5, epochs=2, verbose=0, callbacks=[Save()])
-    with two_replicas().scope():
-        resumed = tiny_model()
-        resumed.set_state(keras.saving.load_model(tmp_path / "x.keras").state())
-    resumed.fit(examples.training_batches(8, 0, start_step=7), steps_per_epoch=3, verbose=0)
-    ours, theirs = resumed.state(), model.state()
+    whole = model.state()
+    with model.distribute_strategy.scope():
+        model.set_state(keras.saving.load_model(tmp_path / "x.keras").state())
+    model.fit(examples.training_batches(8, 0, start_step=7), steps_per_epoch=3, verbose=0)
     sums = len(model.epoch_sums())  # of the epoch; they come last, and began anew
-    assert_same(ours[:-sums], theirs[:-sums])
-    assert int(resumed.step.numpy()) == 10
+    assert_same(model.state()[:-sums], whole[:-sums])
+    assert int(model.step.numpy()) == 10
 
 
 @pytest.mark.parametrize("batch_norm", ["frozen", "synchronized"])

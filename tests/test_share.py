@@ -78,6 +78,7 @@ def test_the_machines_folders_are_left_out_and_nothing_is_made_up(tmp_path):
         "--dataset": "image_folder:/home/ann/flowers",
         "--initialize_from": "/home/ann/old/model.keras",
         "--num_members": "2",
+        "--pretrained": "/home/ann/weights.h5",
         "--validation_examples": "1000",
     }
     metrics = {

@@ -8,7 +8,7 @@ import forking
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
+from conftest import ready_model, tiny_model
 from scripts_at_work import ROOT
 
 from mixmo_tf.models.trainer import Trainer
@@ -20,13 +20,14 @@ def test_steps_per_execution_changes_no_number(pixels_and_labels, eagerly):
     images, labels = pixels_and_labels
     weights, histories = [], []
     for steps in (1, 3):
-        model = tiny_model()
-        model.compile(
-            keras.optimizers.SGD(0.05, momentum=0.9),
-            metrics=["accuracy"],
-            steps_per_execution=steps,
-            run_eagerly=eagerly and steps > 1,
-        )
+        model = ready_model() if steps == 1 else tiny_model()
+        if steps > 1:
+            model.compile(
+                keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+                metrics=["accuracy"],
+                steps_per_execution=steps,
+                run_eagerly=eagerly,
+            )
         history = model.fit(
             images, labels, batch_size=8, epochs=2, verbose=0, validation_data=(images, labels)
         )

@@ -13,12 +13,14 @@ from mixmo_tf.models.deep_ensemble import DeepEnsemble
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import graph, parts, random_layers
+from mixmo_tf.networks.batch_norm import BatchNormalization
 from mixmo_tf.networks.fixed_normalization import FixedNormalization
 
 _BEFORE = (  # what may stand before an encoder's convolution, alike for every member
     keras.layers.ZeroPadding2D, keras.layers.Rescaling, keras.layers.Normalization,
     FixedNormalization, keras.layers.Concatenate,
 )  # fmt: skip
+_NORMS = keras.layers.BatchNormalization, BatchNormalization
 _PLACES = (
     "filters", "kernel_size", "strides", "padding", "dilation_rate", "groups", "data_format",
     "use_bias", "scale", "offset", "mean", "variance", "axis", "invert",
@@ -109,7 +111,7 @@ def _encoders(network):
     layers, places = [], []
     for i, (*before, last) in enumerate(parts.until_mixing(network)):
         layer = last.operation
-        is_convolution = isinstance(layer, keras.layers.Conv2D) and _is_linear(layer)
+        is_convolution = _is_linear(layer, keras.layers.Conv2D)
         if not is_convolution or not all(_may_be_before(call.operation) for call in before):
             raise ValueError(
                 f"{parts.ENCODER.format(i)} of {network.name} is not linear: it cannot be folded"
@@ -143,8 +145,7 @@ def _heads(network, needed):
         return []
     heads = parts.heads(network)
     for i, head in enumerate(heads):
-        is_dense = isinstance(head, keras.layers.Dense) and _is_linear(head)
-        if not is_dense or head.input is not heads[0].input:
+        if not _is_linear(head, keras.layers.Dense) or head.input is not heads[0].input:
             raise ValueError(
                 f"{parts.HEAD.format(i)} of {network.name} is not linear: keep the heads, "
                 "with members=True"
@@ -152,17 +153,19 @@ def _heads(network, needed):
     return heads
 
 
-def _is_linear(layer):
-    return layer.activation is keras.activations.linear
+def _is_linear(layer, kind):
+    """Whether it is of this kind, and computes as Keras' own does; a subclass may not."""
+    is_kind = isinstance(layer, kind) and type(layer).call is kind.call
+    return is_kind and layer.activation is keras.activations.linear
 
 
 def _fused(network):
     """A copy in which batch norm that follows a convolution has become its scale and bias."""
     norm_after = {}  # batch norm by the name of the convolution right before it
     for layer in network.layers:
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, 3):
+        if type(layer) in _NORMS and layer.axis in (-1, 3):
             before = parts.only_before(layer)
-            if isinstance(before, keras.layers.Conv2D) and _is_linear(before):
+            if _is_linear(before, keras.layers.Conv2D):
                 norm_after[before.name] = layer
     fused_away = {norm.name for norm in norm_after.values()}
 

@@ -53,6 +53,8 @@ def load(path: str | os.PathLike, trust: bool = False) -> keras.Model | ModelFil
         return ExportedModel(path, trust)
     if is_exported(path):
         files = sorted(file.name for file in path.iterdir() if file.suffix in FILES)
+        if not files:
+            raise ValueError(f"{path} holds no model: only the files beside one are there")
         raise ValueError(f"{path} has no SavedModel; load one of its files: {', '.join(files)}")
     return checkpoints.load_model(path)
 

@@ -12,13 +12,17 @@ from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import applications, parts
 from mixmo_tf.paths import expanded
-from mixmo_tf.training import model_archive
+from mixmo_tf.training import checkpoints, model_archive
+
+_DIVIDES_TWICE = f"{applications.PREFIX}EfficientNetB"  # and not EfficientNetV2…
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's pixels in [0, 1]
 
 
 def backbone(settings: Settings, image_shape: tuple[int, ...]) -> keras.Model:
     """The model of keras.applications that settings name, without its top.
 
-    Grey images go to a pretrained one in all of its three channels.
+    Grey images go to a pretrained one in all of its three channels. A run that goes on from a
+    checkpoint takes all weights from it, and needs the file no more.
 
     Raises:
         ValueError: if it does not take such images, or the weights cannot be read or are not its.
@@ -28,6 +32,8 @@ def backbone(settings: Settings, image_shape: tuple[int, ...]) -> keras.Model:
     if wanted == "none":
         return applications.build(network, image_shape)
     image_shape = (*image_shape[:2], 3 if image_shape[2] == 1 else image_shape[2])
+    if _goes_on(settings):
+        return applications.build(network, image_shape)
     if wanted == "imagenet":
         model = _downloaded(network, image_shape)
     else:
@@ -61,6 +67,15 @@ def mean_and_std(
     return tuple((float(np.mean(each)),) if is_grey else each for each in found)
 
 
+def _goes_on(settings):
+    """Whether there is a checkpoint with all that a file of weights would be read for.
+
+    What an EfficientNet normalises by is no weight of the network, see `FixedNormalization`.
+    """
+    has_begun = bool(checkpoints.files(settings.path() / "checkpoints"))
+    return has_begun and not settings.network.startswith(_DIVIDES_TWICE)
+
+
 def _downloaded(network, image_shape):
     try:
         return applications.build(network, image_shape, "imagenet")
@@ -91,12 +106,15 @@ def _read(model, network, file):
         else:
             with model_archive.within_its_size(file):
                 _take(model, keras.saving.load_model(file, compile=False))
+        _let_it_normalise(model, network)
     except model_archive.RefusedError:
         raise
     except Exception as error:  # whatever Keras and h5py raise of another model's file
         reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
         name = network.removeprefix(applications.PREFIX)
-        raise ValueError(f"{file} has no weights of a {name} without top: {reason}") from error
+        is_whole = file.suffix == ".keras"  # then what is around the model does no harm
+        advice = "" if is_whole else "; if a model is built around it, save that whole, as .keras"
+        raise ValueError(f"{file} has no weights of a {name}: {reason}{advice}") from error
 
 
 def _take(model, other):
@@ -109,6 +127,22 @@ def _take(model, other):
         if shape != tuple(weight.shape):
             raise ValueError(f"{weight.path} has the shape {tuple(weight.shape)}, there {shape}")
     model.set_weights([each.numpy() for each in theirs[: len(ours)]])
+
+
+def _let_it_normalise(model, network):
+    """Lets the model normalise by what it has just read, as Keras lets it with its own weights.
+
+    Where Keras downloads an EfficientNet's weights, it divides what the network has normalised by
+    the roots of ImageNet's standard deviations, and not where it reads them from a file.
+    """
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            mean, variance, *count = layer.get_weights()
+            is_of_imagenet = np.shape(mean) == (3,) and np.allclose(mean, _MEAN, atol=1e-3)
+            if network.startswith(_DIVIDES_TWICE) and is_of_imagenet:
+                variance = variance * np.array(_STD, variance.dtype)
+            layer.set_weights([mean, variance, *count])
+            layer.finalize_state()
 
 
 def _reverse_channels(model):

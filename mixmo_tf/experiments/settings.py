@@ -93,7 +93,7 @@ class Settings(OfFlags):
     pretrained: str = setting(
         "none",
         "What a backbone's weights begin as: imagenet, downloaded by Keras; none, new ones; or a "
-        "file .weights.h5, .h5 or .keras of the model without its top.",
+        "file .weights.h5, .h5 or .keras of the model, with its top or without.",
     )
     depth: int = setting(
         28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)

@@ -103,7 +103,7 @@ def _without_paths(facts):
 
 
 def _last_name(flag, value):
-    if flag == "--initialize_from" and "://" not in value:
+    if flag in ("--initialize_from", "--pretrained") and "://" not in value:
         return pathlib.Path(value).name
     if flag == "--dataset" and is_folder(value):
         kind, _, path = value.partition(":")

@@ -127,7 +127,8 @@ def name_of(function: Callable) -> str:
     """The name of a block's function; one without is registered under the function's own name.
 
     Raises:
-        ValueError: see `register`; or if the function has no name, as a lambda.
+        ValueError: see `register`; or if the function has no name, as a lambda, or that of another
+            one, from elsewhere. The same one defined anew, as in a notebook, takes its place.
     """
     for name, block in BLOCKS.items():
         if block.draw == function:
@@ -138,8 +139,19 @@ def name_of(function: Callable) -> str:
             "mixing must be a function with a name, or one that mixmo_tf.masks.register(name, "
             f"function) gave one, got {arguments.brief(function)}"
         )
+    others = {each: block.draw for each, block in BLOCKS.items() if each not in _OF_THE_PACKAGE}
+    if name in others and _place(others[name]) != _place(function):
+        raise ValueError(
+            f"mixing block {name!r} is another function already, which models may use: give this "
+            "one a name of its own with mixmo_tf.masks.register(name, function)"
+        )
     register(name, function)
     return name
+
+
+def _place(function):
+    """Where a function is defined."""
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", None)
 
 
 def check_registered(name: Any) -> None:

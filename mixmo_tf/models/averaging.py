@@ -76,7 +76,9 @@ class Averages:
         momentum = self.momentum()
         for average, value in zip(self._of_statistics, self._statistics, strict=True):
             m = tf.cast(momentum, average.dtype)
-            average.assign(value if id(value) in still else m * average + (1 - m) * value)
+            moved = m * average + (1 - m) * value
+            moved = tf.where(tf.equal(average, value), value, moved)  # which rounding would move
+            average.assign(value if id(value) in still else moved)
         if pairs := self.of_weights(still):
             weights, averages = zip(*pairs, strict=True)
             values = [tf.identity(weight) for weight in weights]

@@ -144,7 +144,7 @@ def apply_gradients(model: keras.Model, gradients: list[tf.Tensor]) -> None:
     if pairs:
         whole = {id(variable): value for variable, value in zip(core, after, strict=True)}
         share = 1 - model.averages.momentum()
-        changes = [share * (weight - whole[id(weight)]) for weight, _ in pairs]
+        changes = [tf.cast(share, w.dtype) * (w - whole[id(w)]) for w, _ in pairs]
         replicas.update([average for _, average in pairs], follow, changes)
 
 
@@ -165,15 +165,22 @@ def _check_optimizer(what, optimizer, names):
 def _frozen(model, core):
     """Under it the core's layers are not trainable, which Keras' batch norm heeds too."""
     layers = [layer for layer in core if layer.trainable]
-    still = [variable for layer in layers for variable in layer.variables]
+    variables = [variable for layer in layers for variable in layer.variables]
+    fixed = [variable for variable in variables if not variable.trainable]
+    parts_of_layers = {id(part): part for layer in layers for part in layer._flatten_layers()}
+    # what a layer is set to, all inside it is too: so the outer ones come first
+    outer_first = sorted(parts_of_layers.values(), key=lambda part: -len(part._flatten_layers()))
+    before = [(part, part.trainable) for part in outer_first]
     try:
-        model.still = frozenset(map(id, still))
+        model.still = frozenset(map(id, variables))
         for layer in layers:
             layer.trainable = False
         yield
     finally:
-        for layer in layers:
-            layer.trainable = True
+        for part, was_trainable in before:
+            part.trainable = was_trainable
+        for variable in fixed:
+            variable.trainable = False
         model.still = frozenset()
 
 

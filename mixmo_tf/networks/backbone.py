@@ -95,7 +95,7 @@ def from_backbone(
     copies = _Copies(backbone, shape, seed)
 
     def encoder(member, x):
-        if shape[2] == 1 < image.shape[3]:
+        if shape[2] == 1 and image.shape[3] not in (1, None):
             name = parts.OF_ENCODER.format(member, "colours")
             x = keras.layers.Concatenate(name=name)([x] * image.shape[3])
         name = parts.ENCODER.format(member)
@@ -115,9 +115,8 @@ def from_backbone(
         pool = _pool(whole, features)
         copies.begin({id(pool): parts.POOL} if pool else {}, _of_core)
         if activation is not keras.activations.linear:
-            name = copies.name_of(f"{cut_operation.name}_activation")
-            policy = cut_operation.dtype_policy
-            x = keras.layers.Activation(activation, name=name, dtype=policy)(x)
+            name, policy = f"{cut_operation.name}_activation", cut_operation.dtype_policy
+            x = copies(keras.layers.Activation(activation, name=name, dtype=policy), x)
         x = graph.follow(after, cut, x, features, copies)
         if len(x.shape) == 3:
             x = keras.layers.GlobalAveragePooling1D(name=parts.POOL)(x)
@@ -163,8 +162,18 @@ class _Copies:
             ) from error
 
     def take_weights(self):
-        """Gives the copies the weights of the backbone."""
+        """Gives the copies the weights of the backbone.
+
+        Raises:
+            ValueError: if one has more of them, or fewer, than what it is a copy of.
+        """
         for original, copy, change in self.pairs:
+            ours, theirs = len(copy.weights), len(original.weights)
+            if ours != theirs:  # as where its activation is a layer with weights
+                raise ValueError(
+                    f"{original.name} of {self.backbone.name} cannot be copied by its config: it "
+                    f"has {theirs} weights, and its copy {ours}"
+                )
             copy.set_weights([change(weight) for weight in original.get_weights()])
 
     def _copy(self, operation):

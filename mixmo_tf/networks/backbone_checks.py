@@ -110,11 +110,18 @@ def check_parts(
 
 def _check_layer(backbone, call):
     layer = call.operation
-    if getattr(layer, "data_format", None) == "channels_first":
-        raise ValueError(
-            f"{layer.name} of {backbone.name} has data_format='channels_first': build it with "
-            "channels_last"
-        )
+    for part in layer._flatten_layers() if isinstance(layer, keras.layers.Layer) else ():
+        if getattr(part, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"{part.name} of {backbone.name} has data_format='channels_first': build it with "
+                "channels_last"
+            )
+        is_inside = part is not layer and isinstance(part, keras.layers.Normalization)
+        if is_inside and part.weights:
+            raise ValueError(
+                f"{layer.name} of {backbone.name} has {part.name} inside, and a Normalization that "
+                "was adapted keeps its numbers only as a layer of the model itself"
+            )
     if random_layers.seeded(layer):
         return
     own_seed = any(v.name == "seed_generator_state" for v in getattr(layer, "variables", ()))
@@ -137,7 +144,7 @@ def _draws(call):
             lambda leaf: next(values) if isinstance(leaf, keras.KerasTensor) else leaf,
             (call.args, call.kwargs),
         )
-        return layer(*args, **kwargs, training=True)
+        return layer(*args, **{**kwargs, "training": True})
 
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in call.inputs]
     definition = tf.function(train).get_concrete_function(*specs).graph.as_graph_def()

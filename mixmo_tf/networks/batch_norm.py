@@ -57,11 +57,11 @@ def synchronize_batch_norm(network: keras.Model) -> None:
     """
     if not isinstance(network, keras.Model):
         raise ValueError(f"network must be a keras.Model, got a {type(network).__name__}")
-    for layer in network.layers:
+    for layer in network._flatten_layers():  # those inside a layer of the network, too
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.synchronized = True
 
 
 def is_synchronized(network: keras.Model) -> bool:
     """Whether `synchronize_batch_norm` was called."""
-    return any(getattr(layer, "synchronized", False) for layer in network.layers)
+    return any(getattr(layer, "synchronized", False) for layer in network._flatten_layers())

@@ -83,6 +83,8 @@ def _checked_folder(folder):
     config, weights = folder / _CONFIG, folder / _WEIGHTS
     if not weights.is_file():
         raise RefusedError(f"{folder} is no readable model: it has no {_WEIGHTS}")
+    if not _opens(weights):
+        raise RefusedError(f"{folder} is no readable model: {_WEIGHTS} is damaged or cut short")
     size = weights.stat().st_size
     fault = _too_long(config.stat().st_size)
     if not fault and (folder / _ASSETS).is_dir() and any((folder / _ASSETS).iterdir()):
@@ -93,6 +95,15 @@ def _checked_folder(folder):
     if fault:
         raise RefusedError(f"{folder} is refused: {fault}")
     return size
+
+
+def _opens(weights):
+    """Whether it is an HDF5 file as long as it says."""
+    try:
+        with h5py.File(weights, "r"):
+            return True
+    except OSError:
+        return False
 
 
 def _fault(archive, size):
