@@ -52,7 +52,7 @@ schedule = keras.optimizers.schedules.CosineDecay(
     0.01, steps - 40, warmup_target=0.08 if SHORT else 0.05, warmup_steps=40
 )
 model.compile(keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True), metrics=["accuracy"])
-model.fit(
+history = model.fit(
     images[300:],
     labels[300:],
     batch_size=16,
@@ -76,7 +76,7 @@ print(f"{model.network.count_params():,} parameters, folded {folded.network.coun
 print(f"largest difference of a probability: {difference.max():.1e}")
 
 """
-And its time: of five calls of each, in turn, the fastest counts.
+And its time: of five calls of each, in turn, the fastest counts. On a busy machine it says little.
 """
 
 seconds = {"MixMo": [], "folded": []}
@@ -103,8 +103,7 @@ print(*sorted(file.name for file in pathlib.Path("served/digits/1").iterdir()))
 """
 ## Served
 
-`serve.py` stands beside this example, and knows nothing of mixmo_tf. It listens to this machine
-alone, here on a port that is free.
+`serve.py` stands beside this example, knows nothing of mixmo_tf, and takes a port that is free.
 """
 
 examples = pathlib.Path(mixmo_tf.__file__).parents[1] / "examples"
@@ -122,7 +121,7 @@ url = f"{ready[1]}/v1/models/digits:predict"
 The request is TensorFlow Serving's, pixels in JSON: three test digits, and noise.
 """
 
-noise = np.random.default_rng(0).integers(0, 256, test_images[:1].shape).astype(np.uint8)
+noise = np.random.default_rng(0).integers(0, 256, test_images[:1].shape)
 asked = np.concatenate([test_images[:3], noise])
 body = json.dumps({"instances": asked.tolist()}).encode()
 try:
