@@ -1,5 +1,7 @@
 """Small backbones that the tests build networks of, and photographs to set their batch norm by."""
 
+import functools
+
 import keras
 import numpy as np
 from sklearn.datasets import load_sample_image
@@ -7,6 +9,8 @@ from sklearn.datasets import load_sample_image
 from mixmo_tf.networks import graph, parts
 
 layers = keras.layers
+CONV = functools.partial(layers.Conv2D, 4, 3, name="conv")
+IMAGES = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3)).astype(np.uint8)
 
 
 def photographs(size, number=24):
@@ -67,3 +71,10 @@ def settled(backbone, pixels):
 def features_of(network):
     """The network up to what enters its heads."""
     return keras.Model(network.input, parts.heads(network)[0].input)
+
+
+def model_of(*calls, shape=(16, 16, 3), name="own"):
+    x = image = keras.Input(shape)
+    for call in calls:
+        x = call(x)
+    return keras.Model(image, x, name=name)

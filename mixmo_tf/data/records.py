@@ -57,10 +57,14 @@ class Records:
         cores = os.cpu_count()
         records = tf.data.Dataset.from_tensor_slices(self.indices).batch(_READ_BATCH)
         records = records.map(lambda some: self._read(some)[0], cores).unbatch()
-        labels = records.map(lambda record: self._parse(record)[1], cores)
-        labels = labels.with_options(stream.without_autotune()).as_numpy_iterator()
+        labels = records.map(lambda record: self._parse(record)[1], cores).batch(_READ_BATCH)
+        parts = []
         bar = {"desc": "Reading labels", "unit": " images", "delay": _SHOWN_AFTER}
-        return np.array(list(tqdm(labels, total=len(self), disable=None, **bar)), np.int64)
+        with tqdm(total=len(self), disable=None, **bar) as progress:
+            for some in labels.with_options(stream.without_autotune()).as_numpy_iterator():
+                parts.append(some)
+                progress.update(len(some))
+        return np.concatenate(parts).astype(np.int64)
 
     def take(self, indices: np.ndarray) -> "Records":
         """The examples at `indices`, an int array (n,)."""

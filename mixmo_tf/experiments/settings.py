@@ -174,7 +174,6 @@ class Settings(OfFlags):
         "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
         "cannot be repeated bit for bit.",
     )
-
     class_weight: str = setting(
         "none",
         "Weights of the classes in the loss of training; balanced: N / (C·n_c), so that all count "

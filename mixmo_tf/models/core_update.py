@@ -128,7 +128,6 @@ def apply_gradients(model: keras.Model, gradients: list[tf.Tensor]) -> None:
     core = [] if model.core_update.factor == 1 else _trained(parts.core(model.network))
     before = [tf.identity(variable) for variable in core]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-
     if not core:
         return
     after = [tf.identity(variable) for variable in core]

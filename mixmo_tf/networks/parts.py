@@ -54,12 +54,6 @@ def numbers(name: str, layer_name: str) -> tuple | None:
     return match.groups() if match else None
 
 
-def input_names(num_members: int) -> tuple[str, ...]:
-    """The names of a network's inputs: each member's image, and, of several members, the masks."""
-    masks = [MASKS] if num_members > 1 else []
-    return *map(IMAGE.format, range(num_members)), *masks
-
-
 def inputs(images: Sequence, masks: Any = None, seed: Any = None) -> dict:
     """A network's inputs by name: M times (B, H, W, channels), and masks (B, h, w, M) if any.
 

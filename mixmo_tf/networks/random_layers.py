@@ -17,6 +17,11 @@ from mixmo_tf.networks import parts
 from mixmo_tf.seeds import Seed
 
 _NETWORK = 0x6E6574  # folded into a step's seed, which draws all else by itself
+_SPATIAL = {
+    keras.layers.SpatialDropout1D: 1,
+    keras.layers.SpatialDropout2D: 2,
+    keras.layers.SpatialDropout3D: 3,
+}
 
 
 class RandomLayer(keras.layers.Layer):
@@ -143,13 +148,6 @@ def seeded(layer: keras.Operation) -> Callable | None:
         return None
     kind, arguments = make
     return lambda **others: kind(**arguments, dtype=layer.dtype_policy, **others)
-
-
-_SPATIAL = {
-    keras.layers.SpatialDropout1D: 1,
-    keras.layers.SpatialDropout2D: 2,
-    keras.layers.SpatialDropout3D: 3,
-}
 
 
 def _kept(inputs, rate, noise_shape, seed):
