@@ -1,4 +1,4 @@
-"""Files and folders that appear at once: nothing is overwritten, nothing half written is left.
+"""Files and folders, written atomically: nothing is overwritten, nothing half written is left.
 
 Until it is whole, what is written has a name that no other process and no user's file has, in
 the same folder: `partial-NAME-…/NAME`.
@@ -55,7 +55,7 @@ def new_folder(path: str | os.PathLike) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
+def atomically(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
     """Gives a path to write a file or folder at; when all is done it appears at `path`.
 
     Args:
@@ -87,7 +87,7 @@ def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]
 
 
 def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:
-    """Writes str or bytes to the file `path` at once; the rest is as for `at_once`.
+    """Writes str or bytes to the file `path` atomically; the rest is as for `atomically`.
 
     Where `path` is a pipe or a device, such as /dev/stdout, it gets them as they are.
     """
@@ -101,7 +101,7 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
         with naming(path):
             path.write_bytes(content)
     else:
-        with at_once(path, replace) as partial:
+        with atomically(path, replace) as partial:
             partial.write_bytes(content)
 
 

@@ -14,7 +14,7 @@ from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import variable_limit
-from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.outputs import atomically, new_file
 
 _OF_PLAIN = "conv1.weight", "fc.weight"
 _MOST_BLOCKS = 200  # of a group; a WRN-28 has 4
@@ -101,7 +101,7 @@ def save_torch_checkpoint(model: MixMo | FoldedModel, file: str | os.PathLike) -
         raise ValueError("the published code has no folded network with several heads")
     state = torch_state.torch_state(model.networks[0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    with at_once(path) as partial, open(partial, "wb") as opened:  # a name would hide why it fails
+    with atomically(path) as partial, open(partial, "wb") as opened:  # a name hides why it fails
         torch.save({STATE: tensors}, opened)
 
 

@@ -37,7 +37,7 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "the `held_out_examples` that it was found on",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` gives",
-    "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
+    "corruptions": "with `--corruptions`, the metrics on corrupted images: see Under shift",
     "ood": "with `--ood`, how well scores part images of something else: see Under shift",
 }
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}

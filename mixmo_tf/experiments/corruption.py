@@ -24,7 +24,7 @@ from mixmo_tf.paths import expanded
 MADE = "made"
 NAMES = (*corruptions_of.PUBLISHED, MADE)
 _NOT_COMPARABLE = (
-    "made here, with the constants of ImageNet-C: not to be compared with figures on CIFAR-10-C, "
+    "made here, with the constants of ImageNet-C: not to be compared with results on CIFAR-10-C, "
     "CIFAR-100-C or Tiny ImageNet-C"
 )
 _OTHER_IMAGES = "not made of the test images of Tiny ImageNet: no drop from these can be told"

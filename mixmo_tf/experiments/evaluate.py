@@ -133,7 +133,7 @@ def _evaluate(settings, files, load_images, before):
             (together(member_logits), labels),
             (together(held_out[0]), held_out[1]) if held_out else None,
         ),
-        shift=on_others.figures,
+        shift=on_others.metrics,
         ood_scores=on_others.ood_scores,
     )
 
@@ -145,8 +145,8 @@ def _names(examples):
 
 def _tested(this, first):
     """The Evaluation, with what a paired test against the first one says."""
-    figures = evaluation.paired(this.logits(), first.logits(), this.labels)
-    return this._replace(paired={"against": first.name, **figures})
+    test = evaluation.paired(this.logits(), first.logits(), this.labels)
+    return this._replace(paired={"against": first.name, **test})
 
 
 def _check_same_images(first, tested_on, files, load_images):

@@ -55,7 +55,7 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
     )
     report: str | None = setting(
         None,
-        "Folder for report.html, a page with figures, pictures and images to look at, which takes "
+        "Folder for report.html, a page with metrics, pictures and images to look at, which takes "
         "the place of a report that is there; none if not set.",
     )
 
@@ -120,7 +120,7 @@ class Evaluation(NamedTuple):
             **(self.shift or {}),
             temperature_fitted_on=self.fitted_on,
             class_names=self.class_names,
-            **{key: figures.tolist() for key, figures in per_class.items()},
+            **{key: values.tolist() for key, values in per_class.items()},
             **({"abstention": self.abstention} if self.abstention else {}),
             **({"paired": self.paired} if self.paired else {}),
         )

@@ -27,7 +27,7 @@ def file_of(files: list[pathlib.Path], name: str, *how: str | None) -> pathlib.P
     Args:
         files: of the models; the first says in which folder.
         name: what they are evaluated on.
-        how: whatever else the figures depend on, apart from what the files hold.
+        how: whatever else the metrics depend on, apart from what the files hold.
     """
     whole = list(map(resolved, files))
     folder = whole[0] if whole[0].is_dir() else whole[0].parent

@@ -272,7 +272,7 @@ def _scores(member_logits, ensemble):
 
 
 def _mean(of_sets):
-    """The mean over sets of each figure of each score."""
+    """The mean over sets of each metric of each score."""
     return {
         score: {
             key: float(np.mean([of_set[score][key] for of_set in of_sets]))

@@ -158,8 +158,8 @@ def _answerer(model, top):
     def decided_of(outputs):
         """Of each image what a file decides."""
         sets = [tuple(names[i] for i in np.flatnonzero(row)) for row in outputs["prediction_set"]]
-        figures = outputs["confidence"].tolist(), outputs["accept"].tolist()
-        return [Decided(*each) for each in zip(*figures, sets, strict=True)]
+        of_each = outputs["confidence"].tolist(), outputs["accept"].tolist()
+        return [Decided(*each) for each in zip(*of_each, sets, strict=True)]
 
     def answer(pixels):
         decided = [None] * len(pixels)

@@ -2,7 +2,7 @@
 
 - config.json, metadata.json, model.weights.h5: the model, as Keras saves it outside of a zip file
 - README.md: the model card, see `model_card`
-- metrics.json: its figures, as those of a run
+- metrics.json: its metrics, as those of a run
 - model.json, class_names.txt: what it takes and gives, where it is from, and its classes
 
 What would tell of the machine is left out: of a path, the last name is kept.
@@ -46,7 +46,7 @@ def write(
     central_fraction: float,
     how: str,
 ) -> list[pathlib.Path]:
-    """Writes the folder, at once.
+    """Writes the folder, atomically.
 
     Args:
         model: Predictor; without an optimizer it is smaller.
@@ -64,7 +64,7 @@ def write(
     """
     facts = _without_paths(facts)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with outputs.at_once(folder) as partial:
+    with outputs.atomically(folder) as partial:
         keras.saving.save_model(model, partial, zipped=False)
         (partial / "assets").rmdir()  # empty: no layer of ours has any
         signature.write_description(
@@ -88,7 +88,7 @@ def what_is_left(folder: pathlib.Path) -> str:
 
 
 def _without_paths(facts):
-    """The facts, but that folders are named by their last part, and metrics are figures alone."""
+    """The facts, but that folders are named by their last part, and metrics are numbers alone."""
     runs = []
     for run in facts["runs"]:
         flags = {name: _last_name(name, value) for name, value in run.get("flags", {}).items()}

@@ -14,7 +14,7 @@ from mixmo_tf import arguments, strict_json
 from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import decision_outputs, litert_graphs, saved_model, signature
 from mixmo_tf.formats.signature import Served, check_precision
-from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.outputs import atomically, new_file
 
 DTYPES = ("float32", "float16", "int8")
 REQUESTS = (
@@ -89,7 +89,7 @@ def write(
             of its operations.
     """
     check(model, [dtype], calibration_images)
-    with at_once(new_file(file)) as path:
+    with atomically(new_file(file)) as path:
         content = _converted(_Guarded(model, takes_none=False), dtype, calibration_images)
         if decision and refit and dtype == "int8":
             path.write_bytes(content)

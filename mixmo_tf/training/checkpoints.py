@@ -37,7 +37,7 @@ def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> No
     if not replicas.is_chief(model.distribute_strategy):
         model.epoch_sums()  # which the chief can only read together with the others
         return
-    with outputs.at_once(path, replace) as partial:
+    with outputs.atomically(path, replace) as partial:
         model.save(partial)
 
 

@@ -1,6 +1,6 @@
 """history.csv: a line per epoch of what was measured; the epochs in it count from 0.
 
-It is written anew and at once for each line, so it is whole whenever a process ends. Earlier
+It is written anew, atomically, for each line, so it is whole whenever a process ends. Earlier
 versions appended to it: an end without a line's end is no line.
 """
 

@@ -43,18 +43,18 @@ class MembersLog(keras.callbacks.Callback):
         self.sums.reset_state()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        ensemble, *members = self.sums.figures()
+        ensemble, *members = self.sums.metrics()
         if self.tensorboard is None:
             return
-        for member, figures in enumerate(members if len(members) > 1 else []):
-            scalars = {"accuracy": figures["accuracy"], "loss": figures["nll"]}
-            self.tensorboard.write(f"member_{member}", scalars | {"ece": figures["ece"]})
+        for member, metrics in enumerate(members if len(members) > 1 else []):
+            scalars = {"accuracy": metrics["accuracy"], "loss": metrics["nll"]}
+            self.tensorboard.write(f"member_{member}", scalars | {"ece": metrics["ece"]})
         self.tensorboard.write("validation", {"ece": ensemble["ece"]})
         if self.draws and self._may_draw(epoch):
             began = time.perf_counter()
             bins = {"ensemble": ensemble["bins"]}
             if len(members) > 1:
-                bins |= {f"member {i}": figures["bins"] for i, figures in enumerate(members)}
+                bins |= {f"member {i}": metrics["bins"] for i, metrics in enumerate(members)}
             title = f"Reliability on the validation images, epoch {epoch + 1}"
             figure = plots.reliability_of_bins(bins, title, with_members=True)
             self.tensorboard.write("validation", pictures={"reliability": figure})

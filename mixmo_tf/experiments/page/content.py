@@ -93,7 +93,7 @@ def _of_model(answers, pixels_of):
     return [
         Part("Pictures", [Words(missing)] if missing else [], pictures),
         Part("Images to look at", images, gallery.parts(answers, pixels_of)),
-        Part("All figures", [Cells(_named(table, [answers])) for table in tables]),
+        Part("All metrics", [Cells(_named(table, [answers])) for table in tables]),
         Part("Classes", [Cells(_classes(answers))]),
         _shift(answers),
     ]

@@ -16,7 +16,7 @@ from mixmo_tf.experiments.page.blocks import Gallery, Part, Shown, Words
 MOST = 12  # images of a kind
 _SIDE = 96  # CSS pixels of a thumbnail's longer side
 _SHARPEST = 2 * _SIDE  # pixels that are kept of it, for fine screens
-_PROBABILITIES = " The figures behind label and answer are their probabilities."
+_PROBABILITIES = " The numbers behind label and answer are their probabilities."
 _MEMBERS = 4  # whose answers are written; of more, the number that gives each answer
 NO_PIXELS = (
     "The images are not at hand where predictions.npz alone is reported: their names stand here."

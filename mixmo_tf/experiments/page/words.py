@@ -11,8 +11,8 @@ from mixmo_tf.experiments.page.answers_of import Answers
 from mixmo_tf.experiments.page.blocks import Tiles
 
 _FIRST = ("accuracy", "nll", "ece", "aurc")
-_MOST_WRITTEN = 3  # members whose figures are written each
-_FEW = 1000  # images up to which one of them is seen in the figures
+_MOST_WRITTEN = 3  # members whose metrics are written each
+_FEW = 1000  # images up to which one of them is seen in the metrics
 _RARE = 0.05  # a p below which a difference is more than chance
 _EVEN = 0.005  # a difference of mean confidence and accuracy that is none
 
@@ -26,7 +26,7 @@ def images_in_words(answers: Answers) -> str:
 
 
 def tiles(answers: Answers) -> Tiles:
-    """The figures that are looked at first, the ensemble's beside its members'."""
+    """The metrics that are looked at first, the ensemble's beside its members'."""
     found, metrics = [], answers.of.metrics
     for key in _FIRST:
         of_members = [value for value in metrics[MEMBER + key] if value is not None]
