@@ -121,10 +121,8 @@ def tensor(name: str, value: Any, what: str, shape: Sequence[int | None]) -> tf.
     """Returns `value` as a tensor of numbers.
 
     Args:
-        name: str.
-        value: whatever came.
         what: what it must be, for the message, such as "float (B, M)"; it begins with the kind.
-        shape: tuple of sizes, None for any.
+        shape: sizes, None for any.
 
     Raises:
         ValueError: if it is of another kind or shape.

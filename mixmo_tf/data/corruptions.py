@@ -81,10 +81,9 @@ class Published:
 
 
 def find(name: str, folder: str | None, data_dir: str | None) -> Found:
-    """Published corrupted images, wherever they are.
+    """Published corrupted images, one of `PUBLISHED`, wherever they are.
 
     Args:
-        name: one of `PUBLISHED`.
         folder: the folder that they are in; None to look for it: in `data_dir` under its published
             name, in `downloads/manual` there, `data_dir` itself, and what tensorflow-datasets has
             prepared there.

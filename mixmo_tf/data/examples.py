@@ -165,13 +165,10 @@ class Examples:
         damage.check(problems, len(self), self.location)
 
     def hold_out(self, count: int) -> tuple["Examples", "Examples"]:
-        """Splits off images for validation, the same share of every class.
+        """Splits off `count` images for validation, the same share of every class.
 
         The choice depends on the labels and `count` only: every run on a dataset holds out the
         same images.
-
-        Args:
-            count: int, images to hold out.
 
         Returns:
             Examples that are left for training, and those held out.

@@ -21,14 +21,9 @@ class MissingDataError(FileNotFoundError):
 
 
 def prepare(builder: Any, by_hand: bool = False) -> Any:
-    """Downloads and prepares what is not on this machine.
+    """Downloads and prepares what is not on this machine; gives the builder.
 
-    Args:
-        builder: tfds.core.DatasetBuilder.
-        by_hand: bool, whether the archives are put there by hand.
-
-    Returns:
-        The builder.
+    `by_hand` says that the archives are put there by hand.
 
     Raises:
         MissingDataError: if there is no way to the data; the message says how it gets there.
@@ -69,9 +64,8 @@ def encoded(
 
     Args:
         builder: tfds.core.DatasetBuilder, prepared.
-        split: str, as the builder calls it.
-        class_names: tuple of str, by label.
-        name_feature: str, the feature that names an image.
+        split: as the builder calls it.
+        name_feature: the feature that names an image.
         **statistics: mean and std, as `Info` has them.
 
     Raises:

@@ -130,10 +130,7 @@ class Records:
         damage.check(problems, len(self), advice="prepare the data again")
 
     def hold_out(self, count: int) -> tuple["Records", "Records"]:
-        """Splits off images for validation; the choice depends on N and `count` only.
-
-        Args:
-            count: int, images to hold out.
+        """Splits off `count` images for validation, by a choice that depends on N and `count` only.
 
         Returns:
             Records that are left for training, and those held out.

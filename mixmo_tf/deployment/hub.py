@@ -21,13 +21,10 @@ def is_name(path: str | os.PathLike) -> bool:
 
 
 def download(name: str) -> pathlib.Path:
-    """The folder of a model of the hub on this machine, downloaded if need be.
+    """The folder of a model "hf://USER/MODEL" on this machine, downloaded if need be.
 
     Only the files are fetched that a model is loaded from, as huggingface_hub does it: into its
     cache, with its token if there is one, and from the cache alone where there is no network.
-
-    Args:
-        name: "hf://USER/MODEL".
 
     Raises:
         ImportError: without the extra `hub`.

@@ -109,11 +109,8 @@ def build_network(state: dict[str, np.ndarray], image_size: int | None = None) -
     """A network, its weights not yet loaded, of the architecture that a state's shapes tell.
 
     Three groups of blocks are a Wide ResNet's, four a PreActResNet-18's. Whatever does not fit
-    either is left to `load_torch_state` to name.
-
-    Args:
-        state: dict of arrays by the published code's names.
-        image_size: int, pixels; None for the one that the network is published for.
+    either is left to `load_torch_state` to name. Without an `image_size`, in pixels, it is the one
+    that the network is published for.
 
     Raises:
         ValueError: if the state lacks a layer that all published networks have.

@@ -87,8 +87,7 @@ def summary(sets: dict[tuple[str, int], np.ndarray], with_mce: bool = False) -> 
 
     Args:
         sets: by (corruption, severity), what `sums` gives.
-        with_mce: bool, whether they are of ImageNet-C, the only images that AlexNet's errors are
-            for.
+        with_mce: whether they are of ImageNet-C, the only images that AlexNet's errors are for.
 
     Returns:
         dict: "sets", metrics by corruption and severity; "per_corruption" and "per_severity",

@@ -15,10 +15,6 @@ class MemberSums(keras.metrics.Metric):
     """Accuracy, NLL and the bins of reliability of the ensemble, and of each of M members.
 
     The ensemble comes first in all arrays.
-
-    Args:
-        num_members: int M.
-        name: str.
     """
 
     def __init__(self, num_members: int, name: str = "member_sums", **kwargs: Any):

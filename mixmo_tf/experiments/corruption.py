@@ -90,7 +90,6 @@ def find(
     """The images that settings name; "made" makes what is missing.
 
     Args:
-        settings: OfCorruptions.
         tested_on: the clean images, which "made" corrupts.
         model: one of the models, whose images they must be.
         load_images: `images.load`.
@@ -130,15 +129,7 @@ def evaluate(
     precision: str | None,
     batch_size: int,
 ) -> dict:
-    """What metrics.json says of corrupted images.
-
-    Args:
-        wanted: what `find` gives.
-        files: of the models.
-        models: what they hold.
-        ensemble: "logits" or "probabilities", what is averaged.
-        precision: what the networks compute in; None for what they were trained in.
-        batch_size: int, images at a time.
+    """What metrics.json says of corrupted images; the arguments are those of `shift.evaluate`.
 
     Raises:
         ValueError: if the images are damaged or do not fit the models.

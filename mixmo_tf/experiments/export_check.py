@@ -56,14 +56,9 @@ def for_calibration(images: images_of.Images, count: int, load: Load) -> np.ndar
 
 
 class Expected:
-    """What a model answers to images, which what is written of it is held against.
+    """What a model answers to `count` images, which what is written of it is held against.
 
-    Args:
-        model: Predictor.
-        images: images.Images.
-        count: int, how many of them.
-        load: `images.load`.
-        decision: Decision that was fitted to the model, if one was.
+    `load` is `images.load`; the decision is the one that was fitted to the model, if any was.
     """
 
     def __init__(

@@ -19,9 +19,8 @@ def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ())
     """The arguments with the lines of each flagfile in the place of its `--flagfile=FILE`.
 
     Args:
-        arguments: list of str, a command line without the script's name.
-        including: pathlib.Paths, the flagfile that they are the lines of, last, after those that
-            include it.
+        arguments: a command line without the script's name.
+        including: the flagfile that they are the lines of, last, after those that include it.
 
     Raises:
         OSError: if a flagfile is not there, or cannot be read.

@@ -19,9 +19,6 @@ _DAMAGE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.
 def read(settings: EvaluationSettings) -> list[Evaluation]:
     """The Evaluations of the `predictions`; what metrics.json beside a file says of it, they say.
 
-    Args:
-        settings: EvaluationSettings.
-
     Raises:
         FileNotFoundError: if one is not there.
         ValueError: if one is damaged, or of other images than the first.

@@ -51,11 +51,6 @@ def model_state(files: list[pathlib.Path]) -> str:
 def read(file: pathlib.Path, model: str, num_members: int) -> dict:
     """What `write` wrote for the same model; empty if there is nothing, or it cannot be read.
 
-    Args:
-        file: as `file_of` gives it.
-        model: as `model_state` gives it.
-        num_members: int, of the model.
-
     Returns:
         dict by (corruption, severity): (state of the images, sums), see `evaluation.corruption`.
     """

@@ -24,16 +24,7 @@ _METHOD = "[MixMo](https://arxiv.org/abs/2103.06132) (Ramé, Sun, Cord, ICCV 202
 def card(
     model: Predictor, name: str, facts: dict[str, Any], central_fraction: float, how: str
 ) -> str:
-    """The text of README.md.
-
-    Args:
-        model: Predictor, as it is shared.
-        name: str, of the model.
-        facts: see `share.write`.
-        central_fraction: float in (0, 1], how much of the shorter side of a file's image the model
-            is given.
-        how: what became of the members, such as "folded".
-    """
+    """The text of README.md; see `share.write`."""
     flags = [run["flags"] for run in facts["runs"] if "flags" in run]
     parts = [
         _front_matter(name, facts, flags),

@@ -47,12 +47,7 @@ def backbone(settings: Settings, image_shape: tuple[int, ...]) -> keras.Model:
 def mean_and_std(
     settings: Settings, network: keras.Model, mean: tuple, std: tuple
 ) -> tuple[tuple | None, tuple | None]:
-    """By what the pixels of a backbone are normalised.
-
-    Args:
-        settings: Settings.
-        network: keras.Model that was made of it.
-        mean, std: per channel, of the images.
+    """By what the pixels of a backbone are normalised, of whose images `mean` and `std` are.
 
     Returns:
         None twice where the network does it itself; what the pretrained weights are used to; the

@@ -46,18 +46,15 @@ def write(
     central_fraction: float,
     how: str,
 ) -> list[pathlib.Path]:
-    """Writes the folder, atomically.
+    """Writes the folder, atomically; gives what `mixmo_tf.load` takes.
 
     Args:
         model: Predictor; without an optimizer it is smaller.
-        folder: pathlib.Path that is new, see `new_folder`.
+        folder: one that is new, see `new_folder`.
         facts: what is known of the model, as `origin.facts` gives it, with its metrics.
         central_fraction: float in (0, 1], how much of the shorter side of a file's image the model
             is given.
         how: what became of the members, such as "folded".
-
-    Returns:
-        list of the folder, which `mixmo_tf.load` takes.
 
     Raises:
         OSError: if it cannot be written; nothing is left there.

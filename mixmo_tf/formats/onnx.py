@@ -39,7 +39,7 @@ def write(
     Args:
         model: Predictor whose networks compute in float32.
         file: path of the new file.
-        decision: Decision, for the outputs of `decision_outputs`.
+        decision: for the outputs of `decision_outputs`.
         facts: what else the file's metadata are to say, see `signature.described`.
 
     Raises:

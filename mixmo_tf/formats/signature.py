@@ -113,13 +113,12 @@ def write_description(
 
     Args:
         model: Predictor. Without class names there is no `class_names.txt`.
-        folder: pathlib.Path that exists.
-        requests: dict of str by format, what its file does with requests.
-        takes_bytes: bool, whether the SavedModel has the signature `OF_BYTES`.
+        requests: by format, what its file does with requests.
+        takes_bytes: whether the SavedModel has the signature `OF_BYTES`.
         central_fraction: float in (0, 1], what of image files the model is to be given, see
             `data.read_images`.
-        decision: Decision that is in the files, if one is.
-        of_files: dict of Decision by the name of a file that has one of its own.
+        decision: the one that is in the files, if any is.
+        of_files: by name, those of files that have one of their own.
         facts: see `described`.
     """
     said = described(model, facts, decision)
@@ -140,17 +139,13 @@ def described(
     decision: Decision | None = None,
     alone: bool = False,
 ) -> dict:
-    """What a file with the signature of `Served` is, for programs and for people.
+    """What a file with the signature of `Served` is, a dict for programs and for people.
 
     Args:
-        model: Predictor.
-        facts: dict of what else is known of it, such as its run; what is a dict there and here is
+        facts: what else is known of the model, such as its run; what is a dict there and here is
             joined.
-        decision: Decision that is in the file, if one is.
-        alone: bool, whether this goes into the file itself, which may be without others beside it.
-
-    Returns:
-        dict that JSON can hold.
+        decision: the one that is in the file, if any is.
+        alone: whether this goes into the file itself, which may be without others beside it.
     """
     said = _described(model, decision)
     for name, value in (facts or {}).items():

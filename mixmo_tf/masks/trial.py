@@ -15,10 +15,6 @@ def check(name: str, function: Callable) -> None:
 
     It is called twice, and must give the same both times, so draw from the seed alone; and once as
     in training, in a graph where B is not known.
-
-    Args:
-        name: of the block, for the message.
-        function: (ratio (B,), (h, w), seed) -> patch, or whatever came.
     """
     if not callable(function):
         raise ValueError(f"function must be a mixing block, got {arguments.brief(function)}")

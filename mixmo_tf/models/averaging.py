@@ -65,11 +65,8 @@ class Averages:
     def update(self, still: frozenset[int] = frozenset()) -> None:
         """Takes the statistics into their averages; called in replica context after the optimizer.
 
-        Its first step sets them.
-
-        Args:
-            still: ids of variables that have not moved since then: they are their averages, which
-                the sum of the two would round.
+        Its first step sets them. `still` are the ids of variables that have not moved since then:
+        they are their averages, which the sum of the two would round.
         """
         if not self._are_kept:
             return
@@ -137,8 +134,7 @@ class Averages:
     def trained(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         """Under it the network holds the raw weights, whatever Keras does at the end of `fit`.
 
-        Args:
-            optimizer: the one that `fit` asks to finalize the weights.
+        The optimizer is the one that `fit` asks to finalize the weights.
         """
         if not self._are_kept:
             yield

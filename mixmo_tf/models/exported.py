@@ -67,17 +67,9 @@ class ExportedModel(Predictor):
     def outputs(
         self, images: arguments.Array, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """All that the file gives, by name.
+        """All that the file gives, by name: `probabilities`, and what else `description` lists.
 
-        Args:
-            images: pixels 0–255 (N, H, W, channels), rounded to uint8; N may be 0.
-            batch_size: int, images at a time; 32 if None.
-
-        Returns:
-            dict of arrays with N first: `probabilities`, and what else `description` lists.
-
-        Raises:
-            ValueError: if an argument is wrong; see `data.checks.check_pixels`.
+        The arguments, the shapes and the errors are those of `file_outputs.of`.
         """
 
         def answer(batch):

@@ -25,11 +25,6 @@ def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> No
 
     With several workers all must call it at the same point; the chief writes.
 
-    Args:
-        model: Predictor; with several workers a MixMo.
-        path: pathlib.Path.
-        replace: bool, whether a file that is there is replaced.
-
     Raises:
         OSError: if it cannot be written, or is there and not to be replaced; what was there
             stays.
@@ -135,11 +130,9 @@ class Checkpoints(keras.callbacks.Callback):
     training. An execution of several steps counts as one that ends at its last.
 
     Args:
-        folder: pathlib.Path, created if need be.
-        steps_per_epoch: int.
-        request: signals.StopRequest, which `fit` and `evaluate` get too.
-        every_steps: int, or None.
-        keep: int >= 1, the newest files that are kept.
+        folder: created if need be.
+        request: the one that `fit` and `evaluate` get too.
+        keep: how many files are kept, the newest.
 
     Raises:
         NotFiniteError: after the step whose loss or weights are NaN or infinite; these
@@ -199,9 +192,7 @@ class Checkpoints(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Keeps the model of the epoch with the highest `val_accuracy`, the first of equals.
 
-    Args:
-        file: pathlib.Path.
-        best: float, the highest so far.
+    `best` is the highest so far.
     """
 
     def __init__(self, file: pathlib.Path, best: float):

@@ -22,11 +22,7 @@ _EMPTY = "", "NA"  # where something was not measured
 
 
 class History(keras.callbacks.Callback):
-    """Writes a line after each epoch.
-
-    Args:
-        path: pathlib.Path of the run's folder.
-    """
+    """Writes a line to the run's folder after each epoch."""
 
     def __init__(self, path: pathlib.Path):
         super().__init__()

@@ -26,10 +26,10 @@ class TensorBoardLogs(keras.callbacks.Callback):
     images since the last point, without the time for validation.
 
     Args:
-        folder: pathlib.Path, where `train` and `validation` are written, and what others `write`.
-        batch_size: int, distinct images per step.
-        steps_per_epoch: int; there is a point after the last step of each epoch,
-        every_steps: int; and one after so many steps.
+        folder: where `train` and `validation` are written, and what others `write`.
+        batch_size: distinct images per step.
+        steps_per_epoch: there is a point after the last step of each epoch,
+        every_steps: and one after so many steps.
     """
 
     def __init__(
@@ -73,12 +73,9 @@ class TensorBoardLogs(keras.callbacks.Callback):
         scalars: Mapping[str, float] | None = None,
         pictures: Mapping[str, "Figure"] | None = None,
     ) -> None:
-        """Writes points and pictures of the last step that is done.
+        """Writes scalars and pictures, by name, of the last step that is done.
 
-        Args:
-            part: of the run, a folder below `folder`; TensorBoard shows it as a run of its own.
-            scalars: by name; None for none.
-            pictures: Figures by name; None for none.
+        `part` is a folder below `folder`; TensorBoard shows it as a run of its own.
 
         Raises:
             OSError: if they cannot be written.
@@ -97,11 +94,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Logs a line after each epoch, where no bar shows how training goes.
-
-    Args:
-        epochs: int, how many there will be.
-    """
+    """Logs a line after each of so many epochs, where no bar shows how training goes."""
 
     def __init__(self, epochs: int):
         super().__init__()

@@ -17,15 +17,12 @@ class MembersLog(keras.callbacks.Callback):
     """Writes accuracy, loss and ECE of the ensemble and of each member, and how reliable they are.
 
     A member is a run of its own in TensorBoard, so that its curves lie in the ensemble's charts.
-    The diagram of reliability is drawn after the last epoch, and after others while drawing takes
-    less than a fiftieth of the time. All comes from the logits that validation computes anyway.
+    The diagram of reliability, if it `draws` any, is drawn after the last epoch, and after others
+    while drawing takes less than a fiftieth of the time. All comes from the logits that validation
+    computes anyway.
 
-    With several workers all have it, as what they found is added up.
-
-    Args:
-        tensorboard: TensorBoardLogs, where it is written; None on a worker that writes nothing.
-        epochs: int, how many there will be.
-        draws: bool, whether the diagram is drawn.
+    With several workers all have it, as what they found is added up; those that write nothing have
+    None for `tensorboard`.
     """
 
     def __init__(self, tensorboard: TensorBoardLogs | None, epochs: int, draws: bool):

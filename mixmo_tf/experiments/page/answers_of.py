@@ -15,12 +15,9 @@ class Answers:
 
     Attributes:
         of: the Evaluation.
-        name: str, what it is called on the page.
-        class_names: tuple of str that any file can hold.
+        name: what it is called on the page.
+        class_names: str that any file can hold.
         member: "member", or "model" of a deep ensemble.
-
-    Args:
-        of, name: as above.
     """
 
     def __init__(self, of: Evaluation, name: str):
