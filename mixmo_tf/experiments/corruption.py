@@ -69,9 +69,9 @@ class OfCorruptions(OfFlags):
         super().__post_init__()
         if not self.severities:
             raise ValueError("severities must have a value, got none")
-        chosen = {"corruption_names": (), "severities": corruptions_of.SEVERITIES}
-        for name, default in chosen.items() if self.corruptions is None else ():
-            if getattr(self, name) != default:
+        chosen = self._changed() if self.corruptions is None else ()
+        for name in ("corruption_names", "severities"):
+            if name in chosen:
                 raise ValueError(f"{name} needs --corruptions, whose sets it chooses from")
 
 

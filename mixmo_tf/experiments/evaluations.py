@@ -64,9 +64,9 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
         if bool(self.model) == bool(self.predictions):
             got = "both" if self.model else "neither"
             raise ValueError(f"one of --model and --predictions must be given, got {got}")
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        changed = self._changed()
         for name in _OF_MODELS if self.predictions else ():
-            if getattr(self, name) != defaults[name]:
+            if name in changed:
                 raise ValueError(f"{name} is for --model; of --predictions there are answers alone")
 
 
