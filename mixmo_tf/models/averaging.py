@@ -12,8 +12,7 @@ the raw weights at its end, and its SwapEMAWeights exchange them by sums, which 
 """
 
 import contextlib
-import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -146,28 +145,6 @@ class Averages:
         finally:
             del optimizer.finalize_variable_values
             self.swap(into_network=True)
-
-
-def of_averages(method: Callable) -> Callable:
-    """The method of a Trainer, while the network holds the averages; then what it held before."""
-
-    @functools.wraps(method)
-    def call(model: Any, *arguments: Any, **options: Any) -> Any:
-        with model.averages.shown():
-            return method(model, *arguments, **options)
-
-    return call
-
-
-def of_raw(method: Callable) -> Callable:
-    """The method of a Trainer, after the network got the raw weights, which it keeps."""
-
-    @functools.wraps(method)
-    def call(model: Any, *arguments: Any, **options: Any) -> Any:
-        model.averages.swap(into_network=False)
-        return method(model, *arguments, **options)
-
-    return call
 
 
 def _unwrapped(optimizer: Any) -> keras.optimizers.Optimizer:
