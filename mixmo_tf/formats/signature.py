@@ -174,6 +174,15 @@ def read_description(folder: pathlib.Path) -> tuple[dict, tuple[str, ...] | None
     return parsed((folder / DESCRIPTION).read_text()), class_names
 
 
+def description_beside(file: pathlib.Path) -> tuple[dict, tuple[str, ...] | None]:
+    """What `write_description` wrote beside a file; nothing where it is not there, or damaged."""
+    try:
+        there = (file.parent / DESCRIPTION).is_file()
+        return read_description(file.parent) if there else ({}, None)
+    except (ValueError, OSError):
+        return {}, None
+
+
 def central_fraction(folder: pathlib.Path) -> float:
     """How much of the shorter side of a file's image a model is to be given, as its folder says.
 
