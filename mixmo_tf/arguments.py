@@ -147,6 +147,11 @@ def brief(value: Any) -> str:
     return shown if len(shown) <= 60 else f"{shown[:60]}…"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line for a message; the name of its kind where it says nothing."""
+    return str(error).split("\n")[0] or type(error).__name__
+
+
 def _number(name, value):
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise ValueError(f"{name} must be a number, got {brief(value)}")

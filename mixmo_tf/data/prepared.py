@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.data.examples import Examples, Info
 
 _LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ def prepare(builder: Any, by_hand: bool = False) -> Any:
     except ValueError:
         raise
     except Exception as error:  # whatever the network, the disk and TFDS raise
-        reason = str(error).split("\n")[0].rstrip(":") or type(error).__name__
+        reason = arguments.first_line(error).rstrip(":")
         if by_hand:
             how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.replace("manual_dir", str(manual_dir))
             reason = " ".join([reason, *how.split()])

@@ -6,7 +6,7 @@ import re
 
 import keras
 
-from mixmo_tf import extras
+from mixmo_tf import arguments, extras
 from mixmo_tf.formats.signature import DESCRIPTION
 from mixmo_tf.training.model_archive import PARTS
 
@@ -53,7 +53,7 @@ def download(name: str) -> pathlib.Path:
                 f"the hub has no model {name}, or does not show it to you; what is private needs "
                 "`hf auth login`"
             ) from error
-        reason = str(error.__cause__ or error).split("\n")[0] or type(error).__name__
+        reason = arguments.first_line(error.__cause__ or error)
         raise OSError(f"cannot download {name}: {reason}") from error
     for part in PARTS[1:]:
         if not (pathlib.Path(folder) / part).is_file():

@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 
+from mixmo_tf import arguments
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import applications, parts
@@ -105,7 +106,7 @@ def _read(model, network, file):
     except model_archive.RefusedError:
         raise
     except Exception as error:  # whatever Keras and h5py raise of another model's file
-        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        reason = arguments.first_line(error).split(". ")[0]
         name = network.removeprefix(applications.PREFIX)
         is_whole = file.suffix == ".keras"  # then what is around the model does no harm
         advice = "" if is_whole else "; if a model is built around it, save that whole, as .keras"

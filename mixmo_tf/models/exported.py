@@ -58,7 +58,7 @@ class ExportedModel(Predictor):
             ensemble, class_names = description["ensemble"], class_labels.mended(class_names)
             super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
-            reason = str(error).split("\n")[0] or type(error).__name__
+            reason = arguments.first_line(error)
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
         self.description = description
         self.output_names = tuple(function.structured_outputs)

@@ -10,7 +10,7 @@ import zipfile
 import keras
 import numpy as np
 
-from mixmo_tf import masks, outputs, paths, random_state
+from mixmo_tf import arguments, masks, outputs, paths, random_state
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.models.predictor import Predictor
@@ -61,7 +61,7 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     except masks.MissingBlockError as error:
         raise ValueError(f"{file} cannot be loaded: {error}") from None
     except Exception as error:  # whatever a damaged file makes Keras raise
-        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        reason = arguments.first_line(error).split(". ")[0]
         raise ValueError(f"{file} is no readable {kind}: {reason}") from error
     if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
