@@ -127,6 +127,11 @@ def summary(sets: dict[tuple[str, int], np.ndarray], with_mce: bool = False) -> 
     return result | ({"undefined": undefined} if undefined else {})
 
 
+def widest(found: dict) -> str:
+    """The key of `summary`'s mean over the most sets that is whole."""
+    return next(key for key in ("mean_over_19", "mean_over_15", "mean_over_found") if found[key])
+
+
 def _mce(per_corruption):
     """CE of each corruption, and their mean, as shares of AlexNet's error."""
     errors = {name: 1 - per_corruption[name][:, 0] for name in BENCHMARK}  # (1 + M,)

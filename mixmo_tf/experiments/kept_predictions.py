@@ -5,7 +5,7 @@ import zlib
 
 import numpy as np
 
-from mixmo_tf import evaluation
+from mixmo_tf import arguments, evaluation
 from mixmo_tf.evaluation import metrics_json, predictions
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import abstention, images
@@ -37,7 +37,8 @@ def read(settings: EvaluationSettings) -> list[Evaluation]:
 def _read(settings, path):
     file = path / NAME if path.is_dir() else path
     if not file.is_file():
-        several = " itself, but in its folders 0, 1, …: give each" if _of_several(path) else ""
+        is_of_several = (path / "0" / NAME).is_file()  # models, whose answers an evaluation kept
+        several = " itself, but in its folders 0, 1, …: give each" if is_of_several else ""
         raise FileNotFoundError(f"there is no {NAME} at {path}{several}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
@@ -45,7 +46,7 @@ def _read(settings, path):
         logits, labels, names = _checked(arrays, "")
         held_out = _checked(arrays, "held_out_") if "held_out_labels" in arrays else None
     except _DAMAGE as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
+        reason = arguments.first_line(error)
         raise ValueError(f"{file} is no readable {NAME}: {reason}") from None
     except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{file} is no {NAME}: {error}") from None
@@ -70,11 +71,6 @@ def _read(settings, path):
         held_out[2] if held_out else None,
         abstention.found(settings, *answers),
     )
-
-
-def _of_several(path):
-    """Whether an evaluation of several models was kept there."""
-    return (path / "0" / NAME).is_file()
 
 
 def _checked(arrays, start):

@@ -18,6 +18,7 @@ from mixmo_tf.paths import printable
 _MOST_CLASSES = 100  # that are listed
 _TASK = "image-classification"
 _COLOURS = {1: "grey", 3: "RGB"}  # by the number of channels
+_TITLES = {key: each.title for key, each in (METRICS | CALIBRATED).items() if each.title}
 _METHOD = "[MixMo](https://arxiv.org/abs/2103.06132) (Ramé, Sun, Cord, ICCV 2021)"
 
 
@@ -67,9 +68,8 @@ def _front_matter(name, facts, flags):
             "    metrics:",
         ]
         for key, value in metrics.items():
-            title = {**METRICS, **CALIBRATED}[key].title
             lines += [f"    - type: {key}", f"      value: {value!r}"]
-            lines.append(f"      name: {_quoted(title)}")
+            lines.append(f"      name: {_quoted(_TITLES[key])}")
     return "\n".join(["---", *lines, "---"])
 
 
@@ -196,8 +196,7 @@ def _classes(model):
 def _values(facts):
     """The ensemble's metrics, one number each, in the order of the tables."""
     found = facts.get("metrics", {})
-    keys = [key for key in (*METRICS, *CALIBRATED) if {**METRICS, **CALIBRATED}[key].title]
-    numbers = {key: found[key] for key in keys if isinstance(found.get(key), (int, float))}
+    numbers = {key: found[key] for key in _TITLES if isinstance(found.get(key), (int, float))}
     return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixmo_tf import plots
+from mixmo_tf.evaluation import corruption
 from mixmo_tf.evaluation.metrics import MEMBER, METRICS, heading, written
 from mixmo_tf.experiments import images
 from mixmo_tf.experiments.page.answers_of import Answers
@@ -186,9 +187,7 @@ def _classes(answers):
 def _shift(answers):
     found, shift = [], answers.of.shift or {}
     if on_corrupted := shift.get("corruptions"):
-        whole = [name for name in ("mean_over_19", "mean_over_15") if on_corrupted[name]]
-        mean = on_corrupted[(whole or ["mean_over_found"])[0]]
-        accuracy = written("accuracy", mean["accuracy"])
+        accuracy = written("accuracy", on_corrupted[corruption.widest(on_corrupted)]["accuracy"])
         found.append(
             f"On corrupted images ({on_corrupted['name']}), {accuracy} % are right, as the mean "
             f"over {on_corrupted['sets_found']} sets."
