@@ -117,7 +117,8 @@ def apply_gradients(model: keras.Model, gradients: list[tf.Tensor]) -> None:
     Called in replica context, with the gradients of the Trainer's trainable variables, of which a
     frozen core has none.
     """
-    core = [] if model.core_update.factor == 1 else _trained(parts.core(model.network))
+    layers = [] if model.core_update.factor == 1 else parts.core(model.network)
+    core = [variable for layer in layers for variable in layer.trainable_variables]
     before = [tf.identity(variable) for variable in core]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     if not core:
@@ -173,7 +174,3 @@ def _frozen(model, core):
         for variable in fixed:
             variable.trainable = False
         model.still = frozenset()
-
-
-def _trained(layers):
-    return [variable for layer in layers for variable in layer.trainable_variables]
