@@ -128,3 +128,37 @@ class Evaluation(NamedTuple):
     def logits(self) -> np.ndarray:
         """The ensemble's, float64 (N, C)."""
         return evaluation.ensemble_logits(self.member_logits, self.ensemble)
+
+
+def of_answers(
+    settings: abstention.OfAbstention,
+    files: list,
+    ensemble: str,
+    tested_on: images.Images,
+    answers: tuple,
+    held_out: tuple | None,
+    class_names: tuple,
+) -> Evaluation:
+    """The Evaluation of what models answered to images, and to those held out, if there are any.
+
+    Both are (member_logits, labels, names or indices of the images).
+    """
+    member_logits, labels, names = answers
+    others, other_names = (held_out[:2], held_out[2]) if held_out else (None, None)
+
+    def together(member_logits, labels):
+        return evaluation.ensemble_logits(member_logits, ensemble), labels
+
+    return Evaluation(
+        files,
+        ensemble,
+        tested_on,
+        member_logits,
+        labels,
+        evaluation.report(member_logits, labels, ensemble, others),
+        others,
+        class_names,
+        names,
+        other_names,
+        abstention.found(settings, together(*answers[:2]), others and together(*others)),
+    )
