@@ -13,7 +13,6 @@ the raw weights at its end, and its SwapEMAWeights exchange them by sums, which 
 
 import contextlib
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
@@ -43,7 +42,7 @@ class Averages:
         weights: Sequence[keras.Variable] = (),
         statistics: Sequence[keras.Variable] = (),
     ):
-        self._optimizer = _unwrapped(optimizer)
+        self._optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a scaled loss
         self._are_kept = getattr(self._optimizer, "use_ema", False)
         self._weights, self._statistics = list(weights), list(statistics)
         self._of_statistics, self.variables = [], []
@@ -145,12 +144,6 @@ class Averages:
         finally:
             del optimizer.finalize_variable_values
             self.swap(into_network=True)
-
-
-def _unwrapped(optimizer: Any) -> keras.optimizers.Optimizer:
-    """The optimizer that a LossScaleOptimizer scales the loss for, or the optimizer itself."""
-    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return optimizer.inner_optimizer if is_scaled else optimizer
 
 
 def _variable(shape, dtype, name):

@@ -18,6 +18,7 @@ from mixmo_tf.training import model_archive
 from mixmo_tf.training.signals import Interrupted, StopRequest
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
+_KEPT = 2  # of these, the newest
 
 
 def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> None:
@@ -132,7 +133,6 @@ class Checkpoints(keras.callbacks.Callback):
     Args:
         folder: created if need be.
         request: the one that `fit` and `evaluate` get too.
-        keep: how many files are kept, the newest.
 
     Raises:
         NotFiniteError: after the step whose loss or weights are NaN or infinite; these
@@ -146,14 +146,12 @@ class Checkpoints(keras.callbacks.Callback):
         steps_per_epoch: int,
         request: StopRequest,
         every_steps: int | None = None,
-        keep: int = 2,
     ):
         super().__init__()
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch
         self.request = request
         self.every_steps = every_steps or steps_per_epoch
-        self.keep = keep
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.step = int(self.model.step.numpy())
@@ -181,7 +179,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not replicas.is_chief(self.model.distribute_strategy):
             return
         up_to_now = [f for f in files(self.folder) if step_of(f) <= step]  # not a damaged one
-        for old in up_to_now[: -self.keep]:
+        for old in up_to_now[:-_KEPT]:
             old.unlink()
 
     def _stop_if_asked(self):

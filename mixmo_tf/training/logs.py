@@ -15,6 +15,7 @@ from mixmo_tf.plots import files
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_EVERY = 100  # steps between two points
 _SHOWN = "loss", "val_loss", "val_accuracy"  # of an epoch, in its line
 _log = logging.getLogger(__name__)
 
@@ -28,17 +29,13 @@ class TensorBoardLogs(keras.callbacks.Callback):
     Args:
         folder: where `train` and `validation` are written, and what others `write`.
         batch_size: distinct images per step.
-        steps_per_epoch: there is a point after the last step of each epoch,
-        every_steps: and one after so many steps.
+        steps_per_epoch: there is a point after the last step of each epoch, and every 100 steps.
     """
 
-    def __init__(
-        self, folder: pathlib.Path, batch_size: int, steps_per_epoch: int, every_steps: int = 100
-    ):
+    def __init__(self, folder: pathlib.Path, batch_size: int, steps_per_epoch: int):
         super().__init__()
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
-        self.every_steps = every_steps
         self.folder = folder
         self._writers = {}
         self._step = 0
@@ -53,7 +50,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
         before, self._step = self._step, int(self.model.step.numpy())
         if self._last_point is None:
             self._last_point = self._step, time.perf_counter()
-        intervals = self.every_steps, self.steps_per_epoch
+        intervals = _EVERY, self.steps_per_epoch
         if all(before // steps == self._step // steps for steps in intervals):
             return
         now = time.perf_counter()
