@@ -120,7 +120,6 @@ class ModelFile:
         Returns:
             dict of arrays with N first: `probabilities`, and what else `description` lists.
         """
-
         return self._outputs(images, batch_size, self.output_names)
 
     def _outputs(self, images, batch_size, names):

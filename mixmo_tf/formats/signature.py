@@ -26,8 +26,6 @@ _OF_BYTES = {
     "meaning": "the bytes of JPEG or PNG files, of any size where height and width are equal: "
     "turned as EXIF says, on white where transparent, the central square scaled",
 }
-
-
 _COLOURS = {1: "grey", 3: "RGB"}  # by the number of channels
 _RESIZE = (
     "as mixmo_tf.data.read_images: turned as EXIF says, on white where transparent, the middle "
