@@ -16,7 +16,7 @@ images that the model is neither trained nor tested on. In the shell, `train.py`
 do the same as the two calls, with the same names as flags.
 
 On CIFAR-10 the example takes three minutes on two CPU cores. With `EXAMPLES=short` in the
-environment, as when the site is built, it takes seconds, and its figures are those of handwritten
+environment, as when the site is built, it takes seconds, and its numbers are those of handwritten
 digits.
 """
 
