@@ -1,5 +1,6 @@
 """Two logical CPU devices for the tests under MirroredStrategy, and small models."""
 
+import fcntl
 import functools
 import gc
 import importlib.util
@@ -92,14 +93,36 @@ def finished(tmp_path_factory):
     """A run of the command train on digits, to be read: its folder, its flags, what it said.
 
     Its network is `shallow_network.build`: who goes on with a copy of it asks for `shallow`.
+    Processes that share the tests share what one of them has trained, each has a copy.
     """
-    path = tmp_path_factory.mktemp("runs") / "digits"
-    flags = [*scripts_at_work.DIGITS, f"--output_dir={path}"]
+    shared, path = _of_all_processes(tmp_path_factory), tmp_path_factory.mktemp("runs") / "digits"
+    first = shared / "digits"
+    with open(shared / "digits.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "digits.txt").exists():
+            (shared / "digits.txt").write_text(_trained(first))
+    shutil.copytree(first, path)
+    said = (shared / "digits.txt").read_text().replace(str(first), str(path))
+    return path, _flags(path), said
+
+
+def _of_all_processes(tmp_path_factory):
+    """A folder that each process of these tests sees."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+def _trained(path):
+    """What train says, which makes the run `path`."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch, draws=True)
-        code, said = scripts_at_work.ending_of("train", *flags)
+        code, said = scripts_at_work.ending_of("train", *_flags(path))
     assert code is None, code
-    return path, flags, said
+    return said
+
+
+def _flags(path):
+    return [*scripts_at_work.DIGITS, f"--output_dir={path}"]
 
 
 def undo_last_epoch(path):

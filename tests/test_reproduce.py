@@ -157,7 +157,7 @@ def test_what_is_wrong_is_named(reported):
     assert ending == "reproduce.py: seeds must be different whole numbers, got 1,1" and not printed
 
 
-def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
+def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path, forked):
     """The last of the suite's; a user's own file is as it was, and so is the folder."""
     notes = tmp_path / "digits_cow_mixmo_seed1.log"
     notes.write_text("Cow masks: ask Ann\n")

@@ -57,18 +57,19 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
 
     They are its weights, and the lines of its history. It is ended in processes of its own, and
     goes on in another than it began in. More kills than one are those of the real network.
+    An epoch has 20 steps: a process is killed in its 22nd, or as many later as half a second has.
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
         request.getfixturevalue("shallow")
         command_line = shallow_command
-    flags = [*DIGITS, f"--epochs={kills + 5}", "--validation_examples=100"]
+    flags = [*DIGITS, f"--epochs={2 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     said_of("train", *flags, f"--output_dir={quiet}")
-    flags += [f"--output_dir={killed}", "--checkpoint_steps=3"]
+    flags.append(f"--output_dir={killed}")
     moments = random.Random(0)
     for number in (signal.SIGTERM, *[signal.SIGKILL] * kills):
-        process = start(command_line("train.py", *flags))
+        process = start(command_line("train.py", *flags, "--checkpoint_steps=3"))
         least = number == signal.SIGTERM  # answered so once it trains
         wait_for_checkpoints(killed, moments.randrange(least, 8), process)
         time.sleep(moments.uniform(0, 0.5))
