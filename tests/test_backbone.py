@@ -20,7 +20,7 @@ from backbones import (
     short_resnet_v2,
     vit,
 )
-from conftest import assert_same, two_replicas
+from small_models import assert_same, two_replicas
 from test_fold import operations
 
 import mixmo_tf

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 import tensorflow as tf
-from conftest import first_epoch_of, undo_last_epoch
 from scripts_at_work import DIGITS, assert_refused, call, exit_messages, refusal, said_of
+from shared_fixtures import first_epoch_of, undo_last_epoch
 
 import mixmo_tf
 from mixmo_tf import experiments

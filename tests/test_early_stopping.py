@@ -6,7 +6,7 @@ import types
 
 import keras
 import pytest
-from conftest import assert_same, tiny_model
+from small_models import assert_same, tiny_model
 from test_loop import Killed, at, everything, examples, kill
 
 from mixmo_tf import experiments

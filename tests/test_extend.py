@@ -5,8 +5,8 @@ import json
 import shutil
 
 import pytest
-from conftest import first_epoch_of
 from scripts_at_work import DIGITS, assert_refused, assert_same_weights, call, said_of
+from shared_fixtures import first_epoch_of
 from test_loop import Killed, at, kill
 
 from mixmo_tf.experiments import Settings, announcement, directory, run_flags

@@ -7,8 +7,8 @@ import json
 import shutil
 
 import pytest
-from conftest import tiny_model
 from scripts_at_work import DIGITS, exit_messages, full_disk
+from small_models import tiny_model
 from test_reproduce import CONFIGS, finish
 
 from mixmo_tf.deployment import save_torch_checkpoint

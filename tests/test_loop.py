@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, tiny_model
+from small_models import assert_same, tiny_model
 
 from mixmo_tf import AnnealedProbability
 from mixmo_tf.data import Examples, Info

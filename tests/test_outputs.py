@@ -13,8 +13,8 @@ import threading
 import forking
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
 from scripts_at_work import DIGITS, ROOT, command, exit_messages, full_disk, refusal, said_of
+from small_models import tiny_model
 from test_reproduce import CONFIGS, finish
 
 from mixmo_tf import evaluation, experiments, outputs

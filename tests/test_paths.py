@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import tiny_model
 from scripts_at_work import DIGITS, assert_refused, call, exit_messages
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf import paths

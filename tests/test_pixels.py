@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, ready_model, tiny_model, two_replicas
+from small_models import assert_same, ready_model, tiny_model, two_replicas
 
 import mixmo_tf
 

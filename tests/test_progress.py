@@ -14,8 +14,9 @@ import types
 
 import numpy as np
 import pytest
-from conftest import first_epoch_of, tiny_model
 from scripts_at_work import load
+from shared_fixtures import first_epoch_of
+from small_models import tiny_model
 from test_loop import Killed, at, kill
 
 from mixmo_tf.training import Progress, logs, progress

@@ -11,8 +11,8 @@ import zipfile
 import keras
 import pytest
 import shallow_network
-from conftest import tiny_model
 from scripts_at_work import ROOT, assert_refused, call, ending_of, refusal, said_of
+from small_models import tiny_model
 
 from mixmo_tf import networks
 from mixmo_tf.experiments.benchmarks import measure

@@ -7,9 +7,9 @@ import types
 
 import numpy as np
 import pytest
-from conftest import tiny_model
 from html_pages import Page
 from scripts_at_work import ending_of
+from small_models import tiny_model
 from test_corruptions import write_arrays
 from test_evaluate import DOCS, evaluate
 from test_image_folder import grey, save

@@ -18,7 +18,6 @@ import time
 
 import forking
 import pytest
-from conftest import first_epoch_of
 from scripts_at_work import (
     DIGITS,
     ROOT,
@@ -30,6 +29,7 @@ from scripts_at_work import (
     said_of,
     shallow_command,
 )
+from shared_fixtures import first_epoch_of
 from tensorflow.python.framework import config
 
 from mixmo_tf.experiments import directory, run_lock

@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 import shallow_network
-from conftest import tiny_model, two_replicas
+from small_models import tiny_model, two_replicas
 from test_loop import examples
 
 from mixmo_tf import evaluation, experiments, plots
