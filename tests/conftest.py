@@ -12,13 +12,13 @@ BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "goog
 BROWSER = next(BROWSERS, None)
 FAST = """
     abstention applications augmentation bad_input calibration class_weights classwise colour_tables
-    comparison conformal corruptions crops diversity doors erasing examples folders graph hub
-    image_folder loading loss masks memory_split metric_checks mixing msda networks notebooks
-    out_of_distribution own_blocks page pairing parts pixel_scale probability random_layers ratios
-    reference report schedules scores seeds selective settings stream streaming strict_json
-    tiny_imagenet torch_state trivial_augment unmixing
+    comparison conformal corruptions crops diversity doors erasing examples folders gallery graph
+    hub image_folder kept_predictions loading loss masks memory_split metric_checks mixing msda
+    networks notebooks out_of_distribution own_blocks page pairing parts pixel_scale probability
+    random_layers ratios reference report schedules scores seeds selective settings stream streaming
+    strict_json tiny_imagenet torch_state trivial_augment unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
-FIRST = "workers survival reproduce".split()  # files of long tests, which would be waited for
+FIRST = "workers survival reproduce suite_signals".split()  # whose long tests would be waited for
 
 
 def pytest_addoption(parser):

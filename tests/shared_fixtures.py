@@ -2,6 +2,7 @@
 
 import fcntl
 import gc
+import logging
 import os
 import pathlib
 import shutil
@@ -101,6 +102,50 @@ def first_epoch_of(finished, path):
     shutil.copytree(finished[0], path)
     undo_last_epoch(path)
     return path
+
+
+@pytest.fixture(scope="session")
+def runs(finished, tmp_path_factory):
+    """The finished run and changed ones, in a folder: see `evaluations.lay_runs`."""
+    import evaluations  # imported here, as below: for some files alone
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    evaluations.lay_runs(finished[0], folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory):
+    """The state that a run of `stopped_runs.train` ends with, and its folder."""
+    import stopped_runs
+
+    path = tmp_path_factory.mktemp("undisturbed")
+    return stopped_runs.train(path), path
+
+
+@pytest.fixture(scope="session")
+def shifted(tmp_path_factory):
+    """The folder of what `shifted_images.write` writes."""
+    import shifted_images
+
+    path = tmp_path_factory.mktemp("shifted")
+    shifted_images.write(path)
+    return path
+
+
+@pytest.fixture
+def said(caplog):
+    """What the package says, the lines so far."""
+    caplog.set_level(logging.INFO, "mixmo_tf")
+    return lambda: "\n".join(caplog.messages).splitlines()
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """The processes of a suite's runs are forked from one that has imported TensorFlow."""
+    import forking
+
+    monkeypatch.setattr("mixmo_tf.experiments.suite_runs.subprocess", forking)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import types
 import keras
 import pytest
 from small_models import assert_same, tiny_model
-from test_loop import Killed, at, everything, examples, kill
+from stopped_runs import Killed, at, everything, examples, kill
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import directory, run_flags, suite_runs

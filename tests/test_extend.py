@@ -7,7 +7,7 @@ import shutil
 import pytest
 from scripts_at_work import DIGITS, assert_refused, assert_same_weights, call, said_of
 from shared_fixtures import first_epoch_of
-from test_loop import Killed, at, kill
+from stopped_runs import Killed, at, kill
 
 from mixmo_tf.experiments import Settings, announcement, directory, run_flags
 from mixmo_tf.training import checkpoints, logs

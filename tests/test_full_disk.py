@@ -9,7 +9,7 @@ import shutil
 import pytest
 from scripts_at_work import DIGITS, exit_messages, full_disk
 from small_models import tiny_model
-from test_reproduce import CONFIGS, finish
+from suites_at_work import CONFIGS, finish
 
 from mixmo_tf.deployment import save_torch_checkpoint
 from mixmo_tf.training import history, logs

@@ -17,7 +17,7 @@ import pytest
 from scripts_at_work import load
 from shared_fixtures import first_epoch_of
 from small_models import tiny_model
-from test_loop import Killed, at, kill
+from stopped_runs import Killed, at, kill
 
 from mixmo_tf.training import Progress, logs, progress
 from mixmo_tf.training.pace import Pace

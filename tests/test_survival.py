@@ -57,7 +57,7 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
 
     They are its weights, and the lines of its history. It is ended in processes of its own, and
     goes on in another than it began in. More kills than one are those of the real network.
-    An epoch has 20 steps: a process is killed in its 22nd, or as many later as half a second has.
+    An epoch has 20 steps; a process is ended after 21 at most, and what half a second brings.
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
