@@ -18,7 +18,10 @@ FAST = """
     random_layers ratios reference report schedules scores seeds selective settings stream streaming
     strict_json tiny_imagenet torch_state trivial_augment unmixing
 """.split()  # the files that `pytest -m fast` runs, in less than two minutes
-FIRST = "workers survival reproduce suite_signals".split()  # whose long tests would be waited for
+FIRST = """
+    encoded ending forking latency model_archive outputs overwriting reproduce suite_signals
+    survival trainer weights_file workers
+""".split()  # long ones, which would be waited for, and all that fork, so that one process imports
 
 
 def pytest_addoption(parser):
