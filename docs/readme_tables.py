@@ -91,7 +91,7 @@ def _configs():
 
 def _costs():
     """Rows and operations of the configs; those that take the same stand in one line."""
-    lines = {}  # by figures: names of configs, and the operations of the first
+    lines = {}  # by cost: names of configs, and the operations of the first
     for file in sorted((ROOT / "configs").glob("*.flags")):
         try:
             settings = Settings.from_flagfile(file)
@@ -110,12 +110,12 @@ def _costs():
         forward = 2 * sum(kernel.weights * kernel.pixels for kernel in kernels)
         steps = settings.epochs * (num_images // settings.batch_size)
         num_rows = steps * settings.batch_size * settings.batch_repetitions
-        figures = f"{steps:,}", f"{num_rows:,}", f"{forward / 1e9:.3f}"
+        cost = f"{steps:,}", f"{num_rows:,}", f"{forward / 1e9:.3f}"
         of_training = f"{3 * forward * num_rows / 1e15:,.3f}"
-        names, _ = lines.setdefault(figures, ([], of_training))
+        names, _ = lines.setdefault(cost, ([], of_training))
         names.append(f"[{file.stem}](../configs/{file.name})")
     titles = "configs", "steps", "rows", "GFLOP of a row, forward", "PFLOP of the training"
-    rows = [(", ".join(names), *figures, total) for figures, (names, total) in lines.items()]
+    rows = [(", ".join(names), *cost, total) for cost, (names, total) in lines.items()]
     return _table(titles, rows)
 
 

@@ -10,9 +10,9 @@ Accelerator: None
 """
 ## A model
 
-Handwritten digits, a small network. A fifth of the training images is held out: the decision
-whether to believe an answer is fitted on them, further down. It takes half a minute on two CPU
-cores; with `EXAMPLES=short` in the environment, as where the site is built, it trains less.
+A small network is trained on handwritten digits. A fifth of the training images is held out, for
+the decision further down. The example takes half a minute on two CPU cores, and less with
+`EXAMPLES=short` in the environment, as when the site is built.
 
 The server needs starlette and uvicorn: `pip install -e ".[serve]"`.
 """
@@ -63,11 +63,11 @@ history = model.fit(
 )
 
 """
-## Folded
+## Fold it
 
-At inference all encoders see the same image. They are linear, so one convolution with the sum of
-their kernels does the same; heads are linear too, and become their mean. What is left is the plain
-network: its parameters, its operations, the ensemble's answers.
+At inference, all encoders see the same image. They are linear, so a single convolution with the sum
+of their kernels does the same. The heads are linear too, and their mean replaces them. A plain
+network is left, which gives the ensemble's answers.
 """
 
 folded = deployment.fold(model)
@@ -76,7 +76,7 @@ print(f"{model.network.count_params():,} parameters, folded {folded.network.coun
 print(f"largest difference of a probability: {difference.max():.1e}")
 
 """
-And its time: of five calls of each, in turn, the fastest counts. On a busy machine it says little.
+Its time is compared too, by the fastest of five calls. On a busy machine this says little.
 """
 
 seconds = {"MixMo": [], "folded": []}
@@ -89,7 +89,7 @@ for name, of_each in seconds.items():
     print(f"{name}: {1000 * min(of_each) / len(test_images):.3f} ms an image")
 
 """
-## Exported, with its decision
+## Export it, with its decision
 
 `decision.fit` finds a temperature, and the confidence from which on at most 1 % of the held-out
 answers are wrong. The file, a SavedModel, then gives `accept` and `confidence` too.
@@ -101,9 +101,9 @@ deployment.export(folded, "served/digits/1", decision=decision)
 print(*sorted(file.name for file in pathlib.Path("served/digits/1").iterdir()))
 
 """
-## Served
+## Serve it
 
-`serve.py` stands beside this example, knows nothing of mixmo_tf, and takes a port that is free.
+`serve.py` lies beside this example and uses nothing of mixmo_tf. It gets a free port.
 """
 
 examples = pathlib.Path(mixmo_tf.__file__).parents[1] / "examples"
@@ -118,7 +118,7 @@ else:  # it has ended, and its last line says why
 url = f"{ready[1]}/v1/models/digits:predict"
 
 """
-The request is TensorFlow Serving's, pixels in JSON: three test digits, and noise.
+The request has TensorFlow Serving's form, with pixels as JSON: three test digits, and noise.
 """
 
 noise = np.random.default_rng(0).integers(0, 256, test_images[:1].shape)
@@ -138,13 +138,13 @@ for place, pixels, answer in zip(axes, asked, answers, strict=True):
     place.set(title=f"{digit}, {answer['confidence']:.1%}: {said}", xticks=[], yticks=[])
 
 """
-In full the ensemble is right about 97.5 % of the test digits; of these three, it takes the second
+In the full run, the ensemble is right about 97.5 % of the test digits. Here, it takes the second
 for a 9 with a confidence of 0.93, and the noise for an 8 with 0.998. Both are accepted: a threshold
-holds back most of the errors among digits, not all of them, and it does not know what is no digit.
-For that there are [other scores](../docs/shift.md).
+holds back most errors among digits, but not all, and it does not recognise what is no digit. [Other
+scores](../docs/shift.md) do.
 
-## Where to go on
+## What to read next
 
-[Deploying](../docs/deploying.md) has ONNX and LiteRT, and int8; [serving](../docs/serving.md),
-TensorFlow Serving and files in place of pixels; [the decision](../docs/decision.md), all outputs.
+[Deploying](../docs/deploying.md) explains ONNX, LiteRT and int8; [serving](../docs/serving.md),
+TensorFlow Serving and files instead of pixels; [the decision](../docs/decision.md), all outputs.
 """

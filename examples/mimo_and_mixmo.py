@@ -8,14 +8,14 @@ Accelerator: None
 """
 
 """
-## One difference
+## What differs
 
-MIMO (Havasi et al. 2021) sums the encoded images, and both losses count alike. Cut-MixMo cuts:
-where one image is, the other is not; their ratio is drawn for each pair, and a member that sees
-less counts less. All else is the same, so both are arguments of one class.
+MIMO (Havasi et al. 2021) sums the encoded images, and the losses of both members count alike.
+Cut-MixMo cuts: where one image is seen, the other is not. Their ratio is drawn for each pair, and a
+member that sees less counts less. Everything else is the same.
 
-In full, on CIFAR-10, it takes two minutes on two CPU cores. With `EXAMPLES=short` in the
-environment, as where the site is built, it is seconds, on handwritten digits.
+In full, on CIFAR-10, this takes two minutes on two CPU cores. With `EXAMPLES=short` in the
+environment, as when the site is built, it takes seconds, on handwritten digits.
 """
 
 import os
@@ -39,8 +39,8 @@ test_images, test_labels, _ = mixmo_tf.data.load_arrays(DATASET, "test")
 """
 ## What is mixed
 
-The upper pair is MIMO's, the lower one Cut-MixMo's. On pixels a sum is a double exposure; the
-network sums what two *different* encoders made of the images, and can learn to hold them apart.
+The upper pair is mixed by MIMO, the lower one by Cut-MixMo. On pixels, a sum is a double exposure;
+but the network sums what two *different* encoders made of the images, and can keep these apart.
 """
 
 pairs = images[:4].reshape(2, 2, *info.image_shape) / 255  # (rows, members, …)
@@ -54,8 +54,8 @@ plots.mixing_masks(pairs, drawn, kappa, weights, "MIMO, then Cut-MixMo")
 """
 ## The same training for both
 
-`networks.build` makes a network of two functions, an encoder for each member and a core, and adds
-the mixing and the heads. Both methods get the same initial weights, images and number of steps.
+`networks.build` makes a network from two functions, one for the encoders and one for the core, and
+adds the mixing and the heads. Both methods get the same initial weights, images and steps.
 """
 
 
@@ -102,9 +102,9 @@ for name, arguments in METHODS.items():
 """
 ## Side by side
 
-The ensemble should be better than each member, and is so by more, the less often both members are
-wrong together: that is the *ratio-error*, how often exactly one of the two is wrong, for each time
-that both are. The NLL judges the probabilities, the lower the better.
+The ensemble gains the more, the less often both members are wrong together. The *ratio-error*
+measures this: the number of images on which exactly one member is wrong, divided by the number on
+which both are. The NLL evaluates the probabilities; lower is better.
 """
 
 found = {name: evaluation.report(each, test_labels) for name, each in logits.items()}
@@ -116,14 +116,14 @@ columns = {"accuracy": "accuracy, %", "ratio_error": "ratio-error", "nll": "NLL"
 plots.methods_side_by_side({name: [each] for name, each in found.items()}, columns)
 
 """
-In full, on CIFAR-10 (JPEG), MIMO reached 54.8 % (its members 52.3 and 53.6 %), Cut-MixMo 49.8 %
-(49.1 and 46.8 %), with ratio-errors of 0.52 and 0.49: after four epochs of a small network MIMO is
-ahead. The paper's comparison, in which Cut-MixMo wins, is of 300 epochs and wide networks.
+In the full run on CIFAR-10 (JPEG), MIMO reached 54.8 % (its members 52.3 and 53.6 %) and Cut-MixMo
+49.8 % (49.1 and 46.8 %), with ratio-errors of 0.52 and 0.49. After four epochs of a small network,
+MIMO is ahead; the paper trains wide networks for 300 epochs, and there Cut-MixMo is.
 
-## Is that more than chance?
+## Is the difference more than chance?
 
-`paired` tests two *models* on the same images; for *methods*, train several seeds of each. In full,
-MIMO alone was right about 1,110 images, Cut-MixMo alone about 607: that is no chance.
+`paired` tests two *models* on the same images; to compare *methods*, train several seeds of each.
+In full, MIMO alone was right about 1,110 images, and Cut-MixMo alone about 607: more than chance.
 """
 
 first, second = (evaluation.ensemble_logits(each, "logits") for each in logits.values())
@@ -133,8 +133,8 @@ for name, value in evaluation.paired(first, second, test_labels, resamples=1000)
 """
 ## How the members share the encoder's filters
 
-A bar of one colour is a filter that one member alone uses. Members learn to keep apart: in full,
-the split score, 0 for all shared and 1 for none, became 0.70 with MIMO and 0.48 with Cut-MixMo.
+A bar of one colour is a filter that only one member uses. In the full run, the split score (0 if
+all filters are shared, 1 if none is) became 0.70 with MIMO and 0.48 with Cut-MixMo.
 """
 
 for name, model in models.items():
@@ -143,8 +143,8 @@ for name, model in models.items():
 plots.encoder_filters(norms, "Cut-MixMo")
 
 """
-## Where to go on
+## What to read next
 
-[Every method of the paper](../docs/comparing.md#every-method-of-the-paper) is such a row of
-arguments; [a suite](../docs/comparing.md) trains several; [how to choose](../docs/choosing.md).
+[Every method of the paper](../docs/comparing.md#every-method-of-the-paper) is such a list of
+arguments. [A suite](../docs/comparing.md) trains several. See [how to choose](../docs/choosing.md).
 """

@@ -10,14 +10,14 @@ Accelerator: None
 """
 ## What happens here
 
-A network with two encoders, one core and two heads is trained on pairs of images: each image
-passes its own encoder, the two are mixed by a mask, and each head says what *its* image shows.
-Afterwards both encoders are shown the same image, and the two heads are an ensemble, at the price
-of one network. [How it works](../docs/how_it_works.md) has the rules and their sources.
+A network with two encoders, one core and two heads is trained on pairs of images. Each image passes
+its own encoder, the two encoded images are mixed by a mask, and each head says what *its* image
+shows. Afterwards, both encoders get the same image, and the heads form an ensemble at the cost of
+one network. [How it works](../docs/how_it_works.md) has the rules.
 
-CIFAR-10 is downloaded by tensorflow-datasets, unless it is there. Three epochs take two minutes on
-two CPU cores. With `EXAMPLES=short` in the environment, a smaller network is trained for seconds,
-on the handwritten digits of scikit-learn: the site's page shows those.
+CIFAR-10 is downloaded by tensorflow-datasets, unless it is there already. Three epochs take two
+minutes on two CPU cores. With `EXAMPLES=short` in the environment, a smaller network is trained for
+a few seconds, on the handwritten digits of scikit-learn; the site shows that run.
 """
 
 import os
@@ -37,8 +37,8 @@ keras.utils.set_random_seed(0)  # the initial weights
 """
 ## The data
 
-`load_arrays` gives uint8 pixels (N, 32, 32, 3), integer labels, and what is known of the dataset.
-Cropping, flipping and normalising are the model's work, inside the training step.
+`load_arrays` returns uint8 pixels (N, 32, 32, 3), integer labels, and information on the dataset.
+The model itself crops, flips and normalises the images, inside the training step.
 """
 
 images, labels, info = mixmo_tf.data.load_arrays(DATASET, "train")
@@ -48,10 +48,10 @@ print(images.shape, images.dtype, info.class_names)
 """
 ## What the members are shown
 
-A ratio κ is drawn for each pair, and a box of about that share of the map: inside it stands one
-image, outside it the other. The network mixes *encoded* images; here the masks lie on the pixels,
-where they can be seen. The weights say how much each member's loss counts: the one that got less
-of the map counts less, but more than its share.
+For each pair, a ratio κ is drawn, and a box that covers about that share of the feature map. One
+image is seen inside the box, the other one outside it. The network mixes *encoded* images; the
+picture applies the masks to the pixels, where you can see them. The weights say how much each
+member's loss counts: a member that got less of the map counts less, but still more than its share.
 """
 
 pairs = images[:6].reshape(3, 2, *info.image_shape) / 255
@@ -63,10 +63,10 @@ plots.mixing_masks(pairs, *map(np.asarray, (drawn, kappa, weights)), "Cut-MixMo"
 """
 ## The model
 
-The network is a functional Keras model; `MixMo` trains it. Half of the batches are mixed by boxes,
-the others linearly, and towards the end of training all of them are: that is
-`AnnealedProbability`. `batch_repetitions=2` shows each image twice in a step, in two pairs. The
-schedule is Keras' own: a cosine, after a first tenth in which the learning rate rises.
+The network is a functional Keras model, and `MixMo` trains it. Half of the batches are mixed by
+boxes, the others linearly; towards the end, `AnnealedProbability` makes all of them linear. With
+`batch_repetitions=2`, each image appears twice in a step, in two pairs. The schedule is Keras' own:
+a cosine, after a warmup over the first tenth.
 """
 
 steps = EPOCHS * (len(images) // BATCH_SIZE)
@@ -93,8 +93,8 @@ print(f"{network.count_params():,} parameters")
 """
 ## Training
 
-`fit` is Keras' own. `Progress` shows one line an epoch: after it, `acc` is the ensemble's accuracy
-on the test images, with those of the two members behind it.
+`fit` is Keras' own. `Progress` shows one line for each epoch. After the epoch, its `acc` is the
+ensemble's accuracy on the test images, followed by that of the members.
 """
 
 history = model.fit(
@@ -108,8 +108,8 @@ history = model.fit(
 )
 
 """
-The dashed lines are accuracies on *mixed* training images, where half of what a member should see
-is covered, so they stay low. The solid ones are on whole images.
+The dashed lines are accuracies on *mixed* training images, where about half of what a member should
+see is covered, so they stay low. The solid lines are accuracies on unmixed images.
 """
 
 plots.training_curves([history.history], f"Cut-MixMo on {DATASET}")
@@ -117,8 +117,7 @@ plots.training_curves([history.history], f"Cut-MixMo on {DATASET}")
 """
 ## What the ensemble is worth
 
-`member_logits` gives each member's answer, and `report` every metric of the ensemble, with those of
-the members beside it.
+`member_logits` returns each member's answer, `report` every metric of ensemble and members.
 """
 
 logits = model.member_logits(test_images)  # (N, members, classes)
@@ -127,24 +126,25 @@ print(f"ensemble {found['accuracy']:.1%}, members", [f"{a:.1%}" for a in found["
 print(f"one of two is wrong {found['ratio_error']:.2f} times as often as both")
 
 """
-In full, on CIFAR-10 (JPEG), the ensemble reached 53.8 %, its members 50.8 and 51.9 %, and one of
-two was wrong 0.62 times as often as both. The picture shows how the members share the filters that
-both write to: a filter in one colour belongs to one member.
+In the full run on CIFAR-10 (JPEG), the ensemble reached 53.8 % and its members 50.8 and 51.9 %; the
+ratio-error was 0.62 (images that one member alone gets wrong, for each that both do). The next
+picture shows how the members share the encoders' filters: a filter in one colour belongs to one
+member.
 """
 
 plots.encoder_filters(evaluation.encoder_norms(network), "Who uses which filter")
 
 """
-Is it as sure as it may be? A point below the line is a confidence that is too high, one above it a
-confidence that is too low, which training on mixed images makes likely.
+Can the confidence be believed? Below the line, the model is too confident; above it, it is not
+confident enough, which training on mixed images makes likely.
 """
 
 plots.reliability_diagram(evaluation.ensemble_logits(logits, "logits"), test_labels)
 
 """
-## Where to go on
+## What to read next
 
-`model.save("mixmo.keras")` keeps it, `mixmo_tf.load` brings it back, and
-[folded](folded_and_served.py) it is a plain network. Twelve epochs of the same give 68 %, and the
-paper's networks are ten times wider: [how to choose](../docs/choosing.md).
+`model.save("mixmo.keras")` saves the model, and `mixmo_tf.load` loads it again.
+[Folded](folded_and_served.py), it is a plain network. Twelve epochs of the same training give 68 %,
+and the paper's networks are ten times wider: see [how to choose](../docs/choosing.md).
 """

@@ -8,12 +8,12 @@ Accelerator: None
 """
 
 """
-## A folder
+## A folder of images
 
-Where your own photographs would be, this example cuts two photographs that come with scikit-learn
-into small ones: a temple and a flower. Those to train on come from the left of each, those to test
-on from the right, so that no pixel is in both. It takes a quarter of a minute on two CPU cores;
-with `EXAMPLES=short` in the environment, as where the site is built, it trains fewer epochs.
+In place of your own photographs, this example uses small pieces of two photographs that come with
+scikit-learn: a temple and a flower. The pieces to train on come from the left of each photograph
+and those to test on from the right, so that no pixel is in both. This takes a quarter of a minute
+on two CPU cores, and less with `EXAMPLES=short` in the environment, as when the site is built.
 """
 
 import os
@@ -45,9 +45,9 @@ for kind, photograph in zip(("temple", "flower"), load_sample_images().images, s
 print(*sorted(str(folder) for folder in pathlib.Path("photos").glob("*/*")), sep="\n")
 
 """
-`image_folder:photos` is the name of such a folder: in it `train/` and `test/`, in each a folder for
-each class. `val/` would be images to validate on. Files may be of any size, and of
-[seven formats](../docs/own_images.md); `image_size` is what they are brought to.
+`image_folder:photos` names such a folder. In it are `train/` and `test/`, and in each of these a
+folder for each class; images to validate on would be in `val/`. The files may be of any size and of
+[seven formats](../docs/own_images.md). `image_size` is the size that they are brought to.
 """
 
 images, labels, info = mixmo_tf.data.load_arrays("image_folder:photos", "train", image_size=SIDE)
@@ -64,8 +64,8 @@ for place, i in zip(axes.flat, random.choice(len(images), 12, replace=False), st
 """
 ## A backbone
 
-Any functional Keras model that takes one image will do: one of `keras.applications`, of KerasHub,
-or this one. It scales pixels itself, and it has dropout; it needs no head.
+The backbone may be any functional Keras model that takes one image: one of `keras.applications`, of
+KerasHub, or this one. This one scales the pixels itself and has dropout; it needs no head.
 """
 
 
@@ -87,9 +87,9 @@ x = keras.layers.Dropout(0.1)(x)
 backbone = keras.Model(image, x, name="mine")
 
 """
-`from_backbone` cuts it after its first convolution: what comes before is copied for each member,
-the mixing layer stands at the cut, and two new heads see the mean of the last map. Weights that
-were trained before would stay.
+`from_backbone` cuts the backbone after its first convolution. What comes before the cut is copied
+for each member, the mixing layer comes at the cut, and two new heads see the mean of the last map.
+If the backbone had trained weights, they would be kept.
 """
 
 network = mixmo_tf.networks.from_backbone(backbone, num_members=2, num_classes=info.num_classes)
@@ -100,7 +100,8 @@ for layer in network.layers[:8]:
 """
 ## Training
 
-`MixMo` sees that the network scales pixels, and hands it 0 to 255 as they are.
+`MixMo` sees that the network scales pixels itself, and passes pixels from 0 to 255 on to it
+unchanged.
 """
 
 model = mixmo_tf.MixMo(network, batch_repetitions=2, class_names=info.class_names)
@@ -118,8 +119,9 @@ history = model.fit(
 )
 
 """
-In full it is right about 98.8 % of the test images: an easy task. What it mistakes, the confusion
-matrix shows: a row is a class, a column what its images are taken for.
+In the full run, the model is right about 98.8 % of the test images; this is an easy task. The
+confusion matrix shows its mistakes: each row is a class, and each column is what the images of this
+class are taken for.
 """
 
 logits = evaluation.ensemble_logits(model.member_logits(test_images), "logits")
@@ -129,8 +131,8 @@ plots.confusion_matrix(matrix, info.class_names)
 """
 ## The class of a file
 
-`find_images` lists files, `read_images` reads them as the training images were read: turned
-upright, brought to the network's size.
+`find_images` lists image files. `read_images` reads them as the training images were read: turned
+upright, and brought to the network's size.
 """
 
 files = mixmo_tf.data.find_images(["photos/test"])[::40]
@@ -139,10 +141,10 @@ for file, answer in zip(files, answers, strict=True):
     print(f"{file}: {model.class_names[answer.argmax()]}, {answer.max():.1%}")
 
 """
-## Where to go on
+## What to read next
 
-[Your own network](../docs/backbones.md) says where a model is cut, and what its heads see; from the
+[Pretrained networks](../docs/backbones.md) says where a model is cut and what its heads see. In the
 shell, `--dataset=image_folder:photos --network=backbone:MobileNetV3Small` does the same with a
-model of `keras.applications`. [Folded](folded_and_served.py), the network has the backbone's own
-operations again.
+model of `keras.applications`. Once it is [folded](folded_and_served.py), the network has exactly
+the backbone's own operations again.
 """

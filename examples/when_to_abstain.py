@@ -10,13 +10,14 @@ Accelerator: None
 """
 ## A run, evaluated
 
-What follows needs the arrays in `predictions.npz` alone, which `evaluate.py --output_dir` keeps of
-any model. Here a run makes them: it holds images out, so that what is fitted is fitted on images
-that the model was neither trained nor is tested on. From the shell, the two calls are `train.py`
-and `evaluate.py` with the same words as flags.
+This example needs only the arrays in a `predictions.npz`, which `evaluate.py --output_dir` keeps of
+any model. Here, a run makes them. It holds images out, because whatever is fitted must be fitted on
+images that the model is neither trained nor tested on. In the shell, `train.py` and `evaluate.py`
+do the same as the two calls, with the same names as flags.
 
-CIFAR-10 takes three minutes on two CPU cores. With `EXAMPLES=short` in the environment, as where
-the site is built, it is seconds on handwritten digits, and the figures are of those.
+On CIFAR-10 the example takes three minutes on two CPU cores. With `EXAMPLES=short` in the
+environment, as when the site is built, it takes seconds, and its numbers are those of handwritten
+digits.
 """
 
 import os
@@ -47,8 +48,8 @@ evaluation_settings = experiments.EvaluationSettings(
 """
 ## The arrays
 
-Each member's logits of the test images, with their labels; and the same of the images that were
-held out. The ensemble averages the members' logits.
+The arrays are each member's logits of the test images, with their labels, and the same of the
+held-out images. The ensemble averages the members' logits.
 """
 
 with np.load("runs/abstain_evaluated/predictions.npz") as kept:
@@ -63,8 +64,9 @@ print(f"right about {evaluation.accuracy(logits, labels):.1%} of the test images
 """
 ## Does it know when it is wrong?
 
-Right answers should be the confident ones. The AUROC is the chance that a right answer is more
-confident than a wrong one: one half says nothing, one says everything.
+Right answers should be more confident than wrong ones. The AUROC is the chance that a right answer
+is more confident than a wrong one: at one half the confidence tells nothing, at one it tells
+everything.
 """
 
 plots.confidence_histogram(softmax(logits, axis=1), labels)
@@ -72,10 +74,10 @@ plots.confidence_histogram(softmax(logits, axis=1), labels)
 """
 ## The decision
 
-`decision.fit` finds three numbers on the held-out images: the temperature that makes the
-probabilities fit best; on these, the lowest confidence from which on at most a tenth of the answers
-are wrong; and the sum up to which classes are in an image's set, so that nine sets of ten hold the
-label.
+`decision.fit` finds three numbers on the held-out images. The first is the temperature with which
+the probabilities fit best. The second is the lowest confidence from which on at most a tenth of the
+answers are wrong. The third is a sum of probabilities: classes are in an image's set up to this
+sum, so that nine sets of ten hold the label.
 """
 
 RISK = 0.1
@@ -84,8 +86,8 @@ print(f"temperature {decision.temperature:.3f}")
 print(f"answer from a confidence of {decision.confidence_threshold:.3f} on")
 
 """
-A temperature below 1 says that the model was too modest, as training on mixed images makes it. The
-diagram shows confidence and accuracy before and after.
+A temperature below 1 means that the model was not confident enough, as is usual after training on
+mixed images. The diagram shows confidence and accuracy before and after.
 """
 
 plots.reliability_diagram(logits, labels, temperature=decision.temperature)
@@ -94,7 +96,7 @@ plots.reliability_diagram(logits, labels, temperature=decision.temperature)
 ## What it keeps on other images
 
 The threshold was found on held-out images; what it is worth is measured on the test images. It is
-no promise: of few held-out images, it is found badly.
+not guaranteed, and with few held-out images it is found badly.
 """
 
 decided = evaluation.decision.decide(logits, decision)
@@ -106,9 +108,9 @@ if answered.any():
 print(f"of all images, it would be wrong about {1 - right.mean():.1%}")
 
 """
-Every threshold at once: from the right, where everything is answered, errors fall as the least
-confident answers are held back. The grey line is what a model would reach that knew all of its
-errors, and the mark is our threshold.
+This picture shows every threshold at once. On the right, all images are answered; to the left,
+errors become rarer as the least confident answers are held back. The grey line is what a model
+would reach that knew all of its errors, and the mark is our threshold.
 """
 
 plots.risk_coverage_curve(
@@ -120,10 +122,10 @@ plots.risk_coverage_curve(
 """
 ## Or a set of classes
 
-Where "I do not know" is no answer, a set may be: as many classes as needed, of which nine sets of
-ten hold the label. This *is* a promise, as long as images come from where the held-out ones came
-from: on average over them, not for each class. The digits break it: some classes are more frequent
-among the test digits than among the others.
+Where "I do not know" is not a useful answer, a set of classes may be: as many classes as needed so
+that nine sets of ten hold the label. This *is* guaranteed, as long as the images come from where
+the held-out ones came from: on average over the images, not for each class. The digits violate this
+condition, because some classes are more frequent among the test digits than among the others.
 """
 
 sets = decided.prediction_set
@@ -134,13 +136,14 @@ for size, count in zip(*np.unique(sizes, return_counts=True), strict=True):
     print(f"{count:5} sets of {size}")
 
 """
-In full, on CIFAR-10 (JPEG), the model was right about 58.8 % of the test images. From a confidence
-of 0.764 on it answers 26.6 % of them, and is wrong about 12.9 % of those, where 10 % were wanted:
-no promise. 89.9 % of the sets hold the label, where 90 % were promised, and have 2.8 classes.
+In the full run on CIFAR-10 (JPEG), the model was right about 58.8 % of the test images. With the
+threshold of 0.764 it answers 26.6 % of them, and is wrong about 12.9 % of those, where 10 % were
+wanted: the threshold is not guaranteed. 89.9 % of the sets hold the label, where 90 % were
+promised, and the sets have 2.8 classes on average.
 
-## Where to go on
+## What to read next
 
-An exported file can [hold this decision](../docs/decision.md), and answers `accept` and
-`prediction_set` by itself, in every format. [How to read the numbers](../docs/evaluating.md), and
-[what becomes of them under shift](../docs/shift.md).
+An exported file can [hold this decision](../docs/decision.md): in every format, it then gives
+`accept` and `prediction_set` by itself. Other pages explain [how to read the
+numbers](../docs/evaluating.md), and [how they change under distribution shift](../docs/shift.md).
 """

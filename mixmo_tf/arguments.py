@@ -121,10 +121,8 @@ def tensor(name: str, value: Any, what: str, shape: Sequence[int | None]) -> tf.
     """Returns `value` as a tensor of numbers.
 
     Args:
-        name: str.
-        value: whatever came.
         what: what it must be, for the message, such as "float (B, M)"; it begins with the kind.
-        shape: tuple of sizes, None for any.
+        shape: sizes, None for any.
 
     Raises:
         ValueError: if it is of another kind or shape.
@@ -147,6 +145,11 @@ def brief(value: Any) -> str:
         return f"{getattr(dtype, 'name', dtype)} {tuple(shape)}"
     shown = " ".join(repr(value).split())
     return shown if len(shown) <= 60 else f"{shown[:60]}…"
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line for a message; the name of its kind where it says nothing."""
+    return str(error).split("\n")[0] or type(error).__name__
 
 
 def _number(name, value):

@@ -11,12 +11,7 @@ def has(package: str) -> bool:
 
 
 def check(extra: str, packages: Sequence[str]) -> None:
-    """Raises ImportError, with the command that helps, unless the packages are installed.
-
-    Args:
-        extra: name of the extra of this package that installs them.
-        packages: list of their names.
-    """
+    """Raises ImportError, with the command that helps, unless the packages are installed."""
     missing = [name for name in packages if not has(name)]
     if missing:
         raise ImportError(f"{' and '.join(missing)} must be installed: {command(extra)}")

@@ -1,4 +1,4 @@
-"""Files and folders that appear at once: nothing is overwritten, nothing half written is left.
+"""Files and folders, written atomically: nothing is overwritten, nothing half written is left.
 
 Until it is whole, what is written has a name that no other process and no user's file has, in
 the same folder: `partial-NAME-…/NAME`.
@@ -55,7 +55,7 @@ def new_folder(path: str | os.PathLike) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
+def atomically(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]:
     """Gives a path to write a file or folder at; when all is done it appears at `path`.
 
     Args:
@@ -87,7 +87,7 @@ def at_once(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Path]
 
 
 def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:
-    """Writes str or bytes to the file `path` at once; the rest is as for `at_once`.
+    """Writes str or bytes to the file `path` atomically; the rest is as for `atomically`.
 
     Where `path` is a pipe or a device, such as /dev/stdout, it gets them as they are.
     """
@@ -101,7 +101,7 @@ def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> No
         with naming(path):
             path.write_bytes(content)
     else:
-        with at_once(path, replace) as partial:
+        with atomically(path, replace) as partial:
             partial.write_bytes(content)
 
 
@@ -115,9 +115,7 @@ def is_stream(path: pathlib.Path) -> bool:
 def naming(path: pathlib.Path, start: str | os.PathLike | None = None) -> Iterator[None]:
     """Makes an OSError that names `path` of whatever a library raises where it cannot write.
 
-    Args:
-        path: pathlib.Path.
-        start: what the paths of all that is written begin with; `path` if it is None.
+    The paths of all that is written begin with `start`; it is `path` if None.
     """
     start = str(path if start is None else start)
     try:
@@ -132,9 +130,8 @@ def naming(path: pathlib.Path, start: str | os.PathLike | None = None) -> Iterat
 def remove_partial(folder: pathlib.Path, names: str) -> None:
     """Removes what a process that was killed while it wrote left; nothing that may be a user's.
 
-    Args:
-        folder: pathlib.Path; what is written there is known to be its owner's alone.
-        names: regular expression of the names of the files that may have been written.
+    What is written to `folder` is known to be its owner's alone; `names` is a regular expression of
+    the names of the files that may have been written.
     """
     for partial in folder.iterdir() if folder.is_dir() else ():
         found = re.fullmatch(rf"partial-({names})-\w{{8}}", partial.name)
@@ -179,9 +176,7 @@ def _appear(partial, target):
 def _reason(error, start):
     """Why what is written could not be, which may stand behind the error; None if that is not why.
 
-    Args:
-        error: Exception.
-        start: str, what the paths of all that is written begin with.
+    The paths of all that is written begin with `start`.
     """
     if isinstance(error, OSError):
         return _of_system(error, start, any_error=True)

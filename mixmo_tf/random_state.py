@@ -35,9 +35,7 @@ def kept() -> Iterator[None]:
 def seeded(seed: int, alone: bool = True) -> Iterator[None]:
     """Under it, the random state is what `keras.utils.set_random_seed` makes it; see `kept`.
 
-    Args:
-        seed: of all that is drawn.
-        alone: whether other threads that call this or `kept` wait for its end.
+    Other threads that call this or `kept` wait for its end, unless it is not `alone`.
     """
     with kept() if alone else _put_back():
         keras.utils.set_random_seed(seed)

@@ -16,12 +16,8 @@ _NUMBERS = re.compile(rf"\[\n *({_NUMBER}(?:,\n *{_NUMBER})*)\n *\]")  # no text
 def dumps(content: Any) -> str:
     """The text of a JSON file; all files of this package are written with it.
 
-    Args:
-        content: dict, list, tuple, str, number, bool or None, nested; NumPy's numbers too. What is
-            not finite is written as `finite` has it.
-
-    Returns:
-        str that ends with a line break; a list of numbers is one line.
+    The content is of dicts, lists, tuples, str, numbers, NumPy's too, bool and None. What is not
+    finite is written as `finite` has it, and a list of numbers is one line.
 
     Raises:
         TypeError: if there is anything else in it.

@@ -232,13 +232,13 @@ def test_the_three_means_and_the_pool():
 
 def test_batches_and_their_order_change_nothing():
     ((member_logits, labels),) = list(random_sets(["fog"]).values())[:1]
-    whole = corruption.figures(corruption.sums(member_logits, labels, "probabilities"))
+    whole = corruption.metrics(corruption.sums(member_logits, labels, "probabilities"))
     order = np.random.default_rng(1).permutation(20)
     parts = [
         corruption.sums(member_logits[i], labels[i], "probabilities")
         for i in (order[:7], order[7:])
     ]
-    of_parts = corruption.figures(sum(parts))
+    of_parts = corruption.metrics(sum(parts))
     assert of_parts.keys() == whole.keys()
     for key, value in whole.items():
         assert of_parts[key] == pytest.approx(value, abs=1e-12)

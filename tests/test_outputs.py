@@ -30,9 +30,9 @@ def test_the_loser_of_two_is_told(tmp_path, kind):
 
     path = tmp_path / "x"
     with pytest.raises(OSError, match=f"^cannot write {path}: another process has written it"):
-        with outputs.at_once(path) as first:
+        with outputs.atomically(path) as first:
             fill(first, "first")
-            with outputs.at_once(path) as second:
+            with outputs.atomically(path) as second:
                 fill(second, "second")
     assert (path if kind == "file" else path / "text").read_text() == "second"
     assert names(tmp_path) == (["x"] if kind == "file" else ["x", "x/text"])
@@ -77,7 +77,10 @@ def test_a_runs_own_file_is_replaced_and_a_link_is_followed(tmp_path):
     assert (tmp_path / "link").is_symlink() and (tmp_path / "x").read_text() == "two"
     with full_disk(2), pytest.raises(OSError, match=f"^cannot write {tmp_path}/x: File too large$"):
         outputs.write(tmp_path / "x", "three", replace=True)
-    with pytest.raises(KeyboardInterrupt), outputs.at_once(tmp_path / "x", replace=True) as partial:
+    with (
+        pytest.raises(KeyboardInterrupt),
+        outputs.atomically(tmp_path / "x", replace=True) as partial,
+    ):
         partial.write_text("half")
         raise KeyboardInterrupt
     assert (tmp_path / "x").read_text() == "two" and names(tmp_path) == ["link", "x"]
@@ -106,17 +109,17 @@ def test_what_has_nothing_to_do_with_writing_stays_as_it_is(tmp_path):
     closed = PermissionError(errno.EACCES, "Permission denied", str(source))
     full = OSError(errno.ENOSPC, "No space left on device", b"/tmp/other")
     for error in (memory, graph, closed, full, OSError("no such host")):
-        with pytest.raises(type(error)) as caught, outputs.at_once(x):
+        with pytest.raises(type(error)) as caught, outputs.atomically(x):
             raise error
         assert caught.value is error
     with pytest.raises(FileNotFoundError, match=f"No such file or directory: '{source}'$"):
-        with outputs.at_once(x):
+        with outputs.atomically(x):
             source.open()
     with pytest.raises(tf.errors.NotFoundError, match=f"{source}; No such file"):
-        with outputs.at_once(x):
+        with outputs.atomically(x):
             tf.io.read_file(str(source))
     with pytest.raises(OSError, match=f"^cannot write {source}: No such file or directory$"):
-        with outputs.at_once(x):
+        with outputs.atomically(x):
             outputs.write(source, "")
     assert names(tmp_path) == []
 
@@ -131,7 +134,7 @@ def test_what_has_to_do_with_it_names_the_file(tmp_path):
         (denied, "no such right"),
         (quota, "Disk quota exceeded"),
     ):
-        with pytest.raises(OSError, match=f"^cannot write {x}: {reason}$"), outputs.at_once(x):
+        with pytest.raises(OSError, match=f"^cannot write {x}: {reason}$"), outputs.atomically(x):
             raise error
     for write in (
         lambda partial: (partial / "a").write_text(""),
@@ -139,7 +142,7 @@ def test_what_has_to_do_with_it_names_the_file(tmp_path):
         lambda partial: outputs.write(partial / "a", ""),
     ):
         with pytest.raises(OSError, match=f"^cannot write {x}: No such file or directory$"):
-            with outputs.at_once(x) as partial:
+            with outputs.atomically(x) as partial:
                 write(partial)
     with pytest.raises(OSError, match=f"^cannot write {tmp_path}/{'x' * 300}: File name too long"):
         outputs.write(tmp_path / ("x" * 300), "")
@@ -150,8 +153,9 @@ def test_only_what_a_killed_writer_left_is_removed(tmp_path):
     code = (
         "import os, pathlib; from mixmo_tf import outputs\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        "with outputs.at_once(folder / 'run.flags') as one, outputs.at_once(folder / 'notes') as "
-        "other:\n    [file.write_text('half') for file in (one, other)]; os.kill(os.getpid(), 9)"
+        "with outputs.atomically(folder / 'run.flags') as one, "
+        "outputs.atomically(folder / 'notes') as other:\n"
+        "    [file.write_text('half') for file in (one, other)]; os.kill(os.getpid(), 9)"
     )
     forking.run([sys.executable, "-c", code], cwd=ROOT)
     left = names(tmp_path)

@@ -33,7 +33,7 @@ def test_sums_are_the_figures_of_all_images():
     for start in range(0, 200, 64):
         part = slice(start, start + 64)
         sums.update_state(labels[part], ensemble[part], members[part])
-    found = sums.figures()
+    found = sums.metrics()
     assert len(found) == 4
     for figures, logits in zip(found, [ensemble, *members.swapaxes(0, 1)], strict=True):
         probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
@@ -54,8 +54,8 @@ def test_sums_are_weighted():
     labels[3] += 1 if labels[3] == 0 else -1
     sums = MemberSums(3)
     sums.update_state(labels, ensemble, members, np.array([[1], [0], [2], [1]]))
-    assert sums.figures()[0]["accuracy"] == 0.75
-    assert sums.figures()[0]["bins"][0].sum() == 4
+    assert sums.metrics()[0]["accuracy"] == 0.75
+    assert sums.metrics()[0]["bins"][0].sum() == 4
 
 
 def test_replicas_add_up(pixels_and_labels):
@@ -70,7 +70,7 @@ def test_replicas_add_up(pixels_and_labels):
     observed = {"batch_size": 8, "verbose": 0, "return_dict": True, "callbacks": [callback]}
     for _ in range(2):  # which does not add up
         assert model.evaluate(images, labels, **observed) == pytest.approx(plain)
-    ensemble, *members = callback.sums.figures()
+    ensemble, *members = callback.sums.metrics()
     assert ensemble["bins"][0].sum() == 37
     assert ensemble["accuracy"] == pytest.approx(plain["accuracy"])
     assert ensemble["nll"] == pytest.approx(plain["loss"], rel=1e-5)

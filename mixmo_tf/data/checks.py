@@ -192,24 +192,21 @@ def check_labels(labels: arguments.Array, num_classes: int) -> tf.Tensor:
     return tf.cast(labels, tf.int32)
 
 
-def check_not_empty(images: tf.Tensor) -> None:
-    """Checks that a step has an image (n, …): training on none has no mean.
+def check_number(images: tf.Tensor, with_msda: bool) -> None:
+    """Checks that a step has images (n, …) to train on, and where MSDA mixes them two or more.
 
     Raises:
-        ValueError: if n is known to be 0.
-        tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 0.
+        ValueError: if n is known to be too small.
+        tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be.
     """
-    _check_number(images, 0, "a batch to train on must have images, got none")
-
-
-def check_has_partners(images: tf.Tensor) -> None:
-    """Checks that a step's images (n, …) can be mixed with each other.
-
-    Raises:
-        ValueError: if n is known to be 1.
-        tf.errors.InvalidArgumentError: when the graph runs, if n turns out to be 1.
-    """
-    _check_number(images, 1, "msda needs two images or more in a step of a replica, got 1")
+    too_few = {0: "a batch to train on must have images, got none"}
+    if with_msda:
+        too_few[1] = "msda needs two images or more in a step of a replica, got 1"
+    for number, message in too_few.items():
+        if images.shape[0] == number:
+            raise ValueError(message)
+        if images.shape[0] is None:
+            tf.debugging.Assert(tf.shape(images)[0] != number, [message])
 
 
 def check_label_array(labels: arguments.Array, num_classes: int) -> np.ndarray:
@@ -246,14 +243,6 @@ def _as_array(name, values):
 def _is_finite(array):
     """Whether all are finite in float32, in which a model computes."""
     return bool(np.all(np.abs(array.astype(np.float64)) <= _MOST_OF_FLOAT32))
-
-
-def _check_number(images, too_few, message):
-    """Raises where the number of images is `too_few`, now or when the graph runs."""
-    if images.shape[0] == too_few:
-        raise ValueError(message)
-    if images.shape[0] is None:
-        tf.debugging.Assert(tf.shape(images)[0] != too_few, [message])
 
 
 def _check_kind(dtype, shape):

@@ -43,9 +43,7 @@ def balanced(labels: arguments.Array, num_classes: int) -> dict[int, float]:
 def join(batches: tf.data.Dataset, class_weight: Mapping[int, float]) -> tf.data.Dataset:
     """Batches (images, labels (n,)) as (images, labels, weights), float32 (n,), each its class's.
 
-    Args:
-        batches: tf.data.Dataset.
-        class_weight: a weight for each of the labels 0 … C - 1.
+    `class_weight` has a weight for each of the labels 0 … C - 1.
     """
     weights = tf.constant([class_weight[label] for label in sorted(class_weight)], tf.float32)
 

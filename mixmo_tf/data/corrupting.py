@@ -2,7 +2,7 @@
 
 They are made with `imagecorruptions-imaug`, a kept fork of the code of Michaelis et al. 2019
 (arXiv 1907.07484), whose constants are those of ImageNet-C. CIFAR-10-C has milder ones, for small
-images, so figures on the two cannot be compared.
+images, so results on the two cannot be compared.
 
 Every image has a seed of its own, a function of (seed, corruption, severity, index), so the
 result depends neither on the number of processes nor on what was made before.
@@ -48,7 +48,7 @@ def make(
 ) -> corruptions.Found:
     """Makes what is missing, in all severities; a progress bar shows how far it is.
 
-    Each file appears at once, so a call that was interrupted goes on where it was.
+    Each file is written atomically, so a call that was interrupted goes on where it was.
 
     Args:
         examples: the images, of at least 32×32 pixels, RGB or grey (which take the grey of what
@@ -183,7 +183,7 @@ def _make(examples, folder, names, seed, processes):
     if not (folder / LABELS).exists():
         labels = [of_images for _, of_images in _batches(examples)]
         labels = np.tile(np.concatenate(labels).astype(np.int64), len(SEVERITIES))
-        with outputs.at_once(folder / LABELS, replace=True) as partial:
+        with outputs.atomically(folder / LABELS, replace=True) as partial:
             np.save(partial, labels)
     total = len(names) * len(SEVERITIES) * len(examples)
     with (
@@ -192,7 +192,7 @@ def _make(examples, folder, names, seed, processes):
     ):
         for name in names:
             progress.set_description(f"Making {name}")
-            with outputs.at_once(folder / f"{name}.npy", replace=True) as partial:
+            with outputs.atomically(folder / f"{name}.npy", replace=True) as partial:
                 with open(partial, "wb") as file:
                     _write_array(file, examples, name, seed, parallel, progress)
 

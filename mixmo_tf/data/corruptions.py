@@ -44,47 +44,30 @@ class Opened(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """Corrupted images that are there.
+    """Corrupted images that are there."""
 
-    Attributes:
-        path: str, where.
-        sets: tuple of (corruption, severity), those that are there, in the order of `NAMES`.
-        open: function (corruption, severity) -> Opened.
-        state: function (corruption, severity) -> str that changes when the files do.
-    """
-
-    path: str
-    sets: tuple
-    open: Callable[[str, int], Opened]
-    state: Callable[[str, int], str]
+    path: str  # where
+    sets: tuple  # of (corruption, severity), in the order of `NAMES`
+    open: Callable[[str, int], Opened]  # of a corruption and a severity
+    state: Callable[[str, int], str]  # of the same, what changes when the files do
 
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """A line of `PUBLISHED`.
+    """A line of `PUBLISHED`."""
 
-    Attributes:
-        what: a few words for people.
-        folder: the name of the published folder.
-        source: where it is to be had.
-        read: function (folder) -> Found; no set where there are none in the folder.
-        tfds: its name in tensorflow-datasets, or None.
-        names: what tensorflow-datasets calls a corruption, where that is another name.
-    """
-
-    what: str
-    folder: str
-    source: str
-    read: Callable[[pathlib.Path], Found]
-    tfds: str | None = None
-    names: dict = dataclasses.field(default_factory=dict)
+    what: str  # a few words for people
+    folder: str  # the name of the published folder
+    source: str  # where it is to be had
+    read: Callable[[pathlib.Path], Found]  # of a folder; no set where there are none in it
+    tfds: str | None = None  # its name in tensorflow-datasets
+    names: dict = dataclasses.field(default_factory=dict)  # of corruptions, other ones there
 
 
 def find(name: str, folder: str | None, data_dir: str | None) -> Found:
-    """Published corrupted images, wherever they are.
+    """Published corrupted images, one of `PUBLISHED`, wherever they are.
 
     Args:
-        name: one of `PUBLISHED`.
         folder: the folder that they are in; None to look for it: in `data_dir` under its published
             name, in `downloads/manual` there, `data_dir` itself, and what tensorflow-datasets has
             prepared there.
@@ -225,7 +208,7 @@ def _array(file):
     try:
         array = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # whatever NumPy raises, such as OverflowError of a damaged shape
-        reason = str(error).split("\n")[0]
+        reason = arguments.first_line(error)
         raise ValueError(f"{file} is no readable .npy file: {reason}") from None
     return array
 

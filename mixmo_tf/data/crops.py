@@ -21,9 +21,7 @@ def check_fraction(fraction: float) -> None:
 def random_box(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """A box of random area and shape (Szegedy et al. 2015, arXiv 1409.4842), TensorFlow's draw.
 
-    Args:
-        shape: int32 (3,), height, width, channels.
-        seed: int32 (2,).
+    `shape` is int32 (3,), height, width, channels; `seed` int32 (2,).
     """
     begin, size, _ = tf.image.stateless_sample_distorted_bounding_box(
         shape,
@@ -45,16 +43,7 @@ def central_box(shape: tf.Tensor, fraction: float = 1.0) -> tf.Tensor:
 
 
 def decode_jpeg(content: tf.Tensor, box: tf.Tensor, size: int) -> tf.Tensor:
-    """Decodes a box of a JPEG, and nothing else of it, and scales it.
-
-    Args:
-        content: str tensor ().
-        box: int32 (4,).
-        size: int, height and width in pixels.
-
-    Returns:
-        uint8 (size, size, 3).
-    """
+    """Decodes a box int32 (4,) of a JPEG str (), and nothing else of it: uint8 (size, size, 3)."""
     return scaled(tf.io.decode_and_crop_jpeg(content, box, channels=3), size)
 
 

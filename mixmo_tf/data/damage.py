@@ -30,10 +30,10 @@ def check(
     """Raises DamagedImageError if there are problems.
 
     Args:
-        problems: list of (file's name, what it is, such as "damaged").
-        num_images: int, how many images were looked at.
-        location: str, what comes before a name to make it a path.
-        advice: str, what a single image that is damaged, or gone, calls for.
+        problems: (file's name, what it is, such as "damaged") of each.
+        num_images: how many images were looked at.
+        location: what comes before a name to make it a path.
+        advice: what a single image that is damaged, or gone, calls for.
     """
     if not problems:
         return

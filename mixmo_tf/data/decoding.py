@@ -32,9 +32,9 @@ def decoder(
     """A function from one of `elements`, str tensor (), to pixels uint8 (height, width, 3).
 
     Args:
-        elements: sequence of `element`s, all that it will be given.
-        image_size: int, pixels: the central square of each image is scaled to this height and
-            width; None leaves images as they are.
+        elements: all that it will be given.
+        image_size: pixels: the central square of each image is scaled to this height and width;
+            None leaves images as they are.
         central_fraction: float in (0, 1], how much of the shorter side the square takes.
     """
     codes = sorted({each[:_CODE_LENGTH] for each in elements})

@@ -33,15 +33,12 @@ _AT_ONCE = 4  # images that are decoded; each may take half a gigabyte until it 
 def pixels(
     contents: tf.Tensor, image_shape: tuple[int, int, int], central_fraction: float = 1.0
 ) -> tf.Tensor:
-    """The images in files' bytes, as `image_files.read_images` gives them.
+    """The images in files' bytes, uint8 (n, height, width, 3); see `image_files.read_images`.
 
     Args:
         contents: str (n,), each a JPEG or a PNG, which its first bytes tell; n may be 0.
         image_shape: (height, width, 3).
-        central_fraction: float in (0, 1], see `image_files.read_images`.
-
-    Returns:
-        uint8 (n, height, width, 3).
+        central_fraction: float in (0, 1], how much of the shorter side a square takes.
 
     Raises:
         tf.errors.InvalidArgumentError: when the graph runs, if a content is of another kind, or

@@ -18,10 +18,10 @@ from tqdm import tqdm
 
 from mixmo_tf.data import damage, headers, stream
 from mixmo_tf.data.damage import DamagedImageError
+from mixmo_tf.data.notices import progress_bar
 
 _NAMES_AS = "utf-8", "surrogateescape"  # as Python reads file names of any encoding
 _DECODE_BATCH = 100  # images between two moves of the progress bar
-_SHOWN_AFTER = 2  # seconds, the progress bar of what is mostly quick
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,10 +150,8 @@ class Examples:
         problems = []
         with multiprocessing.pool.ThreadPool(os.cpu_count()) as pool:
             outcomes = pool.imap(self._shape_or_problem, indices)
-            bar = {"desc": "Looking for damaged images", "unit": " images", "delay": _SHOWN_AFTER}
-            for i, outcome in zip(
-                indices, tqdm(outcomes, total=len(indices), disable=None, **bar), strict=True
-            ):
+            outcomes = progress_bar("Looking for damaged images", len(indices), outcomes)
+            for i, outcome in zip(indices, outcomes, strict=True):
                 if isinstance(outcome, str):
                     problems.append((self.names[i], outcome))
                 elif self.info.image_shape not in (None, outcome) and not problems:
@@ -165,13 +163,10 @@ class Examples:
         damage.check(problems, len(self), self.location)
 
     def hold_out(self, count: int) -> tuple["Examples", "Examples"]:
-        """Splits off images for validation, the same share of every class.
+        """Splits off `count` images for validation, the same share of every class.
 
         The choice depends on the labels and `count` only: every run on a dataset holds out the
         same images.
-
-        Args:
-            count: int, images to hold out.
 
         Returns:
             Examples that are left for training, and those held out.

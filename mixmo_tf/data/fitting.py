@@ -13,11 +13,7 @@ _GREY, _RGB, _RGBA = 1, 3, 4
 
 
 def fitted(examples: Examples, image_shape: tuple[int, int, int]) -> Examples:
-    """Examples whose images are brought to a shape as they are decoded.
-
-    Args:
-        examples: Examples of images of any size; the Info tells their channels.
-        image_shape: (height, width, channels).
+    """Examples of any size, whose images are brought to `image_shape` as they are decoded.
 
     Raises:
         ValueError: if the channels cannot be made of those that are there.

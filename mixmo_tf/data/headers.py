@@ -12,7 +12,6 @@ import zlib
 from collections.abc import Sequence
 from typing import BinaryIO, NamedTuple
 
-import tqdm
 from PIL import (
     AvifImagePlugin,
     BmpImagePlugin,
@@ -23,6 +22,9 @@ from PIL import (
     TiffImagePlugin,
     WebPImagePlugin,
 )
+
+from mixmo_tf import arguments
+from mixmo_tf.data.notices import progress_bar
 
 _MAGIC = {  # what the files of a kind begin with
     b"\xff\xd8\xff": "JPEG",
@@ -42,7 +44,6 @@ _END = 2**16  # bytes in which a PNG's EXIF is looked for, behind its pixels
 _ANIMATED = 2  # the bit among the flags of a WebP
 _THREADS = 16  # files that are waited for at once: disks across a network answer slowly
 _CHUNK = 100  # files that a thread takes at once
-_SHOWN_AFTER = 2  # seconds, the progress bar
 # Pillow's classes, without Image.open, which would refuse the largest images.
 _PILLOW = {
     "JPEG": JpegImagePlugin.JpegImageFile,
@@ -71,10 +72,9 @@ def read_all(paths: Sequence[str]) -> list[Header | None]:
     Returns:
         list of Header, or of None where a file is no image, or of a kind that is not read.
     """
-    bar = {"desc": "Looking at the files", "unit": " files", "delay": _SHOWN_AFTER}
     with multiprocessing.pool.ThreadPool(_THREADS) as pool:
         headers = pool.imap(_read_or_problem, paths, _CHUNK)
-        headers = list(tqdm.tqdm(headers, total=len(paths), disable=None, **bar))
+        headers = list(progress_bar("Looking at the files", len(paths), headers, " files"))
     return [None if isinstance(header, str) else header for header in headers]
 
 
@@ -208,7 +208,7 @@ def _read_with_pillow(kind, file):
     try:
         image = pillow_image(file)
     except Exception as error:  # whatever Pillow raises
-        reason = str(error).split("\n")[0]
+        reason = arguments.first_line(error)
         raise UnreadableError(f"of the kind {kind}, and Pillow cannot read it ({reason})") from None
     if image.mode in _MODES_NOT_READ:
         raise UnreadableError(f"of the kind {kind}, with pixels of the mode {image.mode}")

@@ -86,13 +86,7 @@ def read_unlabelled(name: str) -> Examples:
 
 
 def images_in(folder: str | os.PathLike) -> list[str]:
-    """The images in a folder and those inside it, in the order of their paths.
-
-    Args:
-        folder: str or pathlib.Path.
-
-    Returns:
-        list of str. What is left out is logged.
+    """The images in a folder and those inside it, in the order of their paths; others are logged.
 
     Raises:
         ValueError: if there are none.
@@ -110,9 +104,7 @@ def images_in(folder: str | os.PathLike) -> list[str]:
 def would_be_class(name: str, path: pathlib.Path) -> bool:
     """Whether a new folder at `path` would make a folder of these images a class more.
 
-    Args:
-        name: "image_folder:PATH".
-        path: pathlib.Path; where there is a folder below the images already, it stays what it is.
+    Where there is a folder below the images already, it stays what it is.
     """
     try:
         found = _found(name, False)
@@ -140,9 +132,7 @@ def splits(name: str, as_before: bool = False, data_dir: None | str = None) -> l
 def was_read_as_before(name: str, fingerprints: dict[str, str]) -> bool:
     """Whether images were read from folders that meant what they did before 0.2, not today.
 
-    Args:
-        name: "image_folder:PATH".
-        fingerprints: dict of `Examples.fingerprint` by split, of all that were read then.
+    `fingerprints` has the `Examples.fingerprint` of all that were read then, by split.
     """
     try:
         now, before = _found(name, False), _found(name, True)
@@ -213,10 +203,7 @@ def _below(folder, paths):
 def _list_images(folder, train_classes, needed):
     """Paths, in the order of their names, and labels int64 (N,).
 
-    Args:
-        folder: pathlib.Path of the split.
-        train_classes: folders of the classes by name, those to train on.
-        needed: bool, whether a class without images is an error.
+    Where it is `needed`, a class of `train_classes` without images is an error.
     """
     classes = folders.classes(folder)
     unknown = sorted(set(classes) - set(train_classes))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from mixmo_tf import arguments
 from mixmo_tf.data.examples import Examples, Info
 
 _LOG = logging.getLogger(__name__)
@@ -21,14 +22,9 @@ class MissingDataError(FileNotFoundError):
 
 
 def prepare(builder: Any, by_hand: bool = False) -> Any:
-    """Downloads and prepares what is not on this machine.
+    """Downloads and prepares what is not on this machine; gives the builder.
 
-    Args:
-        builder: tfds.core.DatasetBuilder.
-        by_hand: bool, whether the archives are put there by hand.
-
-    Returns:
-        The builder.
+    `by_hand` says that the archives are put there by hand.
 
     Raises:
         MissingDataError: if there is no way to the data; the message says how it gets there.
@@ -49,7 +45,7 @@ def prepare(builder: Any, by_hand: bool = False) -> Any:
     except ValueError:
         raise
     except Exception as error:  # whatever the network, the disk and TFDS raise
-        reason = str(error).split("\n")[0].rstrip(":") or type(error).__name__
+        reason = arguments.first_line(error).rstrip(":")
         if by_hand:
             how = builder.MANUAL_DOWNLOAD_INSTRUCTIONS.replace("manual_dir", str(manual_dir))
             reason = " ".join([reason, *how.split()])
@@ -69,9 +65,8 @@ def encoded(
 
     Args:
         builder: tfds.core.DatasetBuilder, prepared.
-        split: str, as the builder calls it.
-        class_names: tuple of str, by label.
-        name_feature: str, the feature that names an image.
+        split: as the builder calls it.
+        name_feature: the feature that names an image.
         **statistics: mean and std, as `Info` has them.
 
     Raises:

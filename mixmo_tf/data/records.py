@@ -14,14 +14,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
 from mixmo_tf import arguments
 from mixmo_tf.data import crops, damage, stream
 from mixmo_tf.data.examples import Examples, Info
+from mixmo_tf.data.notices import progress_bar
 
 _READ_BATCH = 100
-_SHOWN_AFTER = 2  # seconds, the progress bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +58,7 @@ class Records:
         records = records.map(lambda some: self._read(some)[0], cores).unbatch()
         labels = records.map(lambda record: self._parse(record)[1], cores).batch(_READ_BATCH)
         parts = []
-        bar = {"desc": "Reading labels", "unit": " images", "delay": _SHOWN_AFTER}
-        with tqdm(total=len(self), disable=None, **bar) as progress:
+        with progress_bar("Reading labels", len(self)) as progress:
             for some in labels.with_options(stream.without_autotune()).as_numpy_iterator():
                 parts.append(some)
                 progress.update(len(some))
@@ -121,19 +119,15 @@ class Records:
         decoded = records.map(self._decode, num_parallel_calls=cores)
         decoded = decoded.with_options(stream.without_autotune())
         is_good = np.zeros(len(self), bool)
-        bar = {"desc": "Looking for damaged images", "unit": " images", "delay": _SHOWN_AFTER}
         good = decoded.ignore_errors().as_numpy_iterator()
-        for i, _ in tqdm(good, total=len(self), disable=None, **bar):
+        for i, _ in progress_bar("Looking for damaged images", len(self), good):
             is_good[i] = True
         damaged = [i for i in self.indices[~is_good] if self._is_damaged(i)]
         problems = [(f"record {i} of {self.location}", "damaged") for i in damaged]
         damage.check(problems, len(self), advice="prepare the data again")
 
     def hold_out(self, count: int) -> tuple["Records", "Records"]:
-        """Splits off images for validation; the choice depends on N and `count` only.
-
-        Args:
-            count: int, images to hold out.
+        """Splits off `count` images for validation, by a choice that depends on N and `count` only.
 
         Returns:
             Records that are left for training, and those held out.

@@ -163,16 +163,12 @@ def load(
 
 def has_test_split(name: str, as_before: bool = False, data_dir: str | None = None) -> bool:
     """Whether a dataset has test images apart from its training images."""
-    source = _source(name)
-    return source is None or "test" in source.splits(full_name(name), as_before, data_dir)
+    return "test" in _splits(name, as_before, data_dir)
 
 
 def has_validation_split(name: str, as_before: bool = False, data_dir: str | None = None) -> bool:
     """Whether a dataset has images to validate on, apart from those to train and to test on."""
-    source = _source(name)
-    if source is None:
-        return False
-    return "validation" in source.splits(full_name(name), as_before, data_dir)
+    return "validation" in _splits(name, as_before, data_dir)
 
 
 def full_name(name: str) -> str:
@@ -231,6 +227,12 @@ def _source(name):
     rest = name.removeprefix(tfds_images.PREFIX)
     kind, colon, argument = (rest if rest in SOURCES else name).partition(":")
     return SOURCES.get(kind + colon) if bool(colon) == bool(argument) else None
+
+
+def _splits(name, as_before, data_dir):
+    """Which of `SPLITS` there are; of a name that is none "test", as `check_name` says it."""
+    source = _source(name)
+    return source.splits(full_name(name), as_before, data_dir) if source else ("test",)
 
 
 def _check(name, data_dir, validation_examples, image_size, as_before):

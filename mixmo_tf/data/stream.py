@@ -144,16 +144,10 @@ def training_batches_from(
 
 
 def permutation(count: int, seed: tf.Tensor) -> tf.Tensor:
-    """A uniform permutation: the ranks of random 64-bit keys, of which hardly two are alike.
+    """A uniform permutation of 0 … count - 1, int64 (count,), from a seed int32 (2,).
 
+    It is the ranks of random 64-bit keys, of which hardly two are alike;
     `tf.random.experimental.index_shuffle` would need no memory, but favours some orders.
-
-    Args:
-        count: int >= 1.
-        seed: int32 (2,).
-
-    Returns:
-        int64 (count,), 0 … count - 1 in their order.
     """
     keys = seeds.bits([count], seed)
     return tf.cast(tf.argsort(keys, direction="DESCENDING", stable=True), tf.int64)

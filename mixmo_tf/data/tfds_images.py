@@ -42,9 +42,7 @@ def read(name: str, split: str, data_dir: str | None, image_size: int | None = N
         return examples
 
     def decode(image):
-        pixels = examples.decode(image)
-        top, left, high, wide = tf.unstack(crops.central_box(tf.shape(pixels)))
-        return crops.scaled(pixels[top : top + high, left : left + wide], image_size)
+        return crops.central_square(examples.decode(image), image_size)
 
     return examples.changed(decode, (image_size, image_size, channels))
 

@@ -38,8 +38,9 @@ class FilePredictor(Predictor):
             _, num_members, num_classes = loaded.member_logits(black).shape
         except Exception as error:  # each library raises its own
             raise ValueError(f"{file} is not from MixMo.export: it has no member_logits") from error
-        said = loaded.description.get("ensemble")
-        ensemble = ensemble or (said if said in ENSEMBLES else _ensemble_beside(file))
+        beside, _ = signature.description_beside(file)
+        said = (each.get("ensemble") for each in (loaded.description, beside))
+        ensemble = ensemble or next((each for each in said if each in ENSEMBLES), None)
         if ensemble is None and num_members > 1:
             raise ValueError(
                 f"{file} has no {signature.DESCRIPTION} beside it: say what is averaged, --ensemble"
@@ -54,14 +55,3 @@ class FilePredictor(Predictor):
             images = tf.saturate_cast(tf.round(images), tf.uint8)
         logits = tf.numpy_function(self._loaded.member_logits, [images], tf.float32)
         return tf.ensure_shape(logits, (None, self.num_members, self.num_classes))
-
-
-def _ensemble_beside(file):
-    """What model.json beside a file says that is averaged; None without."""
-    if not (file.parent / signature.DESCRIPTION).is_file():
-        return None
-    try:
-        ensemble = signature.read_description(file.parent)[0].get("ensemble")
-    except (ValueError, OSError, AttributeError):
-        return None
-    return ensemble if ensemble in ENSEMBLES else None

@@ -6,7 +6,7 @@ import re
 
 import keras
 
-from mixmo_tf import extras
+from mixmo_tf import arguments, extras
 from mixmo_tf.formats.signature import DESCRIPTION
 from mixmo_tf.training.model_archive import PARTS
 
@@ -21,13 +21,10 @@ def is_name(path: str | os.PathLike) -> bool:
 
 
 def download(name: str) -> pathlib.Path:
-    """The folder of a model of the hub on this machine, downloaded if need be.
+    """The folder of a model "hf://USER/MODEL" on this machine, downloaded if need be.
 
     Only the files are fetched that a model is loaded from, as huggingface_hub does it: into its
     cache, with its token if there is one, and from the cache alone where there is no network.
-
-    Args:
-        name: "hf://USER/MODEL".
 
     Raises:
         ImportError: without the extra `hub`.
@@ -56,7 +53,7 @@ def download(name: str) -> pathlib.Path:
                 f"the hub has no model {name}, or does not show it to you; what is private needs "
                 "`hf auth login`"
             ) from error
-        reason = str(error.__cause__ or error).split("\n")[0] or type(error).__name__
+        reason = arguments.first_line(error.__cause__ or error)
         raise OSError(f"cannot download {name}: {reason}") from error
     for part in PARTS[1:]:
         if not (pathlib.Path(folder) / part).is_file():

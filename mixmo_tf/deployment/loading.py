@@ -68,11 +68,9 @@ def is_exported(path: str | os.PathLike) -> bool:
 
 
 def load_as_one(files: Sequence[str | os.PathLike], ensemble: str | None = None) -> Predictor:
-    """Loads one model, or several as a DeepEnsemble.
+    """Loads a run's folder or .keras file, or several as a DeepEnsemble.
 
-    Args:
-        files: list of runs' folders and .keras files.
-        ensemble: "logits" or "probabilities", what is averaged; None for the models' own.
+    `ensemble` is what is averaged, "logits" or "probabilities"; None for the models' own.
 
     Raises:
         FileNotFoundError: if one is missing.

@@ -59,7 +59,7 @@ class ModelFile:
         except ImportError:
             raise
         except Exception as error:  # each library raises its own
-            reason = str(error).split("\n")[0] or type(error).__name__
+            reason = arguments.first_line(error)
             if isinstance(error, struct.error):  # of a LiteRT file's parser
                 reason = "it is damaged or cut short"
             raise ValueError(f"{file} is no readable {self.kind}: {reason}") from error
@@ -72,7 +72,8 @@ class ModelFile:
         self.num_classes = int(num_classes)
         self.description = _parsed(said)
         own_names = _checked_names(self.description.get("classes"), self.num_classes)
-        self.class_names = own_names or _class_names_beside(file, self.num_classes)
+        beside = class_labels.mended(signature.description_beside(file)[1])
+        self.class_names = own_names or _checked_names(beside, self.num_classes)
         self.output_names = tuple(outputs)
 
     def predict(
@@ -119,7 +120,6 @@ class ModelFile:
         Returns:
             dict of arrays with N first: `probabilities`, and what else `description` lists.
         """
-
         return self._outputs(images, batch_size, self.output_names)
 
     def _outputs(self, images, batch_size, names):
@@ -207,21 +207,10 @@ def _parsed(said):
 
 
 def _checked_names(names, num_classes):
-    """The names of classes that a file says; None where it says none, or something else."""
+    """Names of classes, if they are those of so many; None for none, and for anything else."""
     try:
         return class_labels.check(names, num_classes)
     except ValueError:
-        return None
-
-
-def _class_names_beside(file, num_classes):
-    """What `export` wrote beside the file; None where there is nothing, or of another model."""
-    if not (file.parent / signature.DESCRIPTION).is_file():
-        return None
-    try:
-        names = class_labels.mended(signature.read_description(file.parent)[1])
-        return class_labels.check(names, num_classes)
-    except (ValueError, OSError):
         return None
 
 

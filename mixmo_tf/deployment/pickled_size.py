@@ -14,14 +14,10 @@ _MARK = None  # on the stack
 
 
 def is_beyond(pickled: bytes | BinaryIO, limit: int) -> bool:
-    """Whether what a pickle makes of its tuples is more than a number of objects.
+    """Whether what a pickle makes of its tuples is more than `limit` objects.
 
-    Args:
-        pickled: bytes, or a binary file at the pickle's start; a file is read up to its end.
-        limit: int, objects; each counts as often as it is in another.
-
-    Returns:
-        bool; False too of what is no pickle, or ends early, up to that place.
+    Each object counts as often as it is in another. Bytes that are no pickle, or end early, count
+    up to that place; a file is read from the pickle's start up to its end.
     """
     stack, kept, visited = [], {}, 0  # objects in each tuple; 1 for all else
     try:

@@ -14,7 +14,7 @@ from mixmo_tf.deployment.weights_file import STATE, read, some
 from mixmo_tf.models.folded import FoldedModel
 from mixmo_tf.models.mixmo import MixMo
 from mixmo_tf.networks import variable_limit
-from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.outputs import atomically, new_file
 
 _OF_PLAIN = "conv1.weight", "fc.weight"
 _MOST_BLOCKS = 200  # of a group; a WRN-28 has 4
@@ -101,7 +101,7 @@ def save_torch_checkpoint(model: MixMo | FoldedModel, file: str | os.PathLike) -
         raise ValueError("the published code has no folded network with several heads")
     state = torch_state.torch_state(model.networks[0])
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in state.items()}
-    with at_once(path) as partial, open(partial, "wb") as opened:  # a name would hide why it fails
+    with atomically(path) as partial, open(partial, "wb") as opened:  # a name hides why it fails
         torch.save({STATE: tensors}, opened)
 
 
@@ -109,11 +109,8 @@ def build_network(state: dict[str, np.ndarray], image_size: int | None = None) -
     """A network, its weights not yet loaded, of the architecture that a state's shapes tell.
 
     Three groups of blocks are a Wide ResNet's, four a PreActResNet-18's. Whatever does not fit
-    either is left to `load_torch_state` to name.
-
-    Args:
-        state: dict of arrays by the published code's names.
-        image_size: int, pixels; None for the one that the network is published for.
+    either is left to `load_torch_state` to name. Without an `image_size`, in pixels, it is the one
+    that the network is published for.
 
     Raises:
         ValueError: if the state lacks a layer that all published networks have.

@@ -52,13 +52,10 @@ class LeftOut:
 
 
 def read(file: str | os.PathLike) -> dict[str, np.ndarray]:
-    """The weights in a checkpoint.
-
-    Args:
-        file: path of a PyTorch checkpoint, or of a `.safetensors` file; ~ is the home folder.
+    """The weights in a PyTorch checkpoint or a `.safetensors` file, by the published code's names.
 
     Returns:
-        dict of float32 arrays by the published code's names.
+        dict of float32 arrays.
 
     Raises:
         ImportError: unless the extra `torch` is installed.

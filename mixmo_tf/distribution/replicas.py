@@ -49,11 +49,7 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def distribute(strategy: tf.distribute.Strategy, batches_of: Callable) -> Batches:
-    """Gives each worker its shares of every batch.
-
-    Args:
-        strategy: tf.distribute.Strategy.
-        batches_of: function of stream.Shares that gives a tf.data.Dataset.
+    """Gives each worker its shares of every batch, of what `batches_of` makes of stream.Shares.
 
     Returns:
         What `fit` and `evaluate` take: with one replica the dataset of whole batches; else a
@@ -98,10 +94,7 @@ def input_options() -> tf.distribute.InputOptions:
 def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
     """What the chief has, on every worker; all workers must call it at the same point.
 
-    Args:
-        strategy: tf.distribute.Strategy.
-        arrays: list of arrays of numbers; those of the other workers are there for their
-            shapes and dtypes only.
+    The arrays of the other workers are there for their shapes and dtypes only.
     """
     if num_workers(strategy) == 1:
         return arrays
@@ -123,10 +116,7 @@ def check_same(
 ) -> None:
     """Raises ValueError, on each worker that differs, unless all have what the chief has.
 
-    Args:
-        strategy: tf.distribute.Strategy.
-        what: str, for the message.
-        parts: iterable of bytes and arrays.
+    `what` is for the message.
     """
     if num_workers(strategy) == 1:
         return
@@ -201,9 +191,7 @@ def finite_on_all(
 def are_finite(tensors: Iterable[tf.Tensor | None], variable: keras.Variable) -> tf.Tensor:
     """Whether the tensors of all replicas are finite, bool (); called in replica context.
 
-    Args:
-        tensors: list of float tensors, or None in their places.
-        variable: one that lies on the replica's device.
+    `variable` is one that lies on the replica's device.
     """
     context = tf.distribute.get_replica_context()
     with tf.device(variable.value.device):  # all_reduce asks where the number is
@@ -220,12 +208,8 @@ def either(
 ) -> None:
     """`tf.cond` for functions that exchange something between replicas.
 
-    Called in replica context, where `tf.cond` allows no such function.
-
-    Args:
-        condition: bool (), the same on all replicas.
-        do, otherwise: functions of `arguments`, whose results are dropped.
-        arguments: tuple of structures of tensors, this replica's.
+    Called in replica context, where `tf.cond` allows no such function. The condition, bool (), is
+    the same on all replicas, the arguments are this replica's, and results are dropped.
     """
 
     def across(strategy, condition, *arguments):
@@ -243,12 +227,8 @@ def update(
 ) -> None:
     """Changes trainable variables on each replica by itself, as optimizers do.
 
-    An assignment would exchange them first, and take the mean. Called in replica context.
-
-    Args:
-        variables: list of variables, the same on all replicas.
-        function: called with each variable and its value, on each replica; it assigns.
-        values: list of tensors, this replica's.
+    An assignment would exchange them first, and take the mean. Called in replica context, with this
+    replica's values; `function` gets each variable and its value, on each replica, and assigns.
     """
 
     def across(strategy, *values):

@@ -63,8 +63,7 @@ def choose(
 def mirrored(devices: Sequence[str] | None = None) -> tf.distribute.Strategy:
     """The MirroredStrategy of these devices: one in a process, as exchanges of two get mixed up.
 
-    Args:
-        devices: names, such as "/device:GPU:0"; None for all GPUs, or else all logical CPUs.
+    The devices are names such as "/device:GPU:0"; None for all GPUs, or else all logical CPUs.
     """
     if devices is None:
         found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

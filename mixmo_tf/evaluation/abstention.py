@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike
 from mixmo_tf import arguments
 from mixmo_tf.evaluation import predictions
 
-WANTED = ("risk", "coverage")
-
 
 def abstention_threshold(
     probabilities: ArrayLike,

@@ -215,10 +215,7 @@ def _behind(logits, labels):
 def _terms(behind, own, log_temperature, with_variance=False):
     """Each example's NLL at a temperature, and the variance of its logits, (N,); or None.
 
-    Args:
-        behind, own: as `_behind` gives them.
-        log_temperature: float, or float (N,), one for each example.
-        with_variance: bool.
+    `behind` and `own` are what `_behind` gives; `log_temperature` may be one for each, (N,).
     """
     scale = np.broadcast_to(np.exp(-np.asarray(log_temperature)), own.shape)
     nll, variance = np.empty(len(own)), np.empty(len(own)) if with_variance else None

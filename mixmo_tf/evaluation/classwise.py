@@ -18,7 +18,7 @@ UNDEFINED = {
 
 
 def per_class(scores: ArrayLike, labels: ArrayLike) -> dict[str, np.ndarray]:
-    """The figures of each class, and the confusion matrix.
+    """The metrics of each class, and the confusion matrix.
 
     Args:
         scores: float (N, C), logits or probabilities.
@@ -41,7 +41,7 @@ def per_class(scores: ArrayLike, labels: ArrayLike) -> dict[str, np.ndarray]:
     num_classes, answers = scores.shape[1], scores.argmax(axis=1)
     images, answered, right = _counts(labels, answers, num_classes)
     with np.errstate(invalid="ignore"):
-        figures = {
+        metrics = {
             "class_images": images,
             "class_recall": right / images,
             "class_precision": right / answered,
@@ -49,8 +49,8 @@ def per_class(scores: ArrayLike, labels: ArrayLike) -> dict[str, np.ndarray]:
     if num_classes <= MOST_CLASSES:
         cell = labels.astype(np.int64) * num_classes + answers
         matrix = np.bincount(cell, minlength=num_classes**2).reshape(num_classes, num_classes)
-        figures["confusion_matrix"] = matrix
-    return figures
+        metrics["confusion_matrix"] = matrix
+    return metrics
 
 
 def balanced_accuracy(scores: ArrayLike, labels: ArrayLike) -> float:

@@ -1,6 +1,6 @@
 """Is one model better than another, or luckier? Tests of two models on the same images.
 
-Both see the same images, so the images on which they differ tell, not the two figures on their
+Both see the same images, so the images on which they differ tell, not the two results on their
 own: McNemar 1947 for the accuracies, a bootstrap over the images for the NLL (Efron and
 Tibshirani 1993).
 """

@@ -1,4 +1,4 @@
-"""What is said of a model on corrupted images: figures of each set, and their means.
+"""What is said of a model on corrupted images: metrics of each set, and their means.
 
 A set is the images of one corruption at one severity (`data.corruptions`). Three means are in
 use, and each has its own name here:
@@ -21,7 +21,7 @@ from mixmo_tf.data.corruptions import BENCHMARK, NAMES, SEVERITIES
 from mixmo_tf.evaluation import calibration, predictions, scores
 from mixmo_tf.evaluation.metrics import MEMBER, Record
 
-FIGURES = ("accuracy", "nll", "ece", "brier")
+KEYS = ("accuracy", "nll", "ece", "brier")
 _ROUNDING = 1e-9
 # AlexNet's error, mean over the severities, of github.com/hendrycks/robustness
 ALEXNET_ERRORS = {
@@ -44,7 +44,7 @@ ALEXNET_ERRORS = {
 
 
 def sums(member_logits: ArrayLike, labels: ArrayLike, ensemble: str = "logits") -> np.ndarray:
-    """What the figures of a set are made of; it adds up over batches, and over sets.
+    """What the metrics of a set are made of; it adds up over batches, and over sets.
 
     Args:
         member_logits: float (n, M, C).
@@ -69,34 +69,33 @@ def check_sums(of_set: np.ndarray, num_members: int) -> None:
     shape = 1 + num_members, 4 + calibration.NUM_BINS
     if of_set.shape != shape or not np.isfinite(of_set).all():
         raise ValueError(f"sums must be {shape}, finite, got {arguments.brief(of_set)}")
-    count, *of_figures = of_set[:, 0], *of_set[:, 1:4].T, np.abs(of_set[:, 4:]).sum(axis=1)
+    count, *of_metrics = of_set[:, 0], *of_set[:, 1:4].T, np.abs(of_set[:, 4:]).sum(axis=1)
     if len(set(count)) > 1 or count[0] < 1 or count[0] != int(count[0]):
         raise ValueError(f"sums must be of a number of images, got {count}")
-    for each, most in zip(of_figures, (1, np.inf, 2, 1), strict=True):
+    for each, most in zip(of_metrics, (1, np.inf, 2, 1), strict=True):
         if not -_ROUNDING <= (each / count).min() <= (each / count).max() <= most + _ROUNDING:
             raise ValueError(f"sums of {count[0]:g} images are out of range: {each}")
 
 
-def figures(of_set: ArrayLike) -> dict:
+def metrics(of_set: ArrayLike) -> dict:
     """Accuracy, NLL, ECE and Brier score by their names, the members' as lists by `member_`."""
-    return _named(_figures(of_set))
+    return _named(_metrics(of_set))
 
 
 def summary(sets: dict[tuple[str, int], np.ndarray], with_mce: bool = False) -> dict:
-    """The figures of all sets, and their means.
+    """The metrics of all sets, and their means.
 
     Args:
         sets: by (corruption, severity), what `sums` gives.
-        with_mce: bool, whether they are of ImageNet-C, the only images that AlexNet's errors are
-            for.
+        with_mce: whether they are of ImageNet-C, the only images that AlexNet's errors are for.
 
     Returns:
-        dict: "sets", figures by corruption and severity; "per_corruption" and "per_severity",
+        dict: "sets", metrics by corruption and severity; "per_corruption" and "per_severity",
         means over those sets that there are; "mean_over_15", "mean_over_19" and "mce", None where
         a set is missing, and then "undefined" says why; "mean_over_found" and "pool" of all sets
         that there are.
     """
-    of_sets = {key: _figures(of_set) for key, of_set in sets.items()}  # (1 + M, 4)
+    of_sets = {key: _metrics(of_set) for key, of_set in sets.items()}  # (1 + M, 4)
     names = [name for name in NAMES if any(name == each for each, _ in sets)]
     severities = sorted({severity for _, severity in sets})
 
@@ -112,7 +111,7 @@ def summary(sets: dict[tuple[str, int], np.ndarray], with_mce: bool = False) -> 
         "per_corruption": {name: _named(of_one) for name, of_one in per_corruption.items()},
         "per_severity": {str(s): _named(mean((name, s) for name in names)) for s in severities},
         "mean_over_found": _named(mean(sets)),
-        "pool": figures(sum(sets.values())),
+        "pool": metrics(sum(sets.values())),
     }
     undefined = {}
     for key, over in (("mean_over_15", BENCHMARK), ("mean_over_19", NAMES)):
@@ -126,6 +125,11 @@ def summary(sets: dict[tuple[str, int], np.ndarray], with_mce: bool = False) -> 
     elif with_mce:
         result |= _mce(per_corruption)
     return result | ({"undefined": undefined} if undefined else {})
+
+
+def widest(found: dict) -> str:
+    """The key of `summary`'s mean over the most sets that is whole."""
+    return next(key for key in ("mean_over_19", "mean_over_15", "mean_over_found") if found[key])
 
 
 def _mce(per_corruption):
@@ -148,16 +152,16 @@ def _sums_of_one(record):
     return np.array([count, *(count * mean for mean in of_images), *gaps])
 
 
-def _figures(of_set):
-    """float64 (1 + M, 4), in the order of `FIGURES`."""
+def _metrics(of_set):
+    """float64 (1 + M, 4), in the order of `KEYS`."""
     count, right, nll, brier, *gaps = np.moveaxis(np.asarray(of_set), 1, 0)
     ece = np.abs(gaps).sum(axis=0)
     return np.stack([right, nll, ece, brier], axis=1) / count[:, None]
 
 
 def _named(of_all):
-    """Figures (1 + M, 4) as a dict."""
+    """Metrics (1 + M, 4) as a dict."""
     first, *of_members = of_all.tolist()
-    named = dict(zip(FIGURES, first, strict=True))
+    named = dict(zip(KEYS, first, strict=True))
     lists = zip(*of_members, strict=True)
-    return named | {MEMBER + key: list(each) for key, each in zip(FIGURES, lists, strict=True)}
+    return named | {MEMBER + key: list(each) for key, each in zip(KEYS, lists, strict=True)}

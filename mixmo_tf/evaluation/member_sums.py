@@ -15,10 +15,6 @@ class MemberSums(keras.metrics.Metric):
     """Accuracy, NLL and the bins of reliability of the ensemble, and of each of M members.
 
     The ensemble comes first in all arrays.
-
-    Args:
-        num_members: int M.
-        name: str.
     """
 
     def __init__(self, num_members: int, name: str = "member_sums", **kwargs: Any):
@@ -54,7 +50,7 @@ class MemberSums(keras.metrics.Metric):
         sums = tf.reduce_sum(tf.convert_to_tensor(self.bins), axis=2)  # (1 + M, 3)
         return sums[:, 1] / tf.maximum(sums[:, 0], 1e-7)
 
-    def figures(self) -> list[dict[str, Any]]:
+    def metrics(self) -> list[dict[str, Any]]:
         """What was found, of the ensemble and of each member; with several workers, all must ask.
 
         Returns:

@@ -206,7 +206,7 @@ SIDE_BY_SIDE = [key for key, metric in METRICS.items() if metric.side_by_side]
 
 
 def undefined(key: str) -> str | None:
-    """What it means that a figure is NaN; None where the key is none of this package's."""
+    """What it means that a metric is NaN; None where the key is none of this package's."""
     key = key.removeprefix(MEMBER)
     return _ALL[key].undefined if key in _ALL else classwise.UNDEFINED.get(key)
 

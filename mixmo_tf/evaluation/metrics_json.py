@@ -37,7 +37,7 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "the `held_out_examples` that it was found on",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` gives",
-    "corruptions": "with `--corruptions`, the figures on corrupted images: see Under shift",
+    "corruptions": "with `--corruptions`, the metrics on corrupted images: see Under shift",
     "ood": "with `--ood`, how well scores part images of something else: see Under shift",
 }
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
@@ -57,12 +57,9 @@ def described(
     """What metrics.json says of a model.
 
     Args:
-        metrics: dict by the keys of `metrics.METRICS`.
-        dataset: str.
-        split: str, one of `data.SPLITS`.
-        examples: int, their number.
-        ensemble: "logits" or "probabilities".
-        libraries: dict of str, versions by name.
+        metrics: by the keys of `metrics.METRICS`.
+        examples: their number.
+        libraries: versions by name.
         more: what this writer knows besides, see above.
     """
     about = {"dataset": dataset, "split": split, "examples": examples, "ensemble": ensemble}
@@ -73,13 +70,10 @@ def described(
 def write_metrics(file: pathlib.Path, content: dict | list, replace: bool = False) -> None:
     """Writes what `described` gives, or a list of it for several models.
 
-    Args:
-        file: pathlib.Path of the file, or of a pipe or a device, such as /dev/stdout.
-        content: dict, or list of dicts.
-        replace: bool, whether it takes the place of a file that is there.
+    `file` may be a pipe or a device, such as /dev/stdout.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if it cannot be written, or is there and not to be replaced.
     """
     outputs.write(file, strict_json.dumps(content), replace)
 

@@ -2,7 +2,7 @@
 
 Measured as OpenOOD 1.5 does (Zhang et al. 2023, arXiv 2306.09301): what is out of distribution
 is the positive class, and its score is minus the confidence. Images of the same confidence
-cannot be told apart: they share every figure evenly.
+cannot be told apart: they share every value evenly.
 """
 
 import numpy as np

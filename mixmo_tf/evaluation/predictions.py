@@ -34,13 +34,9 @@ def ensemble_logits(member_logits: ArrayLike, ensemble: str = "logits") -> np.nd
 
 
 def ranks(confidence: np.ndarray) -> np.ndarray:
-    """Ranks from 0, by rising confidence; what differs by rounding alone is a tie, of one rank.
+    """Ranks of confidences, float64 (N,) in [0, 1], from 0 and rising: int (N,), without gaps.
 
-    Args:
-        confidence: float64 (N,) in [0, 1].
-
-    Returns:
-        int (N,); every rank up to the largest occurs.
+    What differs by rounding alone is a tie, of one rank.
     """
     order = np.argsort(confidence)
     rises = np.diff(confidence[order], prepend=confidence[order[:1]]) > ROUNDING
@@ -52,9 +48,7 @@ def ranks(confidence: np.ndarray) -> np.ndarray:
 def ties(confidence: np.ndarray, wrong: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """After each group of equal confidence, from the largest on: answers, and errors.
 
-    Args:
-        confidence: float64 (N,) in [0, 1].
-        wrong: bool (N,).
+    They are of confidences, float64 (N,) in [0, 1], and whether the answers are wrong, bool (N,).
     """
     ranked = ranks(confidence)
     answers, errors = np.bincount(ranked), np.bincount(ranked, weights=wrong)

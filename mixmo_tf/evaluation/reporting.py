@@ -64,13 +64,9 @@ def report(
 
 
 def explained(metrics: dict) -> dict:
-    """Metrics as they are kept: None where they are not finite, with the reasons, by key.
+    """Metrics by key as they are kept: None where a number, or one of a list, is not finite.
 
-    Args:
-        metrics: dict of numbers, or lists of them, by key.
-
-    Returns:
-        dict; with "undefined", a dict of sentences, if there is a reason.
+    Then "undefined" is a dict of sentences, why that is so, by key.
     """
     metrics = strict_json.finite(metrics)
     reasons = metrics.get(strict_json.UNDEFINED, {})

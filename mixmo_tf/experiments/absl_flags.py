@@ -14,11 +14,9 @@ S = typing.TypeVar("S")
 
 
 def flags_of(settings_class: type, are_required: bool = True) -> flags.FlagValues:
-    """The flags of a dataclass of settings, a flags.FlagValues of their own.
+    """The flags of a class that inherits `OfFlags`, a flags.FlagValues of their own.
 
-    Args:
-        settings_class: class that inherits `OfFlags`.
-        are_required: whether parsing fails where a `REQUIRED` setting is not given.
+    `are_required` says whether parsing fails where a `REQUIRED` setting is not given.
     """
     values = flags.FlagValues()
     for field, kind in fields.of(settings_class):

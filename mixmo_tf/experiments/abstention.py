@@ -35,13 +35,7 @@ class OfAbstention(OfFlags):
 
 
 def check(settings: OfAbstention, tested_on: images.Images, held_out: images.Images | None) -> None:
-    """Raises ValueError if a threshold is wanted, and there are no held-out images to find it on.
-
-    Args:
-        settings: OfAbstention.
-        tested_on: images.Images, those that it is checked on.
-        held_out: images.Images, or None.
-    """
+    """Raises ValueError if a threshold is wanted without held-out images to find it on."""
     for name in settings.wanted() if held_out is None else ():
         if tested_on.split == "validation":
             raise ValueError(
@@ -62,7 +56,6 @@ def found(
     """The thresholds, and what they keep.
 
     Args:
-        settings: OfAbstention.
         answers: the ensemble's logits, float (N, C), and the labels, int (N,).
         held_out: those of the held-out images; None only where no threshold is wanted.
 

@@ -40,7 +40,6 @@ def answered(
 
     Args:
         answer: as `answerer` gives it.
-        batches: of (images, labels).
         find_damaged: function that raises DamagedImageError if images are damaged.
 
     Raises:

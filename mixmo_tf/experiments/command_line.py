@@ -27,8 +27,6 @@ def run(
     What the package logs is printed meanwhile.
 
     Args:
-        action: function of settings.
-        settings_classes: classes that inherit `OfFlags`.
         argv: the command line with the script's name; sys.argv if None.
         names: one of them must be the argument without --, and is the first of `action`.
         rest: the setting, a tuple of str, of the only class, whose further values the arguments

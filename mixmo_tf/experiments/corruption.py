@@ -24,7 +24,7 @@ from mixmo_tf.paths import expanded
 MADE = "made"
 NAMES = (*corruptions_of.PUBLISHED, MADE)
 _NOT_COMPARABLE = (
-    "made here, with the constants of ImageNet-C: not to be compared with figures on CIFAR-10-C, "
+    "made here, with the constants of ImageNet-C: not to be compared with results on CIFAR-10-C, "
     "CIFAR-100-C or Tiny ImageNet-C"
 )
 _OTHER_IMAGES = "not made of the test images of Tiny ImageNet: no drop from these can be told"
@@ -69,9 +69,9 @@ class OfCorruptions(OfFlags):
         super().__post_init__()
         if not self.severities:
             raise ValueError("severities must have a value, got none")
-        chosen = {"corruption_names": (), "severities": corruptions_of.SEVERITIES}
-        for name, default in chosen.items() if self.corruptions is None else ():
-            if getattr(self, name) != default:
+        chosen = self._changed() if self.corruptions is None else ()
+        for name in ("corruption_names", "severities"):
+            if name in chosen:
                 raise ValueError(f"{name} needs --corruptions, whose sets it chooses from")
 
 
@@ -90,7 +90,6 @@ def find(
     """The images that settings name; "made" makes what is missing.
 
     Args:
-        settings: OfCorruptions.
         tested_on: the clean images, which "made" corrupts.
         model: one of the models, whose images they must be.
         load_images: `images.load`.
@@ -130,15 +129,7 @@ def evaluate(
     precision: str | None,
     batch_size: int,
 ) -> dict:
-    """What metrics.json says of corrupted images.
-
-    Args:
-        wanted: what `find` gives.
-        files: of the models.
-        models: what they hold.
-        ensemble: "logits" or "probabilities", what is averaged.
-        precision: what the networks compute in; None for what they were trained in.
-        batch_size: int, images at a time.
+    """What metrics.json says of corrupted images; the arguments are those of `shift.evaluate`.
 
     Raises:
         ValueError: if the images are damaged or do not fit the models.

@@ -44,9 +44,8 @@ class Fitted:
     """Decisions of a model, and of files that it was written to, fitted on the same images.
 
     Args:
-        settings: OfDecision.
-        held_out: images.Images that the model was not trained on, beside those that it is tested
-            on; None if there are none.
+        held_out: images that the model was not trained on, beside those that it is tested on;
+            None if there are none.
         load: `images.load`.
         model: the model, for the size of its images.
 

@@ -46,11 +46,11 @@ def start(
     """Starts a run in a directory, or takes up the one that is there.
 
     Args:
-        path: pathlib.Path of the directory; created if need be.
+        path: of the directory; created if need be.
         flag_lines: lines `--name=value`, every flag of the run.
-        default_values: dict of every flag's value by its name, see `run_flags.check`.
-        extend: bool, whether the run must be there, and may get other `run_flags.EXTENDED`;
-            they are noted by `run_flags.extend`.
+        default_values: every flag's value by its name, see `run_flags.check`.
+        extend: whether the run must be there, and may get other `run_flags.EXTENDED`; they are
+            noted by `run_flags.extend`.
 
     Returns:
         The lock of the directory, a context manager, to be held while the run goes on.
@@ -84,10 +84,6 @@ def start(
 def check_dataset(path: pathlib.Path, examples: dict[str, data.Examples | data.Records]) -> None:
     """Notes the images of the run in dataset.json, or compares them with those noted.
 
-    Args:
-        path: pathlib.Path of the run's directory.
-        examples: data.Examples by split.
-
     Raises:
         ValueError: if the run was trained on other images, as far as their number, size,
             classes and file names tell; the message says what differs.
@@ -114,11 +110,7 @@ def reads_as_before(path: pathlib.Path, dataset: str) -> bool:
     """Whether the images of the run in `path` are those that a folder had before version 0.2.
 
     Then `val/` was for the test, though there was a `test/` too. That the run goes on so is
-    logged, once.
-
-    Args:
-        path: pathlib.Path of the run's directory; there may be none.
-        dataset: the full name of the dataset, see `data.full_name`.
+    logged, once. The dataset is named in full, see `data.full_name`.
     """
     file = path / "dataset.json"
     if not data.is_folder(dataset) or not file.exists() or not (path / run_flags.NAME).exists():

@@ -18,7 +18,7 @@ from mixmo_tf.experiments import (
     shift,
 )
 from mixmo_tf.experiments import models as models_of
-from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
+from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings, of_answers
 from mixmo_tf.experiments.of_flags import check_is
 from mixmo_tf.models import deep_ensemble
 from mixmo_tf.paths import expanded
@@ -104,49 +104,26 @@ def _evaluate(settings, files, load_images, before):
     shifted = shift.find(settings, tested_on, models, load_images)
     ensemble = settings.ensemble or models[0].ensemble
     predict = functools.partial(_predict, models, load_images, settings.batch_size)
-    member_logits, labels = predict(tested_on)
+    tested = predict(tested_on)
     held_out = predict(fitted_on) if fitted_on else None
-    metrics = evaluation.report(member_logits, labels, ensemble, held_out)
-    together = functools.partial(evaluation.ensemble_logits, ensemble=ensemble)
+    names = load_images(tested_on).info.class_names
+    found = of_answers(settings, files, ensemble, tested_on, tested, held_out, names)
     on_others = shift.evaluate(
         shifted,
         files,
         models,
-        member_logits,
+        found.member_logits,
         ensemble=ensemble,
         precision=settings.precision,
         batch_size=settings.batch_size,
     )
-    return Evaluation(
-        files,
-        ensemble,
-        tested_on,
-        member_logits,
-        labels,
-        metrics,
-        held_out,
-        load_images(tested_on).info.class_names,
-        _names(load_images(tested_on)),
-        _names(load_images(fitted_on)) if fitted_on else None,
-        abstention.found(
-            settings,
-            (together(member_logits), labels),
-            (together(held_out[0]), held_out[1]) if held_out else None,
-        ),
-        shift=on_others.figures,
-        ood_scores=on_others.ood_scores,
-    )
-
-
-def _names(examples):
-    """The images' files, str (N,), or where they have none their indices, int (N,)."""
-    return np.arange(len(examples)) if examples.names is None else examples.names.astype(str)
+    return found._replace(shift=on_others.metrics, ood_scores=on_others.ood_scores)
 
 
 def _tested(this, first):
     """The Evaluation, with what a paired test against the first one says."""
-    figures = evaluation.paired(this.logits(), first.logits(), this.labels)
-    return this._replace(paired={"against": first.name, **figures})
+    test = evaluation.paired(this.logits(), first.logits(), this.labels)
+    return this._replace(paired={"against": first.name, **test})
 
 
 def _check_same_images(first, tested_on, files, load_images):
@@ -160,11 +137,15 @@ def _check_same_images(first, tested_on, files, load_images):
 
 
 def _predict(models, load_images, batch_size, tested_on):
-    """The members' logits (N, M, C) and the labels; with several models, these are members."""
+    """The members' logits (N, M, C), the labels, and the images' files, or else their indices.
+
+    With several models, these are members.
+    """
     examples = load_images(tested_on)
     for model in models:
         images.check(tested_on, examples.info, model)
     with answers.explained(examples.find_damaged):
         predicted = [evaluation.predict(model, examples.batches(batch_size)) for model in models]
     of_models, labels = zip(*predicted, strict=True)
-    return answers.together(of_models, models), labels[0]
+    names = np.arange(len(examples)) if examples.names is None else examples.names.astype(str)
+    return answers.together(of_models, models), labels[0], names

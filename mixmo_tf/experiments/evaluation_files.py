@@ -70,12 +70,12 @@ def _write_metrics(evaluations, file, replace=False):
 
 
 def _keep(evaluations, folder, settings):
-    """Writes metrics, predictions and models to a new folder, all at once.
+    """Writes metrics, predictions and models to a new folder, atomically.
 
     With several Evaluations, there is a folder in it for each, numbered, and metrics.json is a
     list.
     """
-    with outputs.at_once(folder) as partial:
+    with outputs.atomically(folder) as partial:
         partial.mkdir()
         if len(evaluations) == 1:
             _keep_one(evaluations[0], partial, settings)

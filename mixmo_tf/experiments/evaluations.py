@@ -55,7 +55,7 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
     )
     report: str | None = setting(
         None,
-        "Folder for report.html, a page with figures, pictures and images to look at, which takes "
+        "Folder for report.html, a page with metrics, pictures and images to look at, which takes "
         "the place of a report that is there; none if not set.",
     )
 
@@ -64,9 +64,9 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
         if bool(self.model) == bool(self.predictions):
             got = "both" if self.model else "neither"
             raise ValueError(f"one of --model and --predictions must be given, got {got}")
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        changed = self._changed()
         for name in _OF_MODELS if self.predictions else ():
-            if getattr(self, name) != defaults[name]:
+            if name in changed:
                 raise ValueError(f"{name} is for --model; of --predictions there are answers alone")
 
 
@@ -120,7 +120,7 @@ class Evaluation(NamedTuple):
             **(self.shift or {}),
             temperature_fitted_on=self.fitted_on,
             class_names=self.class_names,
-            **{key: figures.tolist() for key, figures in per_class.items()},
+            **{key: values.tolist() for key, values in per_class.items()},
             **({"abstention": self.abstention} if self.abstention else {}),
             **({"paired": self.paired} if self.paired else {}),
         )
@@ -128,3 +128,37 @@ class Evaluation(NamedTuple):
     def logits(self) -> np.ndarray:
         """The ensemble's, float64 (N, C)."""
         return evaluation.ensemble_logits(self.member_logits, self.ensemble)
+
+
+def of_answers(
+    settings: abstention.OfAbstention,
+    files: list,
+    ensemble: str,
+    tested_on: images.Images,
+    answers: tuple,
+    held_out: tuple | None,
+    class_names: tuple,
+) -> Evaluation:
+    """The Evaluation of what models answered to images, and to those held out, if there are any.
+
+    Both are (member_logits, labels, names or indices of the images).
+    """
+    member_logits, labels, names = answers
+    others, other_names = (held_out[:2], held_out[2]) if held_out else (None, None)
+
+    def together(member_logits, labels):
+        return evaluation.ensemble_logits(member_logits, ensemble), labels
+
+    return Evaluation(
+        files,
+        ensemble,
+        tested_on,
+        member_logits,
+        labels,
+        evaluation.report(member_logits, labels, ensemble, others),
+        others,
+        class_names,
+        names,
+        other_names,
+        abstention.found(settings, together(*answers[:2]), others and together(*others)),
+    )

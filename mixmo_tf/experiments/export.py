@@ -60,8 +60,7 @@ class ExportSettings(OfModels, OfImages, decisions.OfDecision):
 
     def __post_init__(self):
         super().__post_init__()
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        others = [name for name in share.OTHERS if getattr(self, name) != defaults[name]]
+        others = [name for name in share.OTHERS if name in self._changed()]
         if self.share is not None and others:
             raise ValueError(f"share writes a folder in Keras' own form: leave out {others[0]}")
 

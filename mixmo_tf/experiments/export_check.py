@@ -19,7 +19,7 @@ from mixmo_tf.training import model_archive
 
 Load: TypeAlias = Callable[[images_of.Images], data.Examples | data.Records]  # `images.load`
 _BATCH = 50
-_KEPT = "accuracy", "nll", "brier", "ece"  # figures of the model, for model.json
+_KEPT = "accuracy", "nll", "brier", "ece"  # metrics of the model, for model.json
 
 
 def find_images(
@@ -56,14 +56,9 @@ def for_calibration(images: images_of.Images, count: int, load: Load) -> np.ndar
 
 
 class Expected:
-    """What a model answers to images, which what is written of it is held against.
+    """What a model answers to `count` images, which what is written of it is held against.
 
-    Args:
-        model: Predictor.
-        images: images.Images.
-        count: int, how many of them.
-        load: `images.load`.
-        decision: Decision that was fitted to the model, if one was.
+    `load` is `images.load`; the decision is the one that was fitted to the model, if any was.
     """
 
     def __init__(
@@ -84,12 +79,12 @@ class Expected:
             self.answers |= decide(self.logits, decision)._asdict()
 
     def metrics(self) -> dict:
-        """The model's figures on these images, for model.json; none where its logits are NaN."""
+        """The model's metrics on these images, for model.json; none where its logits are NaN."""
         if not np.isfinite(self.logits).all():
             return {}
-        figures = {name: METRICS[name].function(Record(self.logits, self.labels)) for name in _KEPT}
+        metrics = {name: METRICS[name].function(Record(self.logits, self.labels)) for name in _KEPT}
         of = {"dataset": self.images.dataset, "split": self.images.split}
-        return {**of, "examples": len(self.labels), **figures}
+        return {**of, "examples": len(self.labels), **metrics}
 
     def table(self, files: Sequence[pathlib.Path], central_fraction: float | None = None) -> str:
         """Each file's size, accuracy, largest difference from the model, and what it decides.
@@ -100,14 +95,14 @@ class Expected:
         cells = [["", "size, MB", heading("accuracy"), "difference"]]
         if decides := "accept" in self.answers:
             cells[0] += [heading("ece"), "calibrated", "accepted, %", "error, %", "same sets, %"]
-        cells.append(["the model", "", *self._figures(self.answers)])
+        cells.append(["the model", "", *self._cells(self.answers)])
 
         def add(file, name, size, answers):
             if not all(np.isfinite(each).all() for each in answers.values()):
                 raise ValueError(
                     f"{file} failed its check: its probabilities or the model's are NaN or infinite"
                 )
-            cells.append([name, size, *self._figures(answers)])
+            cells.append([name, size, *self._cells(answers)])
 
         for file in files:
             loaded = deployment.load(file, trust=True)  # it was written just now
@@ -131,7 +126,7 @@ class Expected:
             )
         return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
 
-    def _figures(self, answers):
+    def _cells(self, answers):
         """The cells of a line from the third on."""
         probabilities = answers["probabilities"]
         is_right = probabilities.argmax(axis=-1) == self.labels

@@ -76,11 +76,7 @@ def of(settings_class: type) -> Iterator[tuple[dataclasses.Field, Any]]:
 
 
 def checked(field: dataclasses.Field, kind: Any, value: Any) -> Any:
-    """The value as its type.
-
-    Args:
-        field, kind: as `of` gives them.
-        value: whatever came.
+    """A value as the type of its field, both as `of` gives them.
 
     Raises:
         ValueError: if it is of another type, none of the choices or out of bounds; the message

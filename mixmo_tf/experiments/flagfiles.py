@@ -19,9 +19,8 @@ def in_place(arguments: Iterable[str], including: tuple[pathlib.Path, ...] = ())
     """The arguments with the lines of each flagfile in the place of its `--flagfile=FILE`.
 
     Args:
-        arguments: list of str, a command line without the script's name.
-        including: pathlib.Paths, the flagfile that they are the lines of, last, after those that
-            include it.
+        arguments: a command line without the script's name.
+        including: the flagfile that they are the lines of, last, after those that include it.
 
     Raises:
         OSError: if a flagfile is not there, or cannot be read.
@@ -46,7 +45,8 @@ def _found(file, including):
     folders = [pathlib.Path()]
     if including:
         folders = [including[-1].parent, including[-1].resolve().parent, *folders]
-    places = [*(folder / file for folder in folders), _of_package(file)]
+    of_package = beside_package(_CONFIGS) / _without_folder(file)
+    places = [*(folder / file for folder in folders), of_package]
     files = [each for each in places if each.exists()]
     for found in files:
         if not any(found.samefile(each) for each in including):
@@ -56,11 +56,6 @@ def _found(file, including):
     by = f", which {including[-1]} includes" if including else ""
     looked = ", ".join(dict.fromkeys(str(folder.absolute()) for folder in folders))
     raise FileNotFoundError(f"there is no flagfile {file}{by} (looked in {looked}){_meant(file)}")
-
-
-def _of_package(file):
-    """Where a config that is named so would be."""
-    return beside_package(_CONFIGS) / _without_folder(file)
 
 
 def _without_folder(file):

@@ -32,5 +32,5 @@ def draw(path: pathlib.Path) -> None:
         _log.info("%s is not of this run, so it stays, and its curves are not drawn.", file)
         return
     figure = plots.training_curves([history.read(path)])
-    with outputs.at_once(file, replace=True) as partial:
+    with outputs.atomically(file, replace=True) as partial:
         figure.savefig(partial, metadata={"Source": mark})

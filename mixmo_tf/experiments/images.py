@@ -57,8 +57,7 @@ def find(
     """The images to evaluate models on, and those to fit a temperature on.
 
     Args:
-        settings: OfImages.
-        files: list of pathlib.Path of the models.
+        files: of the models.
         model: one of them, for the size of its images.
 
     Returns:

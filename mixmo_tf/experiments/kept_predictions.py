@@ -5,11 +5,11 @@ import zlib
 
 import numpy as np
 
-from mixmo_tf import evaluation
+from mixmo_tf import arguments
 from mixmo_tf.evaluation import metrics_json, predictions
 from mixmo_tf.evaluation.predictions import ENSEMBLES
 from mixmo_tf.experiments import abstention, images
-from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings
+from mixmo_tf.experiments.evaluations import Evaluation, EvaluationSettings, of_answers
 from mixmo_tf.paths import expanded
 
 NAME = "predictions.npz"
@@ -18,9 +18,6 @@ _DAMAGE = (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.
 
 def read(settings: EvaluationSettings) -> list[Evaluation]:
     """The Evaluations of the `predictions`; what metrics.json beside a file says of it, they say.
-
-    Args:
-        settings: EvaluationSettings.
 
     Raises:
         FileNotFoundError: if one is not there.
@@ -40,44 +37,26 @@ def read(settings: EvaluationSettings) -> list[Evaluation]:
 def _read(settings, path):
     file = path / NAME if path.is_dir() else path
     if not file.is_file():
-        several = " itself, but in its folders 0, 1, …: give each" if _of_several(path) else ""
+        is_of_several = (path / "0" / NAME).is_file()  # models, whose answers an evaluation kept
+        several = " itself, but in its folders 0, 1, …: give each" if is_of_several else ""
         raise FileNotFoundError(f"there is no {NAME} at {path}{several}")
     try:
         with np.load(file, allow_pickle=False) as arrays:
             arrays = dict(arrays)
-        logits, labels, names = _checked(arrays, "")
+        answers = _checked(arrays, "")
         held_out = _checked(arrays, "held_out_") if "held_out_labels" in arrays else None
     except _DAMAGE as error:
-        reason = str(error).split("\n")[0] or type(error).__name__
+        reason = arguments.first_line(error)
         raise ValueError(f"{file} is no readable {NAME}: {reason}") from None
     except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{file} is no {NAME}: {error}") from None
-    about = _about(file.parent, logits.shape[2])
+    about = _about(file.parent, answers[0].shape[2])
     ensemble = settings.ensemble or about["ensemble"]
     tested_on = images.Images(about["dataset"], about["split"], None, ())
-    answers = [(evaluation.ensemble_logits(logits, ensemble), labels), None]
-    if held_out:
-        answers[1] = evaluation.ensemble_logits(held_out[0], ensemble), held_out[1]
-    else:
+    if not held_out:
         abstention.check(settings, tested_on, None)
-    return Evaluation(
-        [file],
-        ensemble,
-        tested_on,
-        logits,
-        labels,
-        evaluation.report(logits, labels, ensemble, held_out[:2] if held_out else None),
-        held_out[:2] if held_out else None,
-        about["class_names"],
-        names,
-        held_out[2] if held_out else None,
-        abstention.found(settings, *answers),
-    )
-
-
-def _of_several(path):
-    """Whether an evaluation of several models was kept there."""
-    return (path / "0" / NAME).is_file()
+    names = about["class_names"]
+    return of_answers(settings, [file], ensemble, tested_on, answers, held_out, names)
 
 
 def _checked(arrays, start):

@@ -27,7 +27,7 @@ def file_of(files: list[pathlib.Path], name: str, *how: str | None) -> pathlib.P
     Args:
         files: of the models; the first says in which folder.
         name: what they are evaluated on.
-        how: whatever else the figures depend on, apart from what the files hold.
+        how: whatever else the metrics depend on, apart from what the files hold.
     """
     whole = list(map(resolved, files))
     folder = whole[0] if whole[0].is_dir() else whole[0].parent
@@ -50,11 +50,6 @@ def model_state(files: list[pathlib.Path]) -> str:
 
 def read(file: pathlib.Path, model: str, num_members: int) -> dict:
     """What `write` wrote for the same model; empty if there is nothing, or it cannot be read.
-
-    Args:
-        file: as `file_of` gives it.
-        model: as `model_state` gives it.
-        num_members: int, of the model.
 
     Returns:
         dict by (corruption, severity): (state of the images, sums), see `evaluation.corruption`.

@@ -1,7 +1,7 @@
 """The model card of a model that is shared: Markdown, after a front matter that the hub reads.
 
 The front matter is YAML in the standard form of the Hugging Face Hub: licence, library, tags, and
-the figures as a `model-index`.
+the metrics as a `model-index`.
 """
 
 import math
@@ -18,22 +18,14 @@ from mixmo_tf.paths import printable
 _MOST_CLASSES = 100  # that are listed
 _TASK = "image-classification"
 _COLOURS = {1: "grey", 3: "RGB"}  # by the number of channels
+_TITLES = {key: each.title for key, each in (METRICS | CALIBRATED).items() if each.title}
 _METHOD = "[MixMo](https://arxiv.org/abs/2103.06132) (Ramé, Sun, Cord, ICCV 2021)"
 
 
 def card(
     model: Predictor, name: str, facts: dict[str, Any], central_fraction: float, how: str
 ) -> str:
-    """The text of README.md.
-
-    Args:
-        model: Predictor, as it is shared.
-        name: str, of the model.
-        facts: see `share.write`.
-        central_fraction: float in (0, 1], how much of the shorter side of a file's image the model
-            is given.
-        how: what became of the members, such as "folded".
-    """
+    """The text of README.md; see `share.write`."""
     flags = [run["flags"] for run in facts["runs"] if "flags" in run]
     parts = [
         _front_matter(name, facts, flags),
@@ -41,7 +33,7 @@ def card(
         _what(model, flags, how),
         _use(model, name, central_fraction),
         _data(facts, flags),
-        _figures(facts),
+        _metrics(facts),
         _training(facts, flags),
         _classes(model),
         "## Licence\n\nFill in `license` at the top of this file: what others may do with this "
@@ -60,8 +52,8 @@ def _front_matter(name, facts, flags):
         "tags:",
         *(f"- {tag}" for tag in ("mixmo", "ensemble", "keras", "tensorflow")),
     ]
-    figures, dataset = _values(facts), _dataset(facts, flags)
-    if figures and dataset:
+    metrics, dataset = _values(facts), _dataset(facts, flags)
+    if metrics and dataset:
         split = facts["metrics"].get("split")
         lines += [
             "model-index:",
@@ -75,10 +67,9 @@ def _front_matter(name, facts, flags):
             *([f"      split: {_quoted(split)}"] if split else []),
             "    metrics:",
         ]
-        for key, value in figures.items():
-            title = {**METRICS, **CALIBRATED}[key].title
+        for key, value in metrics.items():
             lines += [f"    - type: {key}", f"      value: {value!r}"]
-            lines.append(f"      name: {_quoted(title)}")
+            lines.append(f"      name: {_quoted(_TITLES[key])}")
     return "\n".join(["---", *lines, "---"])
 
 
@@ -152,23 +143,23 @@ def _about(dataset):
     return f" ({source.what.removesuffix('; no download')})" if source else ""
 
 
-def _figures(facts):
-    figures, found = _values(facts), facts.get("metrics", {})
-    if not figures:
-        return "## Figures\n\nIt was not evaluated: fill in how well it answers."
+def _metrics(facts):
+    metrics, found = _values(facts), facts.get("metrics", {})
+    if not metrics:
+        return "## Metrics\n\nIt was not evaluated: fill in how well it answers."
     where = [f"the {found['split']} images" if "split" in found else "the test images"]
     where += [f"of {_code(found['dataset'])}"] if "dataset" in found else []
     where += [f"({found['examples']:,})"] if "examples" in found else []
     rows = [
-        f"| {heading(key)} | {written(key, v)} | {meaning(key)} |" for key, v in figures.items()
+        f"| {heading(key)} | {written(key, v)} | {meaning(key)} |" for key, v in metrics.items()
     ]
     lines = [
         f"On {' '.join(where)}, the ensemble's:",
         "",
-        "| figure | value | what |",
+        "| metric | value | what |",
         "|---|---|---|",
     ]
-    return "\n".join(["## Figures", "", *lines, *rows])
+    return "\n".join(["## Metrics", "", *lines, *rows])
 
 
 def _training(facts, flags):
@@ -203,15 +194,14 @@ def _classes(model):
 
 
 def _values(facts):
-    """The ensemble's figures, one number each, in the order of the tables."""
+    """The ensemble's metrics, one number each, in the order of the tables."""
     found = facts.get("metrics", {})
-    keys = [key for key in (*METRICS, *CALIBRATED) if {**METRICS, **CALIBRATED}[key].title]
-    numbers = {key: found[key] for key in keys if isinstance(found.get(key), (int, float))}
+    numbers = {key: found[key] for key in _TITLES if isinstance(found.get(key), (int, float))}
     return {key: float(value) for key, value in numbers.items() if math.isfinite(value)}
 
 
 def _dataset(facts, flags):
-    """The dataset that the figures are of; None if it is not known."""
+    """The dataset that the metrics are of; None if it is not known."""
     of_runs = [each["--dataset"] for each in flags if "--dataset" in each]
     return facts.get("metrics", {}).get("dataset") or next(iter(of_runs), None)
 

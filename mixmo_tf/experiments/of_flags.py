@@ -31,10 +31,13 @@ class OfFlags:
 
     def __repr__(self):
         """What differs from the defaults: an expression that gives the same settings."""
-        named = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        defaults = {field.name: field.default for field in dataclasses.fields(self)}
-        shown = [f"{name}={value!r}" for name, value in named.items() if value != defaults[name]]
+        shown = [f"{name}={value!r}" for name, value in self._changed().items()]
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _changed(self):
+        """What differs from the defaults, by name."""
+        values = {field: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {field.name: value for field, value in values.items() if value != field.default}
 
     @classmethod
     def from_flagfile(cls: type[S], path: str | os.PathLike, **overrides: Any) -> S:

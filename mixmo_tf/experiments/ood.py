@@ -78,7 +78,6 @@ def find(
     """The sets that settings name.
 
     Args:
-        settings: OfOod.
         tested_on: the images in distribution.
         image_shape: (height, width, channels) that the models take.
         load_images: `images.load`.
@@ -121,12 +120,7 @@ def evaluate(
 ) -> tuple[dict, Scores]:
     """What metrics.json says of images of something else, and what it is computed from.
 
-    Args:
-        wanted: what `find` gives.
-        models: the models, one or several as a deep ensemble.
-        member_logits: float (N, M, C), of the images in distribution.
-        ensemble: "logits" or "probabilities", what is averaged.
-        batch_size: int.
+    The arguments are those of `shift.evaluate`.
 
     Returns:
         dict: "sets", of each its `evaluation.ood` by score; "near" and "far", the unweighted means
@@ -185,12 +179,7 @@ def _without_version(name):
 
 
 def _check_other_files(examples, tested_on):
-    """Raises ValueError if a file is in both, by whatever path: through a link, or below another.
-
-    Args:
-        examples: those of an image folder.
-        tested_on: those in distribution, of another.
-    """
+    """Raises ValueError if a file is in both, by whatever path: through a link, or from above."""
     in_distribution = set(_places(tested_on))
     for folder, file in _places(examples):
         if (folder, file) in in_distribution:
@@ -272,7 +261,7 @@ def _scores(member_logits, ensemble):
 
 
 def _mean(of_sets):
-    """The mean over sets of each figure of each score."""
+    """The mean over sets of each metric of each score."""
     return {
         score: {
             key: float(np.mean([of_set[score][key] for of_set in of_sets]))

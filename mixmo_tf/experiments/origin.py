@@ -9,11 +9,7 @@ from mixmo_tf.experiments.models import BEST, epochs_of
 
 
 def facts(files: Sequence[pathlib.Path], ensemble: str) -> dict[str, Any]:
-    """What is known of models.
-
-    Args:
-        files: list of pathlib.Path of one model, or of those of a deep ensemble.
-        ensemble: "logits" or "probabilities", what the model averages now.
+    """What is known of one model, or of those of a deep ensemble, which averages `ensemble` now.
 
     Returns:
         dict: "libraries", their versions by name; "runs", a dict for each file, with its "model",

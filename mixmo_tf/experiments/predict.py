@@ -5,10 +5,10 @@ import logging
 
 import numpy as np
 import tensorflow as tf
-import tqdm
 
 from mixmo_tf import data, deployment, outputs
 from mixmo_tf.data import damage
+from mixmo_tf.data.notices import progress_bar
 from mixmo_tf.deployment.loading import is_exported
 from mixmo_tf.deployment.model_file import ModelFile
 from mixmo_tf.experiments import images, prediction_tables
@@ -20,7 +20,6 @@ from mixmo_tf.formats import signature
 from mixmo_tf.paths import expanded
 
 _log = logging.getLogger(__name__)
-_SHOWN_AFTER = 2  # seconds, the progress bar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,8 +71,7 @@ def predict(settings: PredictSettings) -> list[Prediction]:
     answer = _answerer(model, settings.top)
     predictions: list[Prediction] = [None] * len(files)
     batches = data.image_batches(files, model.image_shape, settings.batch_size, central_fraction)
-    bar = {"desc": "Predicting", "unit": " images", "delay": _SHOWN_AFTER, "leave": False}
-    with tqdm.tqdm(total=len(files), disable=None, **bar) as progress:
+    with progress_bar("Predicting", len(files), leave=False) as progress:
         for indices, pixels, problems in batches:
             for i, answers in zip(indices, answer(pixels) if len(pixels) else (), strict=True):
                 predictions[i] = Prediction(files[i], *answers)
@@ -158,8 +156,8 @@ def _answerer(model, top):
     def decided_of(outputs):
         """Of each image what a file decides."""
         sets = [tuple(names[i] for i in np.flatnonzero(row)) for row in outputs["prediction_set"]]
-        figures = outputs["confidence"].tolist(), outputs["accept"].tolist()
-        return [Decided(*each) for each in zip(*figures, sets, strict=True)]
+        of_each = outputs["confidence"].tolist(), outputs["accept"].tolist()
+        return [Decided(*each) for each in zip(*of_each, sets, strict=True)]
 
     def answer(pixels):
         decided = [None] * len(pixels)

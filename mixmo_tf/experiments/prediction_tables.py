@@ -101,13 +101,8 @@ def as_json(predictions: Sequence[Prediction]) -> str:
 
 def _sizes(predictions):
     """How many classes and members a line has."""
-    return tuple(
-        max((len(each) for each in of_all), default=0)
-        for of_all in (
-            [each.classes for each in predictions],
-            [each.members for each in predictions],
-        )
-    )
+    top = max((len(each.classes) for each in predictions), default=0)
+    return top, max((len(each.members) for each in predictions), default=0)
 
 
 def _decided(decided):

@@ -8,6 +8,7 @@ import warnings
 import keras
 import numpy as np
 
+from mixmo_tf import arguments
 from mixmo_tf.experiments.settings import Settings
 from mixmo_tf.models.predictor import Predictor
 from mixmo_tf.networks import applications, parts
@@ -47,12 +48,7 @@ def backbone(settings: Settings, image_shape: tuple[int, ...]) -> keras.Model:
 def mean_and_std(
     settings: Settings, network: keras.Model, mean: tuple, std: tuple
 ) -> tuple[tuple | None, tuple | None]:
-    """By what the pixels of a backbone are normalised.
-
-    Args:
-        settings: Settings.
-        network: keras.Model that was made of it.
-        mean, std: per channel, of the images.
+    """By what the pixels of a backbone are normalised, of whose images `mean` and `std` are.
 
     Returns:
         None twice where the network does it itself; what the pretrained weights are used to; the
@@ -110,7 +106,7 @@ def _read(model, network, file):
     except model_archive.RefusedError:
         raise
     except Exception as error:  # whatever Keras and h5py raise of another model's file
-        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        reason = arguments.first_line(error).split(". ")[0]
         name = network.removeprefix(applications.PREFIX)
         is_whole = file.suffix == ".keras"  # then what is around the model does no harm
         advice = "" if is_whole else "; if a model is built around it, save that whole, as .keras"

@@ -22,9 +22,7 @@ def load_data(
 ) -> dict[str, data.Examples | data.Records]:
     """The data.Examples by split: train, validation, test, if there.
 
-    Args:
-        settings: Settings.
-        as_before: bool, see `directory.reads_as_before`.
+    For `as_before` see `directory.reads_as_before`.
 
     Raises:
         ValueError, OSError: see `data.load_splits`; or if nothing is there to validate on, or to

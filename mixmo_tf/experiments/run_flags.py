@@ -58,17 +58,13 @@ def check(
     default_values: dict[str, str | None],
     extend: bool = False,
 ) -> bool:
-    """Checks that the run in `path` has the flags of `flag_lines`.
+    """Checks that the run in `path` has the flags of `flag_lines`; gives whether `EXTENDED` differ.
 
     Args:
-        path: pathlib.Path of the run's folder.
         flag_lines: lines `--name=value`, every flag that is set.
-        default_values: dict of str, or None where it is not set, by the name of every flag:
-            what an earlier version, which had no such flag, is taken to have trained with.
-        extend: bool, whether `EXTENDED` may differ.
-
-    Returns:
-        bool, whether they do.
+        default_values: by the name of every flag, None where it is not set: what an earlier
+            version, which had no such flag, is taken to have trained with.
+        extend: whether `EXTENDED` may differ.
 
     Raises:
         ValueError: if other flags differ; the message says which.
@@ -109,16 +105,13 @@ def extend(
     A longer patience is not noted: what it trains is what it would have trained from the start.
 
     Args:
-        path: pathlib.Path of the run's folder.
-        flag_lines: lines `--name=value`, `EXTENDED` among them.
-        default_values: as for `check`.
-        steps_done: int, what the run has trained already.
-        steps_per_epoch: int.
-        waited: int, see `early_stopping.waited`; 0 in the middle of an epoch.
+        flag_lines, default_values: as for `check`.
+        steps_done: what the run has trained already.
+        waited: see `early_stopping.waited`; 0 in the middle of an epoch.
 
     Returns:
-        dict of (str, str), the values before and from now on, by the names of the flags that
-        change; without any, nothing is written.
+        The values before and from now on, by the names of the flags that change; without any,
+        nothing is written.
 
     Raises:
         ValueError: if more epochs than that are done, or nothing is left to train that the

@@ -2,7 +2,7 @@
 
 - config.json, metadata.json, model.weights.h5: the model, as Keras saves it outside of a zip file
 - README.md: the model card, see `model_card`
-- metrics.json: its figures, as those of a run
+- metrics.json: its metrics, as those of a run
 - model.json, class_names.txt: what it takes and gives, where it is from, and its classes
 
 What would tell of the machine is left out: of a path, the last name is kept.
@@ -46,25 +46,22 @@ def write(
     central_fraction: float,
     how: str,
 ) -> list[pathlib.Path]:
-    """Writes the folder, at once.
+    """Writes the folder, atomically; gives what `mixmo_tf.load` takes.
 
     Args:
         model: Predictor; without an optimizer it is smaller.
-        folder: pathlib.Path that is new, see `new_folder`.
+        folder: one that is new, see `new_folder`.
         facts: what is known of the model, as `origin.facts` gives it, with its metrics.
         central_fraction: float in (0, 1], how much of the shorter side of a file's image the model
             is given.
         how: what became of the members, such as "folded".
-
-    Returns:
-        list of the folder, which `mixmo_tf.load` takes.
 
     Raises:
         OSError: if it cannot be written; nothing is left there.
     """
     facts = _without_paths(facts)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with outputs.at_once(folder) as partial:
+    with outputs.atomically(folder) as partial:
         keras.saving.save_model(model, partial, zipped=False)
         (partial / "assets").rmdir()  # empty: no layer of ours has any
         signature.write_description(
@@ -88,7 +85,7 @@ def what_is_left(folder: pathlib.Path) -> str:
 
 
 def _without_paths(facts):
-    """The facts, but that folders are named by their last part, and metrics are figures alone."""
+    """The facts, but that folders are named by their last part, and metrics are numbers alone."""
     runs = []
     for run in facts["runs"]:
         flags = {name: _last_name(name, value) for name, value in run.get("flags", {}).items()}

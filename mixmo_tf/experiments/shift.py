@@ -25,7 +25,7 @@ class Wanted(NamedTuple):
 class Shift(NamedTuple):
     """What was found on other images."""
 
-    figures: dict  # what metrics.json says more: "corruptions" and "ood", where they are wanted
+    metrics: dict  # what metrics.json says more: "corruptions" and "ood", where they are wanted
     ood_scores: ood.Scores | None = None
 
 

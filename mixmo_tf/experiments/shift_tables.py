@@ -1,11 +1,11 @@
-"""Figures on corrupted images, and on images of something else, as tables."""
+"""Metrics on corrupted images, and on images of something else, as tables."""
 
 import os
 
 from mixmo_tf import data
 from mixmo_tf.data import image_folder
 from mixmo_tf.data.corruptions import BENCHMARK, NAMES, SEVERITIES
-from mixmo_tf.evaluation.corruption import FIGURES
+from mixmo_tf.evaluation.corruption import KEYS
 from mixmo_tf.evaluation.metrics import MEMBER, heading, written
 from mixmo_tf.experiments.ood import GROUPS
 from mixmo_tf.experiments.tables import Table
@@ -60,17 +60,17 @@ def corruptions(found: dict) -> list[Table]:
     rows = []
     for name in names:
         of_severity = [_accuracy(found["sets"][name].get(severity)) for severity in severities]
-        rows.append([_named(name), *of_severity, *_figures(found["per_corruption"][name])])
+        rows.append([_named(name), *of_severity, *_metrics(found["per_corruption"][name])])
     of_severity = [_accuracy(found["per_severity"][severity]) for severity in severities]
-    of_all = ["all of these", *of_severity, *_figures(found["mean_over_found"])]
-    head = ["", *severities, *map(heading, FIGURES)]
+    of_all = ["all of these", *of_severity, *_metrics(found["mean_over_found"])]
+    head = ["", *severities, *map(heading, KEYS)]
     each = Table(title, rows, head, first="corruption", above=_note(found), foot=[of_all])
     whole = [key for key in _MEANS if found[key]]
     if found["mean_over_15"] or found["mean_over_19"]:
         whole.remove("mean_over_found")  # which is one of these, or of a part that nobody asked for
     rows = []
     for mean in whole:
-        for key in FIGURES:
+        for key in KEYS:
             of_members = found[mean][MEMBER + key]
             values = [found[mean][key], *(of_members[i] for i in members)]
             rows.append([f"{_MEANS[mean]}: {heading(key)}", *(written(key, v) for v in values)])
@@ -88,13 +88,13 @@ def corruptions(found: dict) -> list[Table]:
 
 
 def ood(found: dict) -> list[Table]:
-    """The figures of each set by score, and the means over near and over far sets."""
+    """The metrics of each set by score, and the means over near and over far sets."""
     images = dict.fromkeys(each["images"] for each in found["sets"])
     what = f" ({found['protocol']})" if found["protocol"] else ""
     members = range(len(found["sets"][0]["member_scores"]))
     members = members if len(members) > 1 else ()
     of_members = ", and the members' AUROC" if members else ""
-    title = f"Out of distribution{what}: {_whose(members)}figures in %{of_members}"
+    title = f"Out of distribution{what}: {_whose(members)}metrics in %{of_members}"
     above = [f"The positive class is what is out of distribution. Images: {'; '.join(images)}."]
     rows = []
     for each in found["sets"]:
@@ -119,8 +119,8 @@ def _side_by_side(shifts):
             first = next(iter(on_corrupted.values()))
             sets = f"{first['sets_found']} sets of {first['examples']:,} images"
             title = f"Corrupted images, {first['name']}, {_MEANS[mean]}; of {sets}"
-            rows = [[name, *_figures(each[mean])] for name, each in on_corrupted.items()]
-            head = ["", *map(heading, FIGURES)]
+            rows = [[name, *_metrics(each[mean])] for name, each in on_corrupted.items()]
+            head = ["", *map(heading, KEYS)]
             of_all.append(Table(title, rows, head, first="model", above=_note(first)))
             break
     on_others = {name: each["ood"] for name, each in shifts.items() if "ood" in each}
@@ -140,9 +140,9 @@ def _side_by_side(shifts):
 def _rows(title, of_set, members):
     """A line for each score."""
     rows = []
-    for score, figures in of_set["scores"].items():
+    for score, metrics in of_set["scores"].items():
         of_members = [of_set["member_scores"][i].get(score, {}).get("auroc") for i in members]
-        values = [*(figures[key] for key in _OOD), *of_members]
+        values = [*(metrics[key] for key in _OOD), *of_members]
         rows.append([f"{title}: {SCORES[score]}", *map(_percent, values)])
     return rows
 
@@ -179,9 +179,9 @@ def _named(name):
     return name.replace("_", " ") + ("" if name in BENCHMARK else " (extra)")
 
 
-def _accuracy(figures):
-    return written("accuracy", figures and figures["accuracy"])
+def _accuracy(metrics):
+    return written("accuracy", metrics and metrics["accuracy"])
 
 
-def _figures(figures):
-    return [written(key, figures[key]) for key in FIGURES]
+def _metrics(metrics):
+    return [written(key, metrics[key]) for key in KEYS]

@@ -25,10 +25,8 @@ _log = logging.getLogger(__name__)
 def complete(config: str, settings: Any, output: pathlib.Path) -> list[dict]:
     """The metrics.json of every run of a config, a list of dicts; trains what is missing.
 
-    Args:
-        config: str, the name of a flagfile in configs/.
-        settings: SuiteSettings.
-        output: pathlib.Path of the folder of the runs' folders.
+    `config` names a flagfile in configs/, `settings` are SuiteSettings, and `output` has the runs'
+    folders.
     """
     if members := _members_of(config):
         folders = [output / name for name in members]

@@ -40,16 +40,7 @@ def of_model(num_members: int) -> dict[str, Output]:
 
 
 def decide(logits: tf.Tensor, member_logits: tf.Tensor, decision: Decision) -> dict[str, tf.Tensor]:
-    """The outputs.
-
-    Args:
-        logits: float32 (n, C), the ensemble's.
-        member_logits: float32 (n, M, C).
-        decision: Decision.
-
-    Returns:
-        dict of tensors by the names in `of_model`.
-    """
+    """The outputs of logits float32 (n, C) and (n, M, C), by the names in `of_model`."""
     confidence_threshold, set_threshold = (
         np.float32(min(threshold, _ABOVE_ALL)) for threshold in decision[1:]
     )

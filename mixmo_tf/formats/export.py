@@ -11,7 +11,7 @@ import numpy as np
 from mixmo_tf import arguments
 from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import litert, onnx, saved_model, signature
-from mixmo_tf.outputs import at_once, new_folder
+from mixmo_tf.outputs import atomically, new_folder
 from mixmo_tf.paths import resolved
 
 
@@ -125,7 +125,7 @@ def export(
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror}") from error
-    with at_once(path) as folder:
+    with atomically(path) as folder:
         folder.mkdir()
         for each in wanted.values():
             for name, how in each.files(**options).items():

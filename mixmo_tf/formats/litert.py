@@ -14,28 +14,20 @@ from mixmo_tf import arguments, strict_json
 from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import decision_outputs, litert_graphs, saved_model, signature
 from mixmo_tf.formats.signature import Served, check_precision
-from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.outputs import atomically, new_file
 
 DTYPES = ("float32", "float16", "int8")
+_OPTIONS = "calibration_images", "decision", "refit", "facts"  # of `write`, beside the dtype
 REQUESTS = (
     "n >= 1; images of another shape or dtype are an error; an interpreter answers one thread at a "
     "time, and others silently wrong"
 )
 
 
-def files(
-    litert_dtypes: Sequence[str], calibration_images: np.ndarray | None, **options: Any
-) -> dict[str, dict]:
+def files(litert_dtypes: Sequence[str], **options: Any) -> dict[str, dict]:
     """The files in an export's folder by name, one for each dtype, and the options of `write`."""
-    shared = {name: options[name] for name in ("decision", "refit", "facts") if name in options}
-    return {
-        f"model_{dtype}.tflite": {
-            "dtype": dtype,
-            "calibration_images": calibration_images,
-            **shared,
-        }
-        for dtype in litert_dtypes
-    }
+    shared = {name: options[name] for name in _OPTIONS if name in options}
+    return {f"model_{dtype}.tflite": {"dtype": dtype, **shared} for dtype in litert_dtypes}
 
 
 def check(
@@ -89,7 +81,7 @@ def write(
             of its operations.
     """
     check(model, [dtype], calibration_images)
-    with at_once(new_file(file)) as path:
+    with atomically(new_file(file)) as path:
         content = _converted(_Guarded(model, takes_none=False), dtype, calibration_images)
         if decision and refit and dtype == "int8":
             path.write_bytes(content)
@@ -149,5 +141,5 @@ def _converted(served, dtype="float32", calibration_images=None):
         try:
             return converter.convert()
         except Exception as error:  # whatever an operation that LiteRT lacks makes it raise
-            reason = str(error).split("\n")[0]
+            reason = arguments.first_line(error)
             raise ValueError(f"LiteRT cannot express the model: {reason}") from error

@@ -11,7 +11,7 @@ from mixmo_tf import extras, strict_json
 from mixmo_tf.evaluation.decision import Decision
 from mixmo_tf.formats import signature
 from mixmo_tf.formats.signature import Served, check_precision
-from mixmo_tf.outputs import at_once, new_file
+from mixmo_tf.outputs import atomically, new_file
 
 METADATA = "mixmo_tf"  # the key of the metadata under which a file holds what it is
 REQUESTS = "any n; images of another shape or dtype are an error of ONNX Runtime"
@@ -39,7 +39,7 @@ def write(
     Args:
         model: Predictor whose networks compute in float32.
         file: path of the new file.
-        decision: Decision, for the outputs of `decision_outputs`.
+        decision: for the outputs of `decision_outputs`.
         facts: what else the file's metadata are to say, see `signature.described`.
 
     Raises:
@@ -50,7 +50,7 @@ def write(
     """
     check(model)
     served = Served(model, takes_none=False, decision=decision)
-    with at_once(new_file(file)) as path, warnings.catch_warnings():
+    with atomically(new_file(file)) as path, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras' patch of tf2onnx for NumPy 2
         served.export(
             str(path), format="onnx", input_signature=served.input_signature, verbose=False

@@ -44,12 +44,11 @@ def write(
     """Writes a model's SavedModel; its signature `serving_default` is that of `Served`.
 
     Args:
-        model: Predictor.
-        folder: pathlib.Path; created if need be.
+        folder: created if need be.
         input: "pixels", or "jpeg" for a second signature, `signature.OF_BYTES`, which takes the
             bytes of JPEG and PNG files.
         central_fraction: float in (0, 1], see `signature.Served.answer_bytes`.
-        decision: Decision, for the outputs of `decision_outputs`.
+        decision: for the outputs of `decision_outputs`.
     """
     served, others = signature.Served(model, decision=decision), {}
     if input == "jpeg":

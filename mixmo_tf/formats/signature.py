@@ -26,8 +26,6 @@ _OF_BYTES = {
     "meaning": "the bytes of JPEG or PNG files, of any size where height and width are equal: "
     "turned as EXIF says, on white where transparent, the central square scaled",
 }
-
-
 _COLOURS = {1: "grey", 3: "RGB"}  # by the number of channels
 _RESIZE = (
     "as mixmo_tf.data.read_images: turned as EXIF says, on white where transparent, the middle "
@@ -113,13 +111,12 @@ def write_description(
 
     Args:
         model: Predictor. Without class names there is no `class_names.txt`.
-        folder: pathlib.Path that exists.
-        requests: dict of str by format, what its file does with requests.
-        takes_bytes: bool, whether the SavedModel has the signature `OF_BYTES`.
+        requests: by format, what its file does with requests.
+        takes_bytes: whether the SavedModel has the signature `OF_BYTES`.
         central_fraction: float in (0, 1], what of image files the model is to be given, see
             `data.read_images`.
-        decision: Decision that is in the files, if one is.
-        of_files: dict of Decision by the name of a file that has one of its own.
+        decision: the one that is in the files, if any is.
+        of_files: by name, those of files that have one of their own.
         facts: see `described`.
     """
     said = described(model, facts, decision)
@@ -140,17 +137,13 @@ def described(
     decision: Decision | None = None,
     alone: bool = False,
 ) -> dict:
-    """What a file with the signature of `Served` is, for programs and for people.
+    """What a file with the signature of `Served` is, a dict for programs and for people.
 
     Args:
-        model: Predictor.
-        facts: dict of what else is known of it, such as its run; what is a dict there and here is
+        facts: what else is known of the model, such as its run; what is a dict there and here is
             joined.
-        decision: Decision that is in the file, if one is.
-        alone: bool, whether this goes into the file itself, which may be without others beside it.
-
-    Returns:
-        dict that JSON can hold.
+        decision: the one that is in the file, if any is.
+        alone: whether this goes into the file itself, which may be without others beside it.
     """
     said = _described(model, decision)
     for name, value in (facts or {}).items():
@@ -177,6 +170,15 @@ def read_description(folder: pathlib.Path) -> tuple[dict, tuple[str, ...] | None
     if names.is_file():
         class_names = tuple(names.read_bytes().decode().split("\n")[:-1])  # as it was written
     return parsed((folder / DESCRIPTION).read_text()), class_names
+
+
+def description_beside(file: pathlib.Path) -> tuple[dict, tuple[str, ...] | None]:
+    """What `write_description` wrote beside a file; nothing where it is not there, or damaged."""
+    try:
+        there = (file.parent / DESCRIPTION).is_file()
+        return read_description(file.parent) if there else ({}, None)
+    except (ValueError, OSError):
+        return {}, None
 
 
 def central_fraction(folder: pathlib.Path) -> float:

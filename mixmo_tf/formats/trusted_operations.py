@@ -98,10 +98,11 @@ def _fault(saved_model):
         return f"it has {len(graph.object_graph_def.nodes):,} objects"
     if num_nodes + len(graph.graph_def.node) > _MOST_OPERATIONS:
         return f"it has {num_nodes + len(graph.graph_def.node):,} operations"
+    calls = {name: _called(f.node_def, functions) for name, f in functions.items()}
     return (
         _object_fault(graph.object_graph_def.nodes)
-        or _operation_fault(graph, functions)
-        or _depth_fault(functions)
+        or _operation_fault(graph, functions, calls)
+        or _depth_fault(functions, calls)
     )
 
 
@@ -122,9 +123,8 @@ def _object_fault(nodes):
     return None
 
 
-def _operation_fault(graph, functions):
+def _operation_fault(graph, functions, calls):
     """The first operation that is not on the list; those of saving may only save."""
-    calls = {name: _called(f.node_def, functions) for name, f in functions.items()}
     objects = graph.object_graph_def
     called = {
         i: node.bare_concrete_function.concrete_function_name
@@ -180,9 +180,8 @@ def _called(nodes, functions):
     return names & functions.keys()
 
 
-def _depth_fault(functions):
+def _depth_fault(functions, calls):
     """Functions that call themselves, or each other until no computer could run them."""
-    calls = {name: _called(f.node_def, functions) for name, f in functions.items()}
     total = {}
     try:
         for name in graphlib.TopologicalSorter(calls).static_order():

@@ -15,10 +15,6 @@ def check(name: str, function: Callable) -> None:
 
     It is called twice, and must give the same both times, so draw from the seed alone; and once as
     in training, in a graph where B is not known.
-
-    Args:
-        name: of the block, for the message.
-        function: (ratio (B,), (h, w), seed) -> patch, or whatever came.
     """
     if not callable(function):
         raise ValueError(f"function must be a mixing block, got {arguments.brief(function)}")
@@ -41,8 +37,7 @@ def _patch(what, draw):
     try:
         patch = tf.convert_to_tensor(draw(tf.constant(_RATIO), tf.constant(_SEED)))
     except Exception as error:  # whatever a user's function raises
-        reason = next(iter(str(error).split("\n")), "") or type(error).__name__
-        raise ValueError(f"{what} failed: {reason}") from error
+        raise ValueError(f"{what} failed: {arguments.first_line(error)}") from error
     shape = (len(_RATIO), *_SIZE)
     said = arguments.brief(patch)
     if patch.shape == shape and patch.dtype == tf.float32:

@@ -12,12 +12,7 @@ from mixmo_tf import arguments
 
 
 def can_be(model: keras.Model, steps: int | None) -> bool:
-    """Whether `of` may take the place of `keras.Model.predict`: on one replica, of all batches.
-
-    Args:
-        model: Predictor.
-        steps: int, how many batches are asked for, or None.
-    """
+    """Whether `of` may take the place of `keras.Model.predict`: on one replica, of all batches."""
     limited = steps or keras.config.max_steps_per_epoch()
     return model.distribute_strategy.num_replicas_in_sync == 1 and not limited
 
@@ -29,18 +24,7 @@ def of(
     verbose: str | int = "auto",
     callbacks: list | keras.callbacks.CallbackList | None = None,
 ) -> np.ndarray:
-    """What `keras.Model.predict` gives, with the same calls of callbacks.
-
-    Args:
-        model: Predictor.
-        images: array or tensor (N, H, W, channels).
-        batch_size: int >= 1, images at a time.
-        verbose: as Keras takes it: "auto", 0, 1 or 2.
-        callbacks: None, a list of keras.callbacks.Callback, or a CallbackList.
-
-    Returns:
-        float32 (N, C).
-    """
+    """What `keras.Model.predict` gives, float32 (N, C), with the same calls of callbacks."""
     starts = range(0, len(images), batch_size)
     if not starts:
         return np.zeros((0, model.num_classes), np.float32)

@@ -12,9 +12,7 @@ the raw weights at its end, and its SwapEMAWeights exchange them by sums, which 
 """
 
 import contextlib
-import functools
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -44,7 +42,7 @@ class Averages:
         weights: Sequence[keras.Variable] = (),
         statistics: Sequence[keras.Variable] = (),
     ):
-        self._optimizer = _unwrapped(optimizer)
+        self._optimizer = getattr(optimizer, "inner_optimizer", optimizer)  # of a scaled loss
         self._are_kept = getattr(self._optimizer, "use_ema", False)
         self._weights, self._statistics = list(weights), list(statistics)
         self._of_statistics, self.variables = [], []
@@ -65,11 +63,8 @@ class Averages:
     def update(self, still: frozenset[int] = frozenset()) -> None:
         """Takes the statistics into their averages; called in replica context after the optimizer.
 
-        Its first step sets them.
-
-        Args:
-            still: ids of variables that have not moved since then: they are their averages, which
-                the sum of the two would round.
+        Its first step sets them. `still` are the ids of variables that have not moved since then:
+        they are their averages, which the sum of the two would round.
         """
         if not self._are_kept:
             return
@@ -137,8 +132,7 @@ class Averages:
     def trained(self, optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
         """Under it the network holds the raw weights, whatever Keras does at the end of `fit`.
 
-        Args:
-            optimizer: the one that `fit` asks to finalize the weights.
+        The optimizer is the one that `fit` asks to finalize the weights.
         """
         if not self._are_kept:
             yield
@@ -150,34 +144,6 @@ class Averages:
         finally:
             del optimizer.finalize_variable_values
             self.swap(into_network=True)
-
-
-def of_averages(method: Callable) -> Callable:
-    """The method of a Trainer, while the network holds the averages; then what it held before."""
-
-    @functools.wraps(method)
-    def call(model: Any, *arguments: Any, **options: Any) -> Any:
-        with model.averages.shown():
-            return method(model, *arguments, **options)
-
-    return call
-
-
-def of_raw(method: Callable) -> Callable:
-    """The method of a Trainer, after the network got the raw weights, which it keeps."""
-
-    @functools.wraps(method)
-    def call(model: Any, *arguments: Any, **options: Any) -> Any:
-        model.averages.swap(into_network=False)
-        return method(model, *arguments, **options)
-
-    return call
-
-
-def _unwrapped(optimizer: Any) -> keras.optimizers.Optimizer:
-    """The optimizer that a LossScaleOptimizer scales the loss for, or the optimizer itself."""
-    is_scaled = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    return optimizer.inner_optimizer if is_scaled else optimizer
 
 
 def _variable(shape, dtype, name):

@@ -78,15 +78,10 @@ def checked(freeze_steps: Any, factor: Any, optimizer: Any) -> CoreUpdate:
 def in_phases(
     model: keras.Model, make: Callable, num_steps: Callable[[], tf.Tensor], purpose: str
 ) -> Callable[[Iterable], dict]:
-    """What Keras calls with an iterator, for a model whose core is frozen in some steps.
+    """What Keras calls with an iterator, for a Trainer whose core is frozen in some steps.
 
-    Args:
-        model: Trainer.
-        make: function of `num_steps` and `purpose` that gives what Keras calls, traced anew.
-        num_steps, purpose: see `executions.of_steps`.
-
-    Returns:
-        function of an iterator that gives the logs of the last step.
+    `make`, of `num_steps` and `purpose`, gives what Keras calls, traced anew; see
+    `executions.of_steps`.
     """
 
     def next_steps():
@@ -119,13 +114,11 @@ def in_phases(
 def apply_gradients(model: keras.Model, gradients: list[tf.Tensor]) -> None:
     """Lets the optimizer update what is trained in this step; the core takes f of its update.
 
-    Called in replica context.
-
-    Args:
-        model: Trainer.
-        gradients: of the model's trainable variables; a frozen core has none.
+    Called in replica context, with the gradients of the Trainer's trainable variables, of which a
+    frozen core has none.
     """
-    core = [] if model.core_update.factor == 1 else _trained(parts.core(model.network))
+    layers = [] if model.core_update.factor == 1 else parts.core(model.network)
+    core = [variable for layer in layers for variable in layer.trainable_variables]
     before = [tf.identity(variable) for variable in core]
     model.optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
     if not core:
@@ -181,7 +174,3 @@ def _frozen(model, core):
         for variable in fixed:
             variable.trainable = False
         model.still = frozenset()
-
-
-def _trained(layers):
-    return [variable for layer in layers for variable in layer.trainable_variables]

@@ -35,11 +35,10 @@ def of_steps(
     runs only where the iterator says that there is one.
 
     Args:
-        model: Predictor.
         step: function of a replica's data that gives logs, a dict of numbers.
         num_steps: function that gives the number of steps of the next execution, int64 (), at
             most `steps_per_execution`.
-        purpose: str, what the data is for, for the message that there is none.
+        purpose: what the data is for, for the message that there is none.
 
     Returns:
         function of an iterator that gives the logs of the last step, means over the replicas;
@@ -122,14 +121,8 @@ def of_predictions(model: keras.Model) -> Callable[[list], tf.Tensor]:
     """Makes what Keras calls with a list of batches: predictions of this worker's replicas.
 
     Keras would gather those of all workers; here every worker predicts everything. It changes
-    nothing of the model, so that any number of threads may call it.
-
-    Args:
-        model: Predictor.
-
-    Returns:
-        function of a list of batches that gives the probabilities (n, C) of all of them; it
-        raises ValueError where images have another shape than the model's.
+    nothing of the model, so that any number of threads may call it. It gives the probabilities
+    (n, C) of all batches, and raises ValueError where images have another shape than the model's.
     """
     strategy = model.distribute_strategy
 

@@ -58,7 +58,7 @@ class ExportedModel(Predictor):
             ensemble, class_names = description["ensemble"], class_labels.mended(class_names)
             super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
-            reason = str(error).split("\n")[0] or type(error).__name__
+            reason = arguments.first_line(error)
             raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
         self.description = description
         self.output_names = tuple(function.structured_outputs)
@@ -67,17 +67,9 @@ class ExportedModel(Predictor):
     def outputs(
         self, images: arguments.Array, batch_size: int | None = None
     ) -> dict[str, np.ndarray]:
-        """All that the file gives, by name.
+        """All that the file gives, by name: `probabilities`, and what else `description` lists.
 
-        Args:
-            images: pixels 0–255 (N, H, W, channels), rounded to uint8; N may be 0.
-            batch_size: int, images at a time; 32 if None.
-
-        Returns:
-            dict of arrays with N first: `probabilities`, and what else `description` lists.
-
-        Raises:
-            ValueError: if an argument is wrong; see `data.checks.check_pixels`.
+        The arguments, the shapes and the errors are those of `file_outputs.of`.
         """
 
         def answer(batch):

@@ -14,16 +14,13 @@ def of(
     image_shape: Sequence[int],
     batch_size: int | None = None,
 ) -> dict[str, np.ndarray]:
-    """The outputs by name, of all batches together.
+    """The outputs by name, of all batches together, with N first.
 
     Args:
         answer: function of uint8 (n, H, W, channels), n >= 1, that gives them for a batch.
         images: pixels 0–255 (N, H, W, channels), rounded to uint8; N may be 0.
         image_shape: (H, W, channels).
-        batch_size: int, images at a time; 32 if None.
-
-    Returns:
-        dict of arrays with N first.
+        batch_size: images at a time; 32 if None.
 
     Raises:
         ValueError: if an argument is wrong; see `data.checks.check_pixels`.

@@ -35,12 +35,6 @@ def check_metrics(**metrics: Any) -> None:
                 )
 
 
-def check_epochs(epochs: Any, initial_epoch: Any) -> tuple[int, int]:
-    """Both as int; raises ValueError unless they are whole numbers >= 0."""
-    epochs = arguments.count("epochs", epochs, 0)
-    return epochs, arguments.count("initial_epoch", initial_epoch, 0)
-
-
 def check_counts(**counts: Any) -> list[int | None]:
     """A list of int and None; raises ValueError unless each is None or a whole number >= 1."""
     return [

@@ -23,11 +23,8 @@ def check(metrics: Iterable[keras.metrics.Metric], num_classes: int) -> None:
 
     A metric that works takes integer labels (n,) and probabilities (n, C) without an error,
     and finds the same in whatever order the examples come. One that is made for one-hot
-    labels may take (n,) for a single example, and then the order decides.
-
-    Args:
-        metrics: list of keras.metrics.Metric; what they have summed up stays.
-        num_classes: int C.
+    labels may take (n,) for a single example, and then the order decides. What the metrics have
+    summed up stays.
     """
     labels, probabilities = _examples(num_classes)
     orders = [np.roll(np.arange(len(labels)), shift) for shift in range(len(labels))]

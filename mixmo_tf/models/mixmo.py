@@ -123,10 +123,8 @@ class MixMo(Trainer):
         """One step of one replica; what XLA compiles is `loss_and_gradients`."""
         images, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         images = checks.check_images(images, self.image_shape)
-        checks.check_not_empty(images)
+        checks.check_number(images, with_msda=self.msda is not None)
         labels = checks.check_labels(labels, self.num_classes)
-        if self.msda:
-            checks.check_has_partners(images)
         before = [tf.identity(variable) for variable in self.statistics()]
         now = self.probability_now(), unmixing.fade_at(self.unmixing, self.step)
         value, *shown, gradients = self.compiled_loss_and_gradients(

@@ -232,7 +232,8 @@ class Trainer(Predictor):
         """
         checks.check_data("x", x)
         fit_arguments.check_validation_data(validation_data)
-        epochs, initial_epoch = fit_arguments.check_epochs(epochs, initial_epoch)
+        epochs = arguments.count("epochs", epochs, 0)
+        initial_epoch = arguments.count("initial_epoch", initial_epoch, 0)
         (steps_per_epoch,) = fit_arguments.check_counts(steps_per_epoch=steps_per_epoch)
         fit_arguments.check_callbacks(callbacks)
         data = fit_data.prepare(
@@ -266,8 +267,15 @@ class Trainer(Predictor):
             finally:
                 self.stop_request = None
 
-    train_on_batch = averaging.of_raw(keras.Model.train_on_batch)
-    evaluate = averaging.of_averages(Predictor.evaluate)
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *args: Any, **options: Any) -> Any:
+        self.averages.swap(into_network=False)
+        return keras.Model.train_on_batch(self, *args, **options)
+
+    @functools.wraps(Predictor.evaluate)
+    def evaluate(self, *args: Any, **options: Any) -> Any:
+        with self.averages.shown():
+            return super().evaluate(*args, **options)
 
     def make_train_function(self, force: bool = False) -> None:
         if self.train_function is None or force:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
+from mixmo_tf import arguments
+
 PREFIX = "backbone:"
 
 
@@ -49,7 +51,7 @@ def build(network: str, image_shape: Sequence[int], weights: str | None = None) 
     try:
         return function(include_top=False, weights=weights, input_shape=tuple(image_shape))
     except ValueError as error:
-        said = str(error).split("\n")[0]
+        said = arguments.first_line(error)
         _, at_least, rest = said.partition("Input size must be at least ")
         needs = f"images of at least {rest.split(';')[0].replace('x', '×')}" if at_least else ""
         raise ValueError(

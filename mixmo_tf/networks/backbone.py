@@ -17,6 +17,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from mixmo_tf import arguments
 from mixmo_tf.networks import (
     backbone_checks,
     fixed_normalization,
@@ -158,7 +159,7 @@ class _Copies:
             height, width, channels = self.image_shape
             raise ValueError(
                 f"{operation.name} of {self.backbone.name} cannot take what comes of images of "
-                f"{height}×{width}×{channels}: {_first_line(error)}"
+                f"{height}×{width}×{channels}: {arguments.first_line(error)}"
             ) from error
 
     def take_weights(self):
@@ -189,7 +190,7 @@ class _Copies:
         except Exception as error:  # of somebody's own layer
             raise ValueError(
                 f"{operation.name} of {self.backbone.name} cannot be copied by its config: "
-                f"{_first_line(error)}"
+                f"{arguments.first_line(error)}"
             ) from error
         copy.name = name
         if getattr(operation, "weights", None):
@@ -284,7 +285,3 @@ def _of_core(name):
     ours = parts.MASKS, parts.MIXING, parts.POOL, parts.SEED, "stack"
     own = "|".join((r"(image|encoder|head)_\d+.*", *ours))
     return f"core_{name}" if re.fullmatch(own, name) else name
-
-
-def _first_line(error):
-    return str(error).split("\n")[0] or type(error).__name__

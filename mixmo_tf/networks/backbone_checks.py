@@ -62,12 +62,7 @@ def image_shape(backbone: keras.Model, wanted: Sequence[int] | None) -> tuple[in
 def check_parts(
     backbone: keras.Model, before: Sequence[Call], after: Sequence[Call], cut: str
 ) -> None:
-    """Checks what comes before the cut and after it.
-
-    Args:
-        backbone: keras.Model.
-        before, after: what is called there.
-        cut: the name of the layer that is cut after.
+    """Checks what is called before the layer `cut` has given its map, and after it.
 
     Raises:
         ValueError: if something passes the cut by, or a layer cannot be copied for what it is.

@@ -15,9 +15,7 @@ import tensorflow as tf
 class FixedNormalization(keras.layers.Layer):
     """(x - mean) / √variance, or with `invert` the way back, with Keras' numbers.
 
-    Args:
-        mean, variance: numbers, in lists that broadcast to the inputs.
-        invert: bool.
+    Mean and variance are numbers in lists that broadcast to the inputs.
     """
 
     def __init__(self, mean: list, variance: list, invert: bool = False, **kwargs: Any):

@@ -82,18 +82,13 @@ def needed(calls: Sequence[Call], target: keras.KerasTensor, known: Iterable) ->
 def follow(
     calls: Sequence[Call], start: keras.KerasTensor, value: Any, end: Any, call: Callable
 ) -> Any:
-    """Calls anew what lies between two KerasTensors.
+    """Calls anew what lies between the KerasTensors `start` and `end`; gives what comes for `end`.
 
     Args:
         calls: what `needed` gives of them.
-        start: KerasTensor, in whose place `value` comes.
-        value: KerasTensor of another graph, or a tensor.
-        end: KerasTensor.
+        value: KerasTensor of another graph, or a tensor, in the place of `start`.
         call: function (operation, *args, **kwargs) -> what it gives. It gets the KerasTensors of
             this graph that come from elsewhere, such as a seed, as they are.
-
-    Returns:
-        What comes in place of `end`.
     """
     values = {id(start): value}
     for operation, args, kwargs, outputs in calls:

@@ -28,12 +28,9 @@ def conv(
     """A convolution without bias, He-initialised.
 
     Args:
-        filters: int, output channels.
-        size: int, side of the kernel.
-        stride: int.
+        size: side of the kernel.
         padding: "same" (TensorFlow's: on even sizes a stride of 2 pads bottom and right
             only), or "symmetric" (size // 2 on all sides, as PyTorch pads).
-        name: name of the convolution's layer.
 
     Returns:
         function (B, H, W, channels) -> (B, ⌈H/stride⌉, ⌈W/stride⌉, filters).

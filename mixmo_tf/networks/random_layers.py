@@ -27,8 +27,7 @@ _SPATIAL = {
 class RandomLayer(keras.layers.Layer):
     """A layer that is random in training alone; a subclass writes `changed`.
 
-    Args:
-        number: int, by which the layers of a network draw different numbers.
+    The layers of a network draw different numbers by their `number`.
     """
 
     def __init__(self, number: int, **kwargs: Any):
@@ -86,9 +85,7 @@ class SeededAlphaDropout(SeededDropout):
 class SeededNoise(RandomLayer):
     """`keras.layers.GaussianNoise`, or, where it `multiplies`, `GaussianDropout`.
 
-    Args:
-        stddev: float >= 0, of what is added to the inputs, or to the factor 1.
-        multiplies: bool.
+    `stddev` is that of what is added to the inputs, or to the factor 1.
     """
 
     def __init__(self, stddev: float, multiplies: bool = False, **kwargs: Any):
@@ -119,10 +116,7 @@ def is_random(operation: keras.Operation) -> bool:
 
 
 def seeded(layer: keras.Operation) -> Callable | None:
-    """What makes the layer of this file that does what a layer of Keras does.
-
-    Args:
-        layer: a layer of any kind, which was called.
+    """What makes the layer of this file that does what a layer of Keras, once called, does.
 
     Returns:
         function (name=…, number=…) -> layer; None for a layer that is not random, or that has no

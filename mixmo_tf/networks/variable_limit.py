@@ -19,10 +19,7 @@ class TooLargeError(ValueError):
 
 @contextlib.contextmanager
 def at_most(size: int) -> Iterator[None]:
-    """Lets Keras create variables inside, up to a size.
-
-    Args:
-        size: int, bytes of all of them together.
+    """Lets Keras create variables inside, of at most `size` bytes together.
 
     Raises:
         TooLargeError: instead of creating the variable that would be beyond it.

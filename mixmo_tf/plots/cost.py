@@ -33,8 +33,7 @@ def accuracy_against_cost(
     Returns:
         Figure; a dot is the mean of a method's runs, and a bar one standard deviation on either
         side; the axis of the costs begins at 0, or is logarithmic where they differ by more than a
-        factor of 20. The names are at the right, from the most
-        accurate down.
+        factor of 20. The names are at the right, from the most accurate down.
 
     Raises:
         ValueError: if no method has a run, or a method's cost is missing or not > 0.

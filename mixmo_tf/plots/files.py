@@ -36,7 +36,7 @@ def pixels(figure: "Figure") -> np.ndarray:
 
 
 def save(figure: "Figure", file: pathlib.Path) -> None:
-    """Saves a figure at once, in place of one that a script has drawn before."""
+    """Saves a figure atomically, in place of one that a script has drawn before."""
     check(file)
-    with outputs.at_once(file, replace=True) as partial:
+    with outputs.atomically(file, replace=True) as partial:
         figure.savefig(partial)

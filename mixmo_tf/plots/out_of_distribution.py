@@ -40,7 +40,7 @@ def ood_histograms(
     """
     if not scores_out:
         raise ValueError("scores_out must be of one set or more, got none")
-    figures = {name: evaluation.ood(scores_in, each) for name, each in scores_out.items()}
+    metrics = {name: evaluation.ood(scores_in, each) for name, each in scores_out.items()}
     sets = {"in distribution": np.asarray(scores_in, np.float64)}
     sets |= {name: np.asarray(each, np.float64) for name, each in scores_out.items()}
     values = np.concatenate(list(sets.values()))
@@ -59,7 +59,7 @@ def ood_histograms(
         if series == 0:
             left.stairs(shares, edges, fill=True, alpha=0.25, **look)
         else:
-            auroc, false = figures[name]["auroc"], figures[name]["fpr_at_95_tpr"]
+            auroc, false = metrics[name]["auroc"], metrics[name]["fpr_at_95_tpr"]
             right.plot(*evaluation.ood_roc(scores_in, of_set), **look)
             right.plot(false, _TRUE, "o", color=look["color"], markersize=5)
             said += f", AUROC {auroc:.2%}, FPR@95 {false:.2%} (dot)"

@@ -11,10 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, MUTED, GRID, PAPER = "#222222", "#666666", "#dddddd", "#ffffff"
-ON_CELLS = (
-    "#000000",
-    "#fefefe",
-)  # of numbers in a heat map, which are as they are on a dark page too
+ON_CELLS = "#000000", "#fefefe"  # of numbers in a heat map, the same on a dark page
 _DPI = 120
 _PAD = 0.08  # inches around the parts of a figure
 

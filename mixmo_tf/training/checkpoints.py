@@ -10,7 +10,7 @@ import zipfile
 import keras
 import numpy as np
 
-from mixmo_tf import masks, outputs, paths, random_state
+from mixmo_tf import arguments, masks, outputs, paths, random_state
 from mixmo_tf.distribution import replicas
 from mixmo_tf.models.executions import NotFiniteError
 from mixmo_tf.models.predictor import Predictor
@@ -18,17 +18,13 @@ from mixmo_tf.training import model_archive
 from mixmo_tf.training.signals import Interrupted, StopRequest
 
 _NAME = re.compile(r"step_(\d{8,})\.keras")
+_KEPT = 2  # of these, the newest
 
 
 def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> None:
     """Saves a .keras file at `path`; a reader sees the old file or the new one.
 
     With several workers all must call it at the same point; the chief writes.
-
-    Args:
-        model: Predictor; with several workers a MixMo.
-        path: pathlib.Path.
-        replace: bool, whether a file that is there is replaced.
 
     Raises:
         OSError: if it cannot be written, or is there and not to be replaced; what was there
@@ -37,7 +33,7 @@ def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> No
     if not replicas.is_chief(model.distribute_strategy):
         model.epoch_sums()  # which the chief can only read together with the others
         return
-    with outputs.at_once(path, replace) as partial:
+    with outputs.atomically(path, replace) as partial:
         model.save(partial)
 
 
@@ -66,7 +62,7 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     except masks.MissingBlockError as error:
         raise ValueError(f"{file} cannot be loaded: {error}") from None
     except Exception as error:  # whatever a damaged file makes Keras raise
-        reason = str(error).split("\n")[0].split(". ")[0] or type(error).__name__
+        reason = arguments.first_line(error).split(". ")[0]
         raise ValueError(f"{file} is no readable {kind}: {reason}") from error
     if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
@@ -135,11 +131,8 @@ class Checkpoints(keras.callbacks.Callback):
     training. An execution of several steps counts as one that ends at its last.
 
     Args:
-        folder: pathlib.Path, created if need be.
-        steps_per_epoch: int.
-        request: signals.StopRequest, which `fit` and `evaluate` get too.
-        every_steps: int, or None.
-        keep: int >= 1, the newest files that are kept.
+        folder: created if need be.
+        request: the one that `fit` and `evaluate` get too.
 
     Raises:
         NotFiniteError: after the step whose loss or weights are NaN or infinite; these
@@ -153,14 +146,12 @@ class Checkpoints(keras.callbacks.Callback):
         steps_per_epoch: int,
         request: StopRequest,
         every_steps: int | None = None,
-        keep: int = 2,
     ):
         super().__init__()
         self.folder = folder
         self.steps_per_epoch = steps_per_epoch
         self.request = request
         self.every_steps = every_steps or steps_per_epoch
-        self.keep = keep
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         self.step = int(self.model.step.numpy())
@@ -188,7 +179,7 @@ class Checkpoints(keras.callbacks.Callback):
         if not replicas.is_chief(self.model.distribute_strategy):
             return
         up_to_now = [f for f in files(self.folder) if step_of(f) <= step]  # not a damaged one
-        for old in up_to_now[: -self.keep]:
+        for old in up_to_now[:-_KEPT]:
             old.unlink()
 
     def _stop_if_asked(self):
@@ -199,9 +190,7 @@ class Checkpoints(keras.callbacks.Callback):
 class BestModel(keras.callbacks.Callback):
     """Keeps the model of the epoch with the highest `val_accuracy`, the first of equals.
 
-    Args:
-        file: pathlib.Path.
-        best: float, the highest so far.
+    `best` is the highest so far.
     """
 
     def __init__(self, file: pathlib.Path, best: float):

@@ -17,9 +17,9 @@ class EarlyStopping(keras.callbacks.Callback):
     """Ends `fit` after an epoch, on all workers alike, as all have the same logs.
 
     Args:
-        patience: int, epochs without a better one after which it ends; 0 for never.
-        best: float, the highest `val_accuracy` so far.
-        waited: int, the epochs since then.
+        patience: epochs without a better one after which it ends; 0 for never.
+        best: the highest `val_accuracy` so far.
+        waited: the epochs since then.
     """
 
     def __init__(self, patience: int, best: float, waited: int):
@@ -47,15 +47,11 @@ def has_ended(patience: int, waited: int) -> bool:
 
 
 def waited(path: pathlib.Path, epochs: int) -> int:
-    """How many of the first `epochs` epochs of a run come after the best of them; 0 if none is.
+    """How many of the first `epochs` epochs, those done, come after the best of them; 0 if none is.
 
     It is 0 too as long as the last of them is not validated.
 
-    Args:
-        path: pathlib.Path of the run's folder.
-        epochs: int, those that are done.
-
     Raises:
-        ValueError: if history.csv is damaged.
+        ValueError: if history.csv, in the run's folder `path`, is damaged.
     """
     return epochs - history.best_epoch(path, epochs)[0] if history.has(path, epochs) else 0

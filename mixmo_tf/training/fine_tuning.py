@@ -9,10 +9,8 @@ from mixmo_tf.networks import parts
 def copy_weights(source: MixMo, target: MixMo) -> bool:
     """Copies a trained network, batch-norm statistics included; heads for other classes stay new.
 
-    Args:
-        source: MixMo, the trained one.
-        target: MixMo of the same architecture; its images may have another size, its heads
-            other classes.
+    The target has the same architecture; its images may have another size, its heads other
+    classes.
 
     Returns:
         bool, whether the heads were copied too.

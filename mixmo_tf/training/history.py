@@ -1,6 +1,6 @@
 """history.csv: a line per epoch of what was measured; the epochs in it count from 0.
 
-It is written anew and at once for each line, so it is whole whenever a process ends. Earlier
+It is written anew, atomically, for each line, so it is whole whenever a process ends. Earlier
 versions appended to it: an end without a line's end is no line.
 """
 
@@ -22,11 +22,7 @@ _EMPTY = "", "NA"  # where something was not measured
 
 
 class History(keras.callbacks.Callback):
-    """Writes a line after each epoch.
-
-    Args:
-        path: pathlib.Path of the run's folder.
-    """
+    """Writes a line to the run's folder after each epoch."""
 
     def __init__(self, path: pathlib.Path):
         super().__init__()

@@ -15,6 +15,7 @@ from mixmo_tf.plots import files
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_EVERY = 100  # steps between two points
 _SHOWN = "loss", "val_loss", "val_accuracy"  # of an epoch, in its line
 _log = logging.getLogger(__name__)
 
@@ -26,19 +27,15 @@ class TensorBoardLogs(keras.callbacks.Callback):
     images since the last point, without the time for validation.
 
     Args:
-        folder: pathlib.Path, where `train` and `validation` are written, and what others `write`.
-        batch_size: int, distinct images per step.
-        steps_per_epoch: int; there is a point after the last step of each epoch,
-        every_steps: int; and one after so many steps.
+        folder: where `train` and `validation` are written, and what others `write`.
+        batch_size: distinct images per step.
+        steps_per_epoch: there is a point after the last step of each epoch, and every 100 steps.
     """
 
-    def __init__(
-        self, folder: pathlib.Path, batch_size: int, steps_per_epoch: int, every_steps: int = 100
-    ):
+    def __init__(self, folder: pathlib.Path, batch_size: int, steps_per_epoch: int):
         super().__init__()
         self.batch_size = batch_size
         self.steps_per_epoch = steps_per_epoch
-        self.every_steps = every_steps
         self.folder = folder
         self._writers = {}
         self._step = 0
@@ -53,7 +50,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
         before, self._step = self._step, int(self.model.step.numpy())
         if self._last_point is None:
             self._last_point = self._step, time.perf_counter()
-        intervals = self.every_steps, self.steps_per_epoch
+        intervals = _EVERY, self.steps_per_epoch
         if all(before // steps == self._step // steps for steps in intervals):
             return
         now = time.perf_counter()
@@ -73,12 +70,9 @@ class TensorBoardLogs(keras.callbacks.Callback):
         scalars: Mapping[str, float] | None = None,
         pictures: Mapping[str, "Figure"] | None = None,
     ) -> None:
-        """Writes points and pictures of the last step that is done.
+        """Writes scalars and pictures, by name, of the last step that is done.
 
-        Args:
-            part: of the run, a folder below `folder`; TensorBoard shows it as a run of its own.
-            scalars: by name; None for none.
-            pictures: Figures by name; None for none.
+        `part` is a folder below `folder`; TensorBoard shows it as a run of its own.
 
         Raises:
             OSError: if they cannot be written.
@@ -97,11 +91,7 @@ class TensorBoardLogs(keras.callbacks.Callback):
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Logs a line after each epoch, where no bar shows how training goes.
-
-    Args:
-        epochs: int, how many there will be.
-    """
+    """Logs a line after each of so many epochs, where no bar shows how training goes."""
 
     def __init__(self, epochs: int):
         super().__init__()

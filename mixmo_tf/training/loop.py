@@ -52,20 +52,19 @@ def train(
 
     Args:
         model: compiled MixMo.
-        examples: data.Examples to train on.
-        validation: data.Examples to evaluate the model on after each epoch.
-        path: pathlib.Path of the run's folder, as `directory.start` gives it.
-        epochs: int.
-        batch_size: int, distinct images per step.
-        checkpoint_steps: int, or None for a checkpoint per epoch.
-        keep_best: bool, whether best.keras is written.
-        augmix: bool, whether `data.augmix` changes the training images; then the weights are
-            not those of a run that was never interrupted.
-        balanced: bool, whether `data.class_weights` lets all classes count alike in the loss.
-        patience: int, epochs without a higher `val_accuracy` after which training ends, before
+        examples: to train on.
+        validation: to evaluate the model on after each epoch.
+        path: of the run's folder, as `directory.start` gives it.
+        batch_size: distinct images per step.
+        checkpoint_steps: None for a checkpoint per epoch.
+        keep_best: whether best.keras is written.
+        augmix: whether `data.augmix` changes the training images; then the weights are not those
+            of a run that was never interrupted.
+        balanced: whether `data.class_weights` lets all classes count alike in the loss.
+        patience: epochs without a higher `val_accuracy` after which training ends, before
             `epochs`; 0 for never.
         verbose: where it is 0, each epoch is a line that is logged, else `Progress` shows it.
-        pictures: bool, whether TensorBoard gets pictures too, where Matplotlib is installed.
+        pictures: whether TensorBoard gets pictures too, where Matplotlib is installed.
 
     Raises:
         NotFiniteError, Interrupted: see `checkpoints.Checkpoints`.

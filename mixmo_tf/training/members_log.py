@@ -17,15 +17,12 @@ class MembersLog(keras.callbacks.Callback):
     """Writes accuracy, loss and ECE of the ensemble and of each member, and how reliable they are.
 
     A member is a run of its own in TensorBoard, so that its curves lie in the ensemble's charts.
-    The diagram of reliability is drawn after the last epoch, and after others while drawing takes
-    less than a fiftieth of the time. All comes from the logits that validation computes anyway.
+    The diagram of reliability, if it `draws` any, is drawn after the last epoch, and after others
+    while drawing takes less than a fiftieth of the time. All comes from the logits that validation
+    computes anyway.
 
-    With several workers all have it, as what they found is added up.
-
-    Args:
-        tensorboard: TensorBoardLogs, where it is written; None on a worker that writes nothing.
-        epochs: int, how many there will be.
-        draws: bool, whether the diagram is drawn.
+    With several workers all have it, as what they found is added up; those that write nothing have
+    None for `tensorboard`.
     """
 
     def __init__(self, tensorboard: TensorBoardLogs | None, epochs: int, draws: bool):
@@ -43,18 +40,18 @@ class MembersLog(keras.callbacks.Callback):
         self.sums.reset_state()
 
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        ensemble, *members = self.sums.figures()
+        ensemble, *members = self.sums.metrics()
         if self.tensorboard is None:
             return
-        for member, figures in enumerate(members if len(members) > 1 else []):
-            scalars = {"accuracy": figures["accuracy"], "loss": figures["nll"]}
-            self.tensorboard.write(f"member_{member}", scalars | {"ece": figures["ece"]})
+        for member, metrics in enumerate(members if len(members) > 1 else []):
+            scalars = {"accuracy": metrics["accuracy"], "loss": metrics["nll"]}
+            self.tensorboard.write(f"member_{member}", scalars | {"ece": metrics["ece"]})
         self.tensorboard.write("validation", {"ece": ensemble["ece"]})
         if self.draws and self._may_draw(epoch):
             began = time.perf_counter()
             bins = {"ensemble": ensemble["bins"]}
             if len(members) > 1:
-                bins |= {f"member {i}": figures["bins"] for i, figures in enumerate(members)}
+                bins |= {f"member {i}": metrics["bins"] for i, metrics in enumerate(members)}
             title = f"Reliability on the validation images, epoch {epoch + 1}"
             figure = plots.reliability_of_bins(bins, title, with_members=True)
             self.tensorboard.write("validation", pictures={"reliability": figure})

@@ -23,11 +23,6 @@ def sheets(
     one of the two; with augmentation and MSDA, without AugMix. It is drawn from the seeds of step 0
     (of the first replica), so it takes no random number from training.
 
-    Args:
-        model: MixMo, of any step.
-        examples: data.Examples that it trains on.
-        batch_size: int, distinct images per step.
-
     Returns:
         dict of Figure by the mixing block's name; empty where nothing is mixed, or images have
         neither one channel nor three.

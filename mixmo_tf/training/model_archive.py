@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import h5py
 
-from mixmo_tf import strict_json
+from mixmo_tf import arguments, strict_json
 from mixmo_tf.networks import variable_limit
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -71,7 +71,7 @@ def _checked_size(file):
             if not fault:
                 weights, config = archive.read(_WEIGHTS), archive.read(_CONFIG)
     except Exception as error:  # of a damaged zip file
-        reason = str(error).split("\n")[0].strip("'\"") or type(error).__name__
+        reason = arguments.first_line(error).strip("'\"")
         raise RefusedError(f"{file} is no readable .keras file: {reason}") from error
     if fault := fault or _config_fault(config) or _weights_fault(io.BytesIO(weights), len(weights)):
         raise RefusedError(f"{file} is refused: {fault}")

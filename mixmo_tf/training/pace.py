@@ -12,10 +12,10 @@ class Pace:
     An epoch is its steps, and what comes after the last one: validation, and whatever is written.
 
     Args:
-        epochs: int, how many there will be.
-        steps_per_epoch: int, or 0 where it is not known yet.
-        validation_steps: float >= 0, as how many steps what comes after an epoch counts until it
-            has been timed.
+        epochs: how many there will be.
+        steps_per_epoch: 0 where it is not known yet.
+        validation_steps: as how many steps what comes after an epoch counts until it has been
+            timed.
     """
 
     def __init__(self, epochs: int, steps_per_epoch: int, validation_steps: float = 0.0):
@@ -61,11 +61,9 @@ class Pace:
         return None if rate is None else rate * self.validation_steps
 
     def left_of_epoch(self, step: int, since: float = 0.0) -> float | None:
-        """Seconds, or None where nothing is known yet.
+        """Seconds, or None where nothing is known yet, after `step` steps of the epoch.
 
-        Args:
-            step: int, how many of the epoch are done.
-            since: seconds that have passed since the last one, where all are done.
+        Where all are done, `since` are the seconds that have passed since the last one.
         """
         rate, after = self.seconds_per_step, self.after
         if after is None or (rate is None and step < self.steps_per_epoch):

@@ -14,12 +14,9 @@ def of_training(
     left: float | None,
     run_left: float | None,
 ) -> str:
-    """What is shown while an epoch trains, the most that fits.
+    """What is shown while an epoch, from 0, trains, the most that fits into `width` signs.
 
     Args:
-        width: int, signs.
-        epoch: int, from 0.
-        epochs: int.
         share: what is done of the epoch, in [0, 1], or what is done now, or None.
         logs: `fit`'s, so far.
         left, run_left: seconds left of the epoch and of the run, or None.
@@ -51,15 +48,7 @@ def of_training(
 
 
 def of_epoch(width: int, epoch: int, epochs: int, seconds: float, logs: Mapping[str, float]) -> str:
-    """What was measured in an epoch, the most that fits.
-
-    Args:
-        width: int, signs.
-        epoch: int, from 0.
-        epochs: int.
-        seconds: float, how long the epoch took.
-        logs: `fit`'s, at its end.
-    """
+    """What was measured in an epoch, from 0, the most that fits into `width` signs."""
     head, time_taken = f"Epoch {epoch + 1}/{epochs}", duration(seconds)
     losses = {
         name: f"{name} {_number(logs[name])}" for name in ("loss", "val_loss") if name in logs

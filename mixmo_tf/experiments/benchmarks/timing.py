@@ -32,10 +32,10 @@ def time_files(
     Args:
         files: paths by name, of SavedModels' folders, .onnx and .tflite files.
         image_shape: (height, width, channels).
-        num_images: list of int, images of a call.
-        num_threads: int, with which each file computes.
-        turns: int, turns of each file, after one to warm up.
-        num_calls: list of int, calls of a turn, for each of `num_images`.
+        num_images: images of a call.
+        num_threads: with which each file computes.
+        turns: of each file, after one to warm up.
+        num_calls: of a turn, for each of `num_images`.
 
     Returns:
         list of dict for each of `num_images`, by the names of the files: (seconds of each call,
@@ -56,11 +56,9 @@ def time_files(
 
 
 def opened(file: str, num_threads: int) -> Callable[[np.ndarray], np.ndarray]:
-    """A function of uint8 images (n, H, W, channels) that gives probabilities (n, C).
+    """A function of uint8 images (n, H, W, channels) that gives a file's probabilities (n, C).
 
-    Args:
-        file: path of a SavedModel's folder, an .onnx or a .tflite file.
-        num_threads: int; of a SavedModel, TensorFlow's own count holds.
+    Of a SavedModel, TensorFlow's own count of threads holds.
     """
     if file.endswith(".onnx"):
         return _onnx(file, num_threads)

@@ -9,12 +9,7 @@ Seconds: TypeAlias = dict[str, list[float]]  # of each turn, by the names of the
 
 
 def take_turns(loops: dict[str, Callable[[], object]], turns: int) -> tuple[Seconds, Seconds]:
-    """Seconds and processor seconds of each turn, lists by the names of the loops.
-
-    Args:
-        loops: dict of functions of nothing.
-        turns: int, turns of each loop, after one to warm up.
-    """
+    """Seconds and processor seconds of each turn, after one to warm up, by the loops' names."""
     wall, processor = ({name: [] for name in loops} for _ in range(2))
     for turn in range(turns + 1):
         names = list(loops) if turn % 2 else reversed(loops)  # none always follows the same one

@@ -6,7 +6,6 @@ import numpy as np
 from scipy.special import softmax
 
 from mixmo_tf import evaluation
-from mixmo_tf.evaluation.predictions import ensemble_logits
 from mixmo_tf.experiments.evaluations import Evaluation
 
 
@@ -15,12 +14,9 @@ class Answers:
 
     Attributes:
         of: the Evaluation.
-        name: str, what it is called on the page.
-        class_names: tuple of str that any file can hold.
+        name: what it is called on the page.
+        class_names: str that any file can hold.
         member: "member", or "model" of a deep ensemble.
-
-    Args:
-        of, name: as above.
     """
 
     def __init__(self, of: Evaluation, name: str):
@@ -36,7 +32,7 @@ class Answers:
     @functools.cached_property
     def logits(self) -> np.ndarray:
         """The ensemble's, float64 (N, C)."""
-        return ensemble_logits(self.of.member_logits, self.of.ensemble)
+        return self.of.logits()
 
     @functools.cached_property
     def probabilities(self) -> np.ndarray:

@@ -15,9 +15,9 @@ class Words(NamedTuple):
 
 
 class Tiles(NamedTuple):
-    """The figures that are looked at first, large."""
+    """The metrics that are looked at first, large."""
 
-    figures: Sequence[tuple[str, str, str]]  # (what, value, what the members have)
+    metrics: Sequence[tuple[str, str, str]]  # (what, value, what the members have)
     kind = "tiles"
 
 

@@ -16,12 +16,7 @@ _COMPARED = {key: heading(key) for key in ("accuracy", "nll", "ece", "aurc")}
 
 
 def parts(of_all: Sequence[Answers], pixels_of: Callable | None) -> list[Part]:
-    """The parts of a page that compare models.
-
-    Args:
-        of_all: two models or more, on the same images.
-        pixels_of: see `gallery.parts`.
-    """
+    """The parts of a page that compare two models or more; for `pixels_of` see `gallery.parts`."""
     drawn = [Part(each.title, [each]) for each in _pictures(of_all)]
     return [*drawn, _between(of_all, pixels_of)]
 

@@ -17,13 +17,7 @@ from mixmo_tf.experiments.tables import Table
 def parts(
     evaluations: Sequence[Evaluation], settings: EvaluationSettings, load_images: Callable | None
 ) -> tuple[str, str, list[Part]]:
-    """The title of the page, the line below it, and what stands on it.
-
-    Args:
-        evaluations: one or more, on the same images.
-        settings: what they were made with.
-        load_images: `images.load`; None where there are only predictions.
-    """
+    """The title of the page, the line below it, and what stands on it; see `writing.html`."""
     names = short_names([each.files for each in evaluations])
     of_all = [Answers(each, name) for each, name in zip(evaluations, names, strict=True)]
     pixels_of = None
@@ -54,8 +48,7 @@ def parts(
 def short_names(groups: Sequence[Sequence[os.PathLike]]) -> list[str]:
     """What models are called: their paths without the folder that all are in.
 
-    Args:
-        groups: a list of paths for each model; several are a deep ensemble.
+    Each model has a list of paths; several are a deep ensemble.
     """
     paths = [[os.path.abspath(file) for file in group] for group in groups]
     paths = [[path.removesuffix(f"/{kept_predictions.NAME}") for path in group] for group in paths]
@@ -93,7 +86,7 @@ def _of_model(answers, pixels_of):
     return [
         Part("Pictures", [Words(missing)] if missing else [], pictures),
         Part("Images to look at", images, gallery.parts(answers, pixels_of)),
-        Part("All figures", [Cells(_named(table, [answers])) for table in tables]),
+        Part("All metrics", [Cells(_named(table, [answers])) for table in tables]),
         Part("Classes", [Cells(_classes(answers))]),
         _shift(answers),
     ]

@@ -8,6 +8,7 @@ from scipy.special import softmax
 
 from mixmo_tf import plots
 from mixmo_tf.data.corruptions import NAMES
+from mixmo_tf.evaluation import corruption
 from mixmo_tf.evaluation.metrics import written
 from mixmo_tf.experiments import images
 from mixmo_tf.experiments.page.answers_of import Answers
@@ -153,7 +154,7 @@ def _draw_corruptions(answers):
 
 def _corruptions(answers):
     found = answers.of.shift["corruptions"]
-    mean = found["mean_over_19"] or found["mean_over_15"] or found["mean_over_found"]
+    mean = found[corruption.widest(found)]
     named = {name: each["accuracy"] for name, each in found["per_corruption"].items()}
     worst = min(named, key=named.get)
     return (

@@ -16,7 +16,7 @@ from mixmo_tf.experiments.page.blocks import Gallery, Part, Shown, Words
 MOST = 12  # images of a kind
 _SIDE = 96  # CSS pixels of a thumbnail's longer side
 _SHARPEST = 2 * _SIDE  # pixels that are kept of it, for fine screens
-_PROBABILITIES = " The figures behind label and answer are their probabilities."
+_PROBABILITIES = " The numbers behind label and answer are their probabilities."
 _MEMBERS = 4  # whose answers are written; of more, the number that gives each answer
 NO_PIXELS = (
     "The images are not at hand where predictions.npz alone is reported: their names stand here."
@@ -31,13 +31,7 @@ class _Kind(NamedTuple):
 
 
 def most_confidently_wrong(confidence: np.ndarray, is_wrong: np.ndarray, most: int) -> np.ndarray:
-    """Indices of the wrong answers, int (<= most,), from the most confident on.
-
-    Args:
-        confidence: float (N,).
-        is_wrong: bool (N,).
-        most: how many, at most.
-    """
+    """Indices of the wrong answers, int (<= most,), from the most confident on; of arrays (N,)."""
     wrong = np.flatnonzero(is_wrong)
     return wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
 
@@ -45,9 +39,7 @@ def most_confidently_wrong(confidence: np.ndarray, is_wrong: np.ndarray, most: i
 def most_different(member_logits: np.ndarray, most: int) -> np.ndarray:
     """Indices of the images that members differ most on, int (<= most,), by mutual information.
 
-    Args:
-        member_logits: float (N, M, C), M >= 2.
-        most: how many, at most; images of which members say the same are left out.
+    Images of which all members say the same are left out; the logits are (N, M, C), M >= 2.
     """
     differ = entropy_split(member_logits)[1]
     order = np.argsort(-differ, kind="stable")[:most]
@@ -85,10 +77,8 @@ KINDS = (
 def parts(answers: Answers, pixels_of: Callable | None) -> list[Part]:
     """A part for each kind of images.
 
-    Args:
-        answers: of a model.
-        pixels_of: function of indices (n,) that gives uint8 (n, H, W, channels); None where the
-            images are not at hand.
+    `pixels_of` gives the pixels, uint8 (n, H, W, channels), of indices (n,); it is None where the
+    images are not at hand.
     """
     found = []
     for kind in KINDS:
@@ -110,13 +100,7 @@ def parts(answers: Answers, pixels_of: Callable | None) -> list[Part]:
 
 
 def shown(answers: Answers, indices: np.ndarray, pixels: np.ndarray | None) -> list[Shown]:
-    """Some images, with what was said of each.
-
-    Args:
-        answers: of a model.
-        indices: int (n,).
-        pixels: uint8 (n, H, W, channels), or None.
-    """
+    """Images by their indices (n,), with what was said of each; see `parts` for their pixels."""
     names, labels = answers.class_names, answers.of.labels
     of_members = softmax(answers.of.member_logits[indices].astype(np.float64), axis=-1)
     found = []
@@ -140,10 +124,9 @@ def shown(answers: Answers, indices: np.ndarray, pixels: np.ndarray | None) -> l
 
 
 def thumbnail(pixels: np.ndarray) -> tuple[str, tuple[int, int], bool]:
-    """An image as a data: URI, its size in CSS pixels, and whether it has so few of its own.
+    """Pixels uint8 (H, W, channels) as a data: URI, with its size in CSS pixels.
 
-    Args:
-        pixels: uint8 (H, W, channels).
+    The last says whether the image has so few pixels that each is to be seen.
     """
     height, width, channels = pixels.shape
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels[..., :3])

@@ -13,6 +13,7 @@ from mixmo_tf.experiments.tables import Table
 from mixmo_tf.version import VERSION
 
 _SCRIPT = "python scripts/evaluate.py"
+_SEVERAL = "model", "predictions"  # flags that are given once for each value
 
 
 def when() -> str:
@@ -80,18 +81,11 @@ def _of_evaluation(settings):
     rows = [
         [f"--{name}", each]
         for name, text in texts.items()
-        for each in _each_time(settings, name, text)
+        for each in (getattr(settings, name) if name in _SEVERAL else [text])
         if each not in (None, "")
     ]
     table = Table("Flags of the evaluation", _printable(rows), ["", "value"], first="flag")
     return Part("Flags of the evaluation", [Cells(table)])
-
-
-def _each_time(settings, name, text):
-    """The values of a flag that is given several times; of another one, its value."""
-    if name in ("model", "predictions"):
-        return list(map(fields.text, getattr(settings, name)))
-    return [text]
 
 
 def _of_runs(of_all):

@@ -15,12 +15,7 @@ _PIXELS = 96  # of CSS, per inch
 
 
 def drawing(figure: "Figure", title: str, alt: str, reading: str) -> Drawing:
-    """A Figure of this package for light and dark pages; it is changed.
-
-    Args:
-        figure: Figure; its title is left out.
-        title, alt, reading: of the Drawing.
-    """
+    """A Figure of this package for light and dark pages; it is changed, and its title left out."""
     figure.suptitle("")  # the page has a heading
     size = tuple(round(_PIXELS * inches) for inches in figure.get_size_inches())
     light = svg(figure)

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from mixmo_tf import plots
+from mixmo_tf.evaluation import corruption
 from mixmo_tf.evaluation.metrics import MEMBER, METRICS, heading, written
 from mixmo_tf.experiments import images
 from mixmo_tf.experiments.page.answers_of import Answers
 from mixmo_tf.experiments.page.blocks import Tiles
 
 _FIRST = ("accuracy", "nll", "ece", "aurc")
-_MOST_WRITTEN = 3  # members whose figures are written each
-_FEW = 1000  # images up to which one of them is seen in the figures
+_MOST_WRITTEN = 3  # members whose metrics are written each
+_FEW = 1000  # images up to which one of them is seen in the metrics
 _RARE = 0.05  # a p below which a difference is more than chance
 _EVEN = 0.005  # a difference of mean confidence and accuracy that is none
 
@@ -26,7 +27,7 @@ def images_in_words(answers: Answers) -> str:
 
 
 def tiles(answers: Answers) -> Tiles:
-    """The figures that are looked at first, the ensemble's beside its members'."""
+    """The metrics that are looked at first, the ensemble's beside its members'."""
     found, metrics = [], answers.of.metrics
     for key in _FIRST:
         of_members = [value for value in metrics[MEMBER + key] if value is not None]
@@ -186,9 +187,7 @@ def _classes(answers):
 def _shift(answers):
     found, shift = [], answers.of.shift or {}
     if on_corrupted := shift.get("corruptions"):
-        whole = [name for name in ("mean_over_19", "mean_over_15") if on_corrupted[name]]
-        mean = on_corrupted[(whole or ["mean_over_found"])[0]]
-        accuracy = written("accuracy", mean["accuracy"])
+        accuracy = written("accuracy", on_corrupted[corruption.widest(on_corrupted)]["accuracy"])
         found.append(
             f"On corrupted images ({on_corrupted['name']}), {accuracy} % are right, as the mean "
             f"over {on_corrupted['sets_found']} sets."

@@ -1,4 +1,4 @@
-"""The page as one file: content, template and style become HTML, which is written at once."""
+"""The page as one file: content, template and style become HTML, which is written atomically."""
 
 import base64
 import functools
