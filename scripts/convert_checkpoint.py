@@ -3,10 +3,11 @@
     python scripts/convert_checkpoint.py --input=mixmo.ckpt --output=mixmo.keras
     python scripts/convert_checkpoint.py --input=runs/cifar100 --output=cifar100.pt
 
-An --output that ends in .keras is made of a PyTorch checkpoint, a file with a dict that has
-`classifier_state_dict`, or with a bare state, or of a .safetensors file; the architecture is
-read off the shapes. Any other is made of a run's folder or a .keras file. PyTorch is needed: the
-extra torch. A file with anything but weights in it is refused, and nothing of it executed.
+An --output that ends in .keras is made from a PyTorch checkpoint (a file that holds a dict with
+`classifier_state_dict`, or just a dict of tensors) or from a .safetensors file; the architecture is
+found from the shapes of the weights. Any other --output is a PyTorch checkpoint, made from a run's
+folder or a .keras file. This needs PyTorch (the extra torch). A file with anything but weights in
+it is refused, and nothing in it is executed.
 """
 
 import functools

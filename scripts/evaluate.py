@@ -7,15 +7,15 @@
     python scripts/evaluate.py --model=runs/a --abstain_risk=0.05        when not to answer
     python scripts/evaluate.py --model=runs/a --which=best               its best epoch
     python scripts/evaluate.py --model=runs/a --corruptions=made         corrupted images too
-    python scripts/evaluate.py --model=runs/a --ood=near:cifar100        and of something else
-    python scripts/evaluate.py --model=runs/a --report=pages/a           report.html, to look at
-    python scripts/evaluate.py --predictions=kept --report=pages/kept    of what --output_dir kept
+    python scripts/evaluate.py --model=runs/a --ood=near:cifar100        and of another dataset
+    python scripts/evaluate.py --model=runs/a --report=pages/a           a page to look at
+    python scripts/evaluate.py --predictions=kept --report=pages/kept    what --output_dir kept
 
-A model is a run's folder, a .keras file or what export.py wrote. Runs that differ in
-their seed alone get a line more, mean ± standard deviation. With --output_dir the metrics are
-kept in metrics.json, the members' logits with the labels and the images' names in
-predictions.npz, and, unless an exported model was evaluated, model.keras, which evaluate.py and
-export.py take like any other; of several --model, each in a folder of its own, 0, 1, ….
+A model is a run's folder, a .keras file or what export.py wrote. For runs that differ in their
+seed alone, a line with mean ± standard deviation is added. --output_dir keeps the metrics in
+metrics.json, and the members' logits, the labels and the images' names in predictions.npz; unless
+an exported model was evaluated, it also keeps model.keras, which evaluate.py and export.py take
+like any other. With several --model, each has a folder of its own: 0, 1, ….
 """
 
 import functools

@@ -5,16 +5,16 @@
     python scripts/export.py --model=runs/flowers --calibrate --abstain_risk=0.05
     python scripts/export.py --model=runs/digits --share=small-digits    for the Hugging Face Hub
 
-Several models, separated by commas, become one, a deep ensemble. The members are folded into a
-plain network with the same outputs, unless --nofold, or --members, which keeps their heads.
+Several models, separated by commas, become one deep ensemble. The members are folded into a plain
+network with the same outputs, unless you give --nofold, or --members, which keeps their heads.
 
-The folder is itself the SavedModel; beside it are model.onnx, a model_DTYPE.tflite for each
---litert, class_names.txt, and model.json, which says what all of them take and give: uint8
-images (n, height, width, channels), and `probabilities` (n, C) of the ensemble,
-`member_probabilities` and `member_logits` (n, M, C). With --input=jpeg the SavedModel takes the
-bytes of JPEG and PNG files too, by its signature `serving_bytes`. With --calibrate all give
-`calibrated_probabilities`, `confidence`, `accept` and `prediction_set`, by numbers that are fitted
-on held-out images. Of a run it is the last epoch that is written, or with --which=best the best.
+The folder itself is the SavedModel. In it are also model.onnx, a model_DTYPE.tflite for each
+--litert, class_names.txt, and model.json, which describes the inputs and outputs of all files: they
+take uint8 images (n, height, width, channels), and give the ensemble's `probabilities` (n, C), and
+`member_probabilities` and `member_logits` (n, M, C). With --input=jpeg, the SavedModel also takes
+the bytes of JPEG and PNG files, by its signature `serving_bytes`. With --calibrate, all files also
+give `calibrated_probabilities`, `confidence`, `accept` and `prediction_set`, by numbers that are
+fitted on held-out images. From a run, the last epoch is written, or, with --which=best, the best.
 """
 
 import functools

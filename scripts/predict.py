@@ -6,9 +6,9 @@
 
 A model is a run's folder, a .keras file, or what export.py wrote: a SavedModel's folder, an .onnx
 or a .tflite file. A folder stands for all images in it. Images are read as those of an
-image_folder: turned as EXIF says, on white where they are transparent, their central square
-scaled. A file that cannot be read gets a line that says so, the others are answered, and in the
-end the exit code is 1.
+image_folder: they are turned as EXIF says, laid on white where they are transparent, and their
+central square is scaled. A file that cannot be read gets a line that says so; the other files are
+answered, and the exit code is 1.
 """
 
 import functools

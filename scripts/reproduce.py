@@ -2,11 +2,11 @@
 
     python scripts/reproduce.py --suite=digits
 
-Runs that are done are skipped and one that was interrupted goes on, so the same command can be
-given as often as need be. Every flag of train.py may be added; it holds for all runs. In
---output_dir it leaves a run's folder CONFIG_seedSEED with its log beside it, and of the suite a
-table, SUITE.md, and a plot, SUITE.png: mean ± standard deviation over the seeds; the ratio-error
-is that of the errors of all seeds together. Below the table stands which runs were extended.
+Finished runs are skipped, and an interrupted one is continued, so the same command can be given as
+often as necessary. Every flag of train.py may be added; it holds for all runs. In --output_dir,
+each run has its folder, CONFIG_seedSEED, with its log beside it. The suite gets a table, SUITE.md,
+and a plot, SUITE.png, with mean ± standard deviation over the seeds; the ratio-error is computed
+from the errors of all seeds together. A line below the table says which runs were extended.
 """
 
 import functools

@@ -2,10 +2,10 @@
 
     python scripts/show_encoders.py --model=runs/digits
 
-For every filter, the L1 norm of each member's kernel. Where one member's is large and the
-others' small, the core sees that member alone through this filter: separate subnetworks. Equal
-norms mean a filter that the members share. The split score sums it up: 0 if all filters are
-shared alike, 1 if each belongs to one member.
+The picture shows, for every filter, the L1 norm of each member's kernel. Where one member's norm is
+large and the others' are small, the core sees mostly that member through this filter: the
+subnetworks are separate. Where the norms are equal, the members share the filter. The split score
+sums this up: 0 if all filters are shared alike, 1 if each belongs to one member.
 """
 
 import functools

@@ -2,8 +2,8 @@
 
     python scripts/show_masks.py --output_dir=docs/masks
 
-A line of a picture is a row of a step: the members' images, the members' masks in their
-colours, the images mixed by the masks (in training their encoded images are), and numbers: the
+Each line of a picture is a row of a step: the members' images, their masks in the members' colours,
+and the images mixed by the masks (in training, the encoded images are mixed). The numbers are the
 ratios κ that were drawn, the realised ratios, and the weights of the members' losses.
 """
 

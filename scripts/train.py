@@ -2,10 +2,9 @@
 
     python scripts/train.py --flagfile=configs/digits.flags
 
-A flag that comes after --flagfile overrides it. A run that was interrupted goes on from its
-newest checkpoint when the same command is given again. SIGTERM and Ctrl-C write a checkpoint
-and end the run with exit code 75. What a run leaves in --output_dir:
-mixmo_tf/experiments/directory.py.
+A flag that comes after --flagfile overrides it. The same command, given again, continues an
+interrupted run from its newest checkpoint. SIGTERM and Ctrl-C write a checkpoint and end the run
+with exit code 75. docs/interruptions.md lists what a run writes to --output_dir.
 """
 
 import functools
