@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same, assert_same_on_replicas, tiny_model, two_replicas
-from test_loop import EPOCHS, STEPS, Killed, at, examples, kill
+from small_models import assert_same, assert_same_on_replicas, tiny_model, two_replicas
+from stopped_runs import EPOCHS, STEPS, Killed, at, examples, kill
 
 from mixmo_tf.models import averaging
 from mixmo_tf.models.executions import NotFiniteError

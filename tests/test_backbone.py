@@ -15,9 +15,12 @@ from backbones import (
     model_of,
     photographs,
     settled,
+    short_convnext,
+    short_efficientnet,
+    short_resnet_v2,
     vit,
 )
-from conftest import assert_same, two_replicas
+from small_models import assert_same, two_replicas
 from test_fold import operations
 
 import mixmo_tf
@@ -28,13 +31,13 @@ from mixmo_tf.networks import from_backbone, parts
 layers = keras.layers
 BUILDS = {
     "MobileNetV3Small": functools.partial(application, "MobileNetV3Small"),
-    "EfficientNetV2B0": functools.partial(application, "EfficientNetV2B0"),
-    "ResNet50V2": functools.partial(application, "ResNet50V2"),
-    "ConvNeXtTiny": functools.partial(application, "ConvNeXtTiny"),
+    "EfficientNetV2": short_efficientnet,
+    "ResNetV2": short_resnet_v2,
+    "ConvNeXt": short_convnext,
     "cnn": cnn,
     "vit": vit,
 }
-RESCALE = ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "vit")
+RESCALE = ("MobileNetV3Small", "EfficientNetV2", "ConvNeXt", "vit")
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, tiny_model, tiny_network
+from small_models import assert_same, tiny_model, tiny_network
 
 import mixmo_tf
 

@@ -4,7 +4,7 @@ import math
 
 import keras
 import pytest
-from conftest import tiny_network
+from small_models import tiny_network
 
 import mixmo_tf
 from mixmo_tf import networks, pairing, ratios, training

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from conftest import BROWSER
 from html_pages import Page
-from test_page import kept, load_pixels, some_answers
+from pages import kept, load_pixels, some_answers
 
 from mixmo_tf.experiments import EvaluationSettings, kept_predictions, page
 

@@ -1,8 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
 from scripts_at_work import full_disk
+from small_models import tiny_model
 
 from mixmo_tf.training import checkpoints
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import inspect
 import math
 import pathlib
 import re
@@ -11,13 +10,11 @@ import pytest
 
 from mixmo_tf import data
 from mixmo_tf.experiments import Settings, flagfiles, recipe, suites
-from mixmo_tf.models.mixmo import MixMo
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = {config.stem: config for config in sorted((ROOT / "configs").glob("*.flags"))}
 ENSEMBLES = [stem for stem in CONFIGS if "ensemble" in stem]
 RUNS = [stem for stem in CONFIGS if stem not in ENSEMBLES]
-
 WRN_28_10 = {  # trainable parameters, by classes and members
     (10, 1): 36_479_194,
     (10, 2): 36_486_036,
@@ -39,7 +36,6 @@ RESNET = {  # of ImageNet, by network and members
     ("resnet50", 2): 25_557_032 + 7 * 7 * 3 * 64 + 2049 * 1000,
 }
 SMALL = {"tinyimagenet_small": 751_504, "cifar10_small": 702_484, "digits": 702_484}
-
 PLAIN = {"num_members": 1, "msda": "none", "mixing": None}
 MIXMO = {"num_members": 2, "msda": "none", "alpha": 2.0, "weight_root": 3.0}
 METHODS = {
@@ -176,23 +172,6 @@ def test_the_papers_recipe(suite, method):
     assert f"{suites.TITLES[method].replace('Plain', 'plain network')}" in text
 
 
-def test_the_flags_reach_the_model_and_its_optimizer():
-    config = CONFIGS["cifar100_wrn2810_cut_mixmo_cutmix"]
-    settings = Settings.from_flagfile(config, depth=10, width=1)
-    model = recipe.build_model(settings, info("cifar100"))
-    p = model.mixing_probability.get_config()
-    assert p == {"probability": 0.5, "total_steps": 937_500}
-    expected = {
-        "mixing": "cutmix", "alpha": 2.0, "weight_root": 3.0, "batch_repetitions": 4,
-        "input_repetition": 0.0, "msda": "cutmix", "ensemble": "logits", "l2": 3e-4,
-        "augmentation": "crop_flip", "learning_rate": 0.0125, "warmup_steps": 3128,
-        "milestones": [101, 201, 226], "steps_per_epoch": 3125,
-    }  # fmt: skip
-    config = {**model.get_config(), **model.optimizer.get_config()["learning_rate"]["config"]}
-    assert {name: config[name] for name in expected} == expected
-    assert model.optimizer.nesterov and model.optimizer.momentum == 0.9
-
-
 TODAY = {  # the config that each differs from
     f"{stem}_today": stem
     for stem in (
@@ -219,46 +198,6 @@ def test_a_recipe_of_today_differs_in_its_parts_alone(stem):
     assert 1 / (1 - momentum) < steps / 10
     figure = {"cifar10": "97.6", "cifar100": "84.5"}[ours["dataset"]]
     assert "small" in stem or f"reports {figure} % for" in text
-
-
-def test_the_recipe_of_today_reaches_the_model_and_its_optimizer():
-    settings = Settings.from_flagfile(
-        CONFIGS["cifar100_wrn2810_cut_mixmo_today"], depth=10, width=1
-    )
-    model = recipe.build_model(settings, info("cifar100"))
-    config = model.optimizer.get_config()
-    assert config["use_ema"] and config["ema_momentum"] == 0.999975
-    assert config["ema_overwrite_frequency"] is None
-    rate = {"learning_rate": 0.0125, "warmup_steps": 3128, "total_steps": 937_500}
-    assert config["learning_rate"]["class_name"] == "WarmupCosine"
-    assert config["learning_rate"]["config"] == rate
-    expected = {"trivial_augment": True, "random_erasing": 0.1, "label_smoothing": 0.1}
-    assert {name: getattr(model, name) for name in expected} == expected
-    copy = MixMo.from_config(model.get_config())
-    assert {name: getattr(copy, name) for name in expected} == expected
-
-
-def test_each_argument_of_the_method_is_a_setting_of_its_name():
-    said = {
-        "mixing": "cow", "mixing_probability": 0.25, "alpha": 0.5, "weight_root": 2.0,
-        "batch_repetitions": 3, "input_repetition": 0.5, "msda": "mixup", "l2": 0.125,
-        "ensemble": "probabilities", "augmentation": "flip", "seed": 7, "unmixing": "full",
-        "trivial_augment": True, "random_erasing": 0.25, "label_smoothing": 0.125,
-    }  # fmt: skip
-    model = recipe.build_model(Settings(width=1, filters=4, **said), info("digits"))
-    arguments = set(inspect.getfullargspec(MixMo.__init__).kwonlyargs)
-    assert arguments == said.keys() | {"mean", "std", "class_names"}  # of the images
-    assert model.mixing_probability.probability == said.pop("mixing_probability")
-    assert {name: getattr(model, name) for name in said} == said
-
-
-def test_the_fade_of_unmixing_lasts_a_third_of_the_steps():
-    model = recipe.build_model(
-        Settings(filters=4, unmixing="fade", epochs=6, milestones=[5]), info("digits")
-    )
-    steps = 6 * (info("digits").num_examples // 16)
-    assert model.unmixing.get_config() == {"total_steps": steps}
-    assert recipe.build_model(Settings(filters=4), info("digits")).unmixing is None
 
 
 @pytest.mark.parametrize("suite, method", PAPER_CELLS)

@@ -3,16 +3,17 @@
 import os
 import shutil
 import signal
+import sys
 
 import pytest
 import tensorflow as tf
-from conftest import first_epoch_of, undo_last_epoch
 from scripts_at_work import DIGITS, assert_refused, call, exit_messages, refusal, said_of
+from shared_fixtures import first_epoch_of, undo_last_epoch
 
 import mixmo_tf
 from mixmo_tf import experiments
 from mixmo_tf.experiments import directory, run_flags, run_lock
-from mixmo_tf.training import checkpoints, history
+from mixmo_tf.training import checkpoints, history, loop
 
 pytestmark = pytest.mark.usefixtures("shallow")
 
@@ -28,6 +29,18 @@ def copy(finished, tmp_path):
         return path
 
     return make
+
+
+@pytest.fixture
+def before_training(monkeypatch):
+    """What train says before its first step, where it ends."""
+
+    def said(*flags):
+        with monkeypatch.context() as patch:
+            patch.setattr(loop, "train", lambda *_, **__: sys.exit())
+            return said_of("train", *DIGITS, *flags)
+
+    return said
 
 
 def without_column(name):
@@ -151,21 +164,22 @@ def test_a_column_more_makes_no_line_wrong(tmp_path):
     assert history.best_epoch(tmp_path) == (2, 0.75)
 
 
-def test_another_number_of_threads_is_told(finished, tmp_path):
-    path = first_epoch_of(finished, tmp_path / "run")
-    flags_file = path / "run.flags"
+def test_another_number_of_threads_is_told(finished, tmp_path, before_training):
+    path, whole = first_epoch_of(finished, tmp_path / "run"), tmp_path / "whole"
+    shutil.copytree(finished[0], whole)
     noted = f"# threads {run_flags.threads()}"
-    text = flags_file.read_text()
-    assert noted in text.splitlines()
-    flags_file.write_text(text.replace(noted, "# threads 99"))
-    said = said_of("train", *DIGITS, f"--output_dir={path}")
+    for flags_file in (path / "run.flags", whole / "run.flags"):
+        text = flags_file.read_text()
+        assert noted in text.splitlines()
+        flags_file.write_text(text.replace(noted, "# threads 99"))
+    said = before_training(f"--output_dir={path}")
     assert f"train.py: {path} was begun with 99 threads and goes on with " in said
-    again = said_of("train", *DIGITS, f"--output_dir={path}")
-    assert "99 threads" not in again  # nothing is trained
     assert "earlier version" not in said
+    complete = said_of("train", *DIGITS, f"--output_dir={whole}")
+    assert "99 threads" not in complete  # nothing is trained
 
 
-def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path):
+def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path, before_training):
     """Version 0.1 noted neither itself nor the threads; the change is said once."""
     path = first_epoch_of(finished, tmp_path / "run")
     flags_file = path / "run.flags"
@@ -173,15 +187,17 @@ def test_a_run_of_an_earlier_version_goes_on_in_todays_order(finished, tmp_path)
     of_before = [line for line in lines if not line.startswith(("# mixmo_tf ", "# threads "))]
     assert len(of_before) == len(lines) - 2
     flags_file.write_text("".join(of_before))
-    said = said_of("train", *DIGITS, f"--output_dir={path}")
+    said = before_training(f"--output_dir={path}")
     assert "was begun with" not in said
     assert f"{path} was begun by an earlier version, which served the images" in said
     assert flags_file.read_text() == f"# mixmo_tf {mixmo_tf.__version__}\n" + "".join(of_before)
-    undo_last_epoch(path)
-    assert "earlier version" not in said_of("train", *DIGITS, f"--output_dir={path}")
+    said = before_training(f"--output_dir={path}")
+    assert "holds 1 of 2 epochs; going on from there" in said and "earlier version" not in said
 
 
-def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tmp_path):
+def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(
+    finished, tmp_path, before_training
+):
     """What trains from the first step on is in today's order, and never said to be in another."""
     path = first_epoch_of(finished, tmp_path / "run")
     shutil.rmtree(path / "checkpoints")
@@ -196,7 +212,7 @@ def test_a_folder_of_an_earlier_version_in_which_nothing_is_trained(finished, tm
     assert endings == [None, None] and "earlier version" not in printed
     assert (whole / "run.flags").read_bytes() == before  # it is complete
     undo_last_epoch(path)
-    printed = said_of("train", *DIGITS, f"--output_dir={path}")
+    printed = before_training(f"--output_dir={path}")
     assert "holds 1 of 2 epochs; going on from there" in printed
     assert "earlier version" not in printed
     assert f"# mixmo_tf {mixmo_tf.__version__}" in (path / "run.flags").read_text().splitlines()

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import as_if_trained, tiny_model
+from small_models import as_if_trained, tiny_model
 from tensorflow.lite.tools import flatbuffer_utils
 
 import mixmo_tf

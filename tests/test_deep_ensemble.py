@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import as_if_trained, tiny_model
 from scripts_at_work import exit_messages, said_of
+from small_models import as_if_trained, tiny_model
 
 import mixmo_tf
 

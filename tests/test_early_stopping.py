@@ -6,8 +6,8 @@ import types
 
 import keras
 import pytest
-from conftest import assert_same, tiny_model
-from test_loop import Killed, at, everything, examples, kill
+from small_models import assert_same, tiny_model
+from stopped_runs import Killed, at, everything, examples, kill
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import directory, run_flags, suite_runs

@@ -9,7 +9,6 @@ import hostile_files
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
 from hostile_bytes import HOSTILE
 from picture_files import (
     AXES,
@@ -22,6 +21,7 @@ from picture_files import (
     with_exif_at_end,
 )
 from PIL import Image
+from small_models import tiny_model
 from tensorflow.core.protobuf import saved_model_pb2
 
 import mixmo_tf

@@ -7,8 +7,8 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
 from scripts_at_work import assert_refused, call, full_disk, refusal, said_of
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf import deployment, formats

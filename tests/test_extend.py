@@ -5,9 +5,9 @@ import json
 import shutil
 
 import pytest
-from conftest import first_epoch_of
 from scripts_at_work import DIGITS, assert_refused, assert_same_weights, call, said_of
-from test_loop import Killed, at, kill
+from shared_fixtures import first_epoch_of
+from stopped_runs import Killed, at, kill
 
 from mixmo_tf.experiments import Settings, announcement, directory, run_flags
 from mixmo_tf.training import checkpoints, logs
@@ -39,10 +39,10 @@ def test_a_finished_run_goes_on(finished, tmp_path, monkeypatch):
     assert {"--epochs=4", "--milestones=4", "--filters=4"} <= set(lines)
     assert "--epochs=2" not in lines
 
-    flags = [*LONGER, f"--output_dir={killed}", "--checkpoint_steps=3"]
+    flags = [*LONGER, f"--output_dir={killed}"]
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(10, kill))
-        said_of("train", *flags, "--extend")
+        said_of("train", *flags, "--checkpoint_steps=3", "--extend")
     assert (killed / "checkpoints/step_00000051.keras").exists()
     assert (killed / "model.keras").read_bytes() == (finished[0] / "model.keras").read_bytes()
     assert not directory.is_finished(killed)

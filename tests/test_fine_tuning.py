@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import as_if_trained, assert_same, tiny_model
+from small_models import as_if_trained, assert_same, tiny_model
 
 import mixmo_tf
 from mixmo_tf.training.fine_tuning import copy_weights

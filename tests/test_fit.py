@@ -5,7 +5,7 @@ import contextlib
 import keras
 import pytest
 import tensorflow as tf
-from conftest import assert_same, tiny_model, two_replicas
+from small_models import assert_same, tiny_model, two_replicas
 
 from mixmo_tf.models import executions
 

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, small, tiny_model
+from small_models import assert_same, small, tiny_model
 
 import mixmo_tf
 from mixmo_tf import networks

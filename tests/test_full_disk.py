@@ -7,9 +7,9 @@ import json
 import shutil
 
 import pytest
-from conftest import tiny_model
 from scripts_at_work import DIGITS, exit_messages, full_disk
-from test_reproduce import CONFIGS, finish
+from small_models import tiny_model
+from suites_at_work import CONFIGS, finish
 
 from mixmo_tf.deployment import save_torch_checkpoint
 from mixmo_tf.training import history, logs

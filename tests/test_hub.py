@@ -6,7 +6,7 @@ import types
 
 import keras
 import pytest
-from conftest import assert_same, tiny_model
+from small_models import assert_same, tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import fold

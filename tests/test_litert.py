@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import as_if_trained, tiny_model
+from small_models import as_if_trained, tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import fold

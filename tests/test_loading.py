@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import FoldedModel, fold

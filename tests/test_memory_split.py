@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import tiny_network
+from small_models import tiny_network
 
 from mixmo_tf import evaluation, networks
 

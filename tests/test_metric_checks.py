@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from conftest import tiny_model, tiny_network, two_replicas
+from small_models import tiny_model, tiny_network, two_replicas
 
 import mixmo_tf
 from mixmo_tf.models import metric_checks

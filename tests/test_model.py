@@ -1,10 +1,11 @@
+"""MixMo trains, evaluates and predicts as its equations say."""
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, ready_model, tiny_model
+from small_models import ready_model, tiny_model
 
-import mixmo_tf
 from mixmo_tf import evaluation, seeds
 
 
@@ -163,75 +164,6 @@ def test_xla_gives_the_same_run(pixels_and_labels):
     assert largest_difference(ours, theirs) < 1e-4
 
 
-@pytest.fixture
-def draw_masks():
-    """The masks of one image in a step, by (step, probability of the binary block)."""
-    model = tiny_model()
-
-    @tf.function
-    def draw(step, probability):
-        return model.draw(1, seeds.step_seed(0, step, 0), probability).masks
-
-    return lambda step, probability: draw(tf.constant(step), tf.constant(probability)).numpy()
-
-
-def test_no_two_steps_draw_the_same_masks(draw_masks):
-    drawn = [draw_masks(step, 0.5).ravel() for step in range(1000)]
-    assert len(np.unique(drawn, axis=0)) == 1000
-
-
-def test_the_binary_block_is_chosen_with_its_probability(draw_masks):
-    for probability in (0.0, 0.3, 1.0):
-        binary = [np.isin(draw_masks(step, probability), [0, 1]).all() for step in range(1000)]
-        assert np.mean(binary) == pytest.approx(probability, abs=0.05)
-
-
-def test_the_schedule_of_the_probability_follows_the_step(pixels_and_labels):
-    model = tiny_model(mixing_probability=mixmo_tf.AnnealedProbability(0.5, 120))
-    seen = []
-    for step in (0, 100, 115, 120):
-        model.step.assign(step)
-        seen.append(float(model.probability_now()))
-    np.testing.assert_allclose(seen, [0.5, 0.5, 0.25, 0], atol=1e-6)
-
-
-def test_the_share_of_the_binary_block(pixels_and_labels):
-    images, labels = pixels_and_labels
-    for probability in (0.0, 1.0):
-        model = tiny_model(mixing_probability=probability)
-        history = model.fit(images, labels, batch_size=8, verbose=0).history
-        assert history["binary_share"] == [probability]
-
-
-def test_an_epoch_goes_on_from_saved_sums(tmp_path, pixels_and_labels):
-    images, labels = pixels_and_labels
-    model = tiny_model()
-    start = model.state()
-    history = model.fit(images, labels, batch_size=8, shuffle=False, verbose=0).history
-    whole = model.get_weights()
-    model.set_state(start)
-    model.fit(images[:24], labels[:24], batch_size=8, shuffle=False, verbose=0)
-    model.save(tmp_path / "first.keras")
-    rest = keras.saving.load_model(tmp_path / "first.keras")
-    sums = rest.epoch_sums()
-    restore = keras.callbacks.LambdaCallback(on_epoch_begin=lambda *_: rest.continue_epoch(sums))
-    again = rest.fit(
-        images[24:], labels[24:], batch_size=8, shuffle=False, verbose=0, callbacks=[restore]
-    ).history
-    assert again == history
-    assert_same(whole, rest.get_weights())
-
-
-def test_class_names_stay_with_the_model(tmp_path):
-    names = ("ant", "  bee", "a  cat", "dog ")  # each a line, whatever spaces are in it
-    model = tiny_model(class_names=names)
-    model.save(tmp_path / "x.keras")
-    loaded = keras.saving.load_model(tmp_path / "x.keras")
-    assert loaded.class_names == names
-    with pytest.raises(ValueError, match="class_names must be the 4 of the network, got 1"):
-        tiny_model(class_names=["ant"])
-
-
 def test_mimo_and_the_plain_network_train(pixels_and_labels):
     images, labels = pixels_and_labels
     for arguments in (
@@ -269,29 +201,6 @@ def test_a_confident_error_has_its_full_loss(pixels_and_labels):
             model.network.get_layer(f"head_{member}").bias.assign([0.0, 50.0, 0.0, 0.0])
         loss = model.evaluate(images[labels == 0], labels[labels == 0], verbose=0)[0]
         assert loss == pytest.approx(50, abs=5)
-
-
-def test_save_and_load_give_the_same_model(tmp_path, pixels_and_labels):
-    images, labels = pixels_and_labels
-    model = tiny_model(
-        mixing_probability=mixmo_tf.AnnealedProbability(0.5, 30),
-        mean=(0.1, 0.2, 0.3),
-        ensemble="probabilities",
-        l2=1e-4,
-        seed=7,
-    )
-    model.fit(images, labels, batch_size=8, verbose=0)
-    model.save(tmp_path / "x.keras")
-    loaded = keras.saving.load_model(tmp_path / "x.keras")
-    np.testing.assert_array_equal(loaded(images), model(images))
-    assert loaded.get_config()["mean"] == (0.1, 0.2, 0.3)
-    assert int(loaded.step.numpy()) == 5
-    for each in (model, loaded):  # the optimizer's state and the step are saved too
-        each.fit(images, labels, batch_size=8, verbose=0)
-    assert_same(model.get_weights(), loaded.get_weights())
-    assert loaded.evaluate(images, labels, verbose=0, return_dict=True).keys() == {
-        "loss", "accuracy", "member_0_accuracy", "member_1_accuracy", "ratio_error",
-    }  # fmt: skip
 
 
 def test_fit_takes_a_dataset_and_drops_its_incomplete_batch(pixels_and_labels):
@@ -333,17 +242,3 @@ def test_standard_callbacks_work(tmp_path, pixels_and_labels):
     )  # fmt: skip
     assert keras.saving.load_model(tmp_path / "best.keras").built
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 3
-
-
-@pytest.mark.parametrize("num_members, channels", [(1, 1), (2, 1), (1, 3), (2, 5)])
-def test_a_network_alone_makes_a_model(num_members, channels, tmp_path):
-    """Of any number of channels, with members or without."""
-    network = mixmo_tf.networks.wide_resnet(10, 1, num_members, 4, (8, 8, channels))
-    model = mixmo_tf.MixMo(network)
-    assert model.mixing == ("cutmix" if num_members > 1 else None)
-    assert model.mean == model.std == (0.5,) * channels
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    images = np.random.default_rng(0).integers(0, 256, (3, 8, 8, channels)).astype(np.uint8)
-    np.testing.assert_array_equal(loaded(images), model(images))
-    assert (loaded.mixing, loaded.mean) == (model.mixing, model.mean)

@@ -8,7 +8,7 @@ import h5py
 import hostile_files
 import keras
 import pytest
-from conftest import assert_same, tiny_model
+from small_models import assert_same, tiny_model
 
 from mixmo_tf.training import checkpoints
 

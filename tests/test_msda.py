@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model, tiny_network
+from small_models import tiny_model, tiny_network
 
 import mixmo_tf
 from mixmo_tf import msda, seeds

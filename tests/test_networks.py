@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import small
+from small_models import small
 
 from mixmo_tf.networks import (
     NETWORKS,

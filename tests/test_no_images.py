@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, two_replicas
+from small_models import assert_same, two_replicas
 
 import mixmo_tf
 from mixmo_tf import deployment, evaluation

@@ -6,8 +6,8 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same
 from scripts_at_work import DIGITS, ROOT, call
+from small_models import assert_same
 
 import mixmo_tf
 from mixmo_tf.experiments import Settings

@@ -1,8 +1,8 @@
 import bare_python
 import numpy as np
 import pytest
-from conftest import as_if_trained, tiny_model
 from scripts_at_work import full_disk
+from small_models import as_if_trained, tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import fold

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model, tiny_network
+from small_models import tiny_model, tiny_network
 
 import mixmo_tf
 from mixmo_tf import experiments, masks, seeds

@@ -5,8 +5,8 @@ import re
 import subprocess
 import sys
 
-from conftest import tiny_model
 from scripts_at_work import ROOT
+from small_models import tiny_model
 
 from mixmo_tf.version import VERSION
 

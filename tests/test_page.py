@@ -7,48 +7,17 @@ import xml.etree.ElementTree
 import numpy as np
 import pytest
 from html_pages import Page, content_of
+from pages import kept, load_pixels, read, some_answers
 from PIL import Image
 from scipy.special import softmax
 
-from mixmo_tf import data, evaluation, experiments, plots, strict_json
+from mixmo_tf import evaluation, experiments, plots
 from mixmo_tf.evaluation import metrics
 from mixmo_tf.experiments import EvaluationSettings, kept_predictions, page
-from mixmo_tf.experiments.page import content, drawings, gallery, svg, words, writing
+from mixmo_tf.experiments.page import content, drawings, svg, words, writing
 from mixmo_tf.experiments.page.answers_of import Answers
 
 EVIL = "<script>alert('a')</script> & \"b\""
-
-
-def some_answers(classes=4, members=2, count=60, seed=0):
-    """Logits (N, M, C) and labels; most answers are right."""
-    random = np.random.default_rng(seed)
-    labels = random.integers(0, classes, count)
-    right = 1.6 * np.eye(classes)[labels][:, None]
-    return (random.normal(size=(count, members, classes)) + right).astype(np.float32), labels
-
-
-def kept(folder, logits, labels, about=None, **more):
-    """A predictions.npz as an evaluation keeps it, with what metrics.json says of it, if given."""
-    folder.mkdir(parents=True)
-    np.savez_compressed(folder / "predictions.npz", member_logits=logits, labels=labels, **more)
-    if about:
-        (folder / "metrics.json").write_text(strict_json.dumps({"schema": 2, **about}))
-    return str(folder)
-
-
-def read(*folders, load_images=None, **changes):
-    """The Evaluations of kept predictions, changed, and their page; without writing it."""
-    settings = EvaluationSettings(predictions=folders, report="page")
-    evaluations = [each._replace(**changes) for each in kept_predictions.read(settings)]
-    return evaluations, Page(page.html(evaluations, settings, load_images))
-
-
-def load_pixels(size, channels=3, count=60):
-    """What loads real Examples: image i is of brightness 4·i."""
-    pixels = np.ones((count, *size, channels), np.uint8)
-    pixels *= 4 * np.arange(count, dtype=np.uint8)[:, None, None, None]
-    info = data.Info("toy", count, (*size, channels), ("a", "b"))
-    return lambda images: data.Examples(pixels, np.zeros(count, np.int64), info)
 
 
 @pytest.fixture(scope="module")
@@ -147,20 +116,6 @@ def test_names_stay_text(tmp_path):
     assert policy.startswith("default-src 'none'; img-src data:;") and "unsafe" not in policy
 
 
-def test_which_images_are_shown():
-    confidence = np.array([0.9, 0.8, 0.99, 0.8, 0.5, 0.95])
-    is_wrong = np.array([True, True, False, True, True, False])
-    assert gallery.most_confidently_wrong(confidence, is_wrong, 3).tolist() == [0, 1, 3]
-    assert gallery.most_confidently_wrong(confidence, ~is_wrong, 9).tolist() == [2, 5]
-    assert gallery.least_certain(confidence, 4).tolist() == [4, 1, 3, 0]
-    # members that agree, that both are unsure, and that contradict each other a little, and more
-    logits = np.log([
-        [[0.9, 0.1], [0.9, 0.1]], [[0.5, 0.5], [0.5, 0.5]],
-        [[0.6, 0.4], [0.4, 0.6]], [[0.99, 0.01], [0.01, 0.99]],
-    ])  # fmt: skip
-    assert gallery.most_different(logits, 4).tolist() == [3, 2]
-
-
 def test_the_images_with_what_was_said_of_them(toy):
     logits, labels, _, found = toy
     names = ["ant", "bee", "cat", "dog"]
@@ -178,15 +133,6 @@ def test_the_images_with_what_was_said_of_them(toy):
     for i, of_member in enumerate(of_members[index]):
         facts.append(f"member {i} {names[of_member.argmax()]} {100 * of_member.max():.1f} %")
     assert f" {index}.png {' '.join(facts)} " in found.text
-
-
-@pytest.mark.parametrize("shape, kind", [((8, 8, 1), "PNG"), ((400, 300, 3), "JPEG")])
-def test_thumbnails_are_small(shape, kind):
-    uri, size, is_small = gallery.thumbnail(np.full(shape, 77, np.uint8))
-    image = Image.open(io.BytesIO(content_of(uri)))
-    assert image.format == kind and is_small == (kind == "PNG")
-    assert max(image.size) <= 192 and max(size) == 96
-    assert np.asarray(image).mean() == pytest.approx(77, abs=1)
 
 
 @pytest.mark.parametrize("classes, members", [(200, 1), (1001, 4)])
@@ -315,43 +261,3 @@ def test_a_picture_is_the_same_at_every_call_and_its_letters_are_letters():
         return svg.svg(plots.confidence_histogram([[0.9, 0.1], [0.2, 0.8]], [0, 0]))
 
     assert drawn() == drawn() and ">confidence</text>" in drawn() and "Date" not in drawn()
-
-
-def test_predictions_that_are_none(tmp_path):
-    logits, labels = some_answers()
-    good = kept(tmp_path / "good", logits, labels)
-    kept(tmp_path / "two" / "0", logits, labels)
-    other = kept(tmp_path / "other", logits, labels[::-1])
-    short = kept(tmp_path / "short", logits[:, :, :1], labels)
-    pickled = kept(tmp_path / "pickled", logits, labels, images=np.array([{}] * 60))
-    (tmp_path / "text").mkdir()
-    (tmp_path / "text" / "predictions.npz").write_text("no archive")
-    (tmp_path / "empty").mkdir()
-    np.savez(tmp_path / "empty" / "predictions.npz", labels=labels)
-    (tmp_path / "cut").mkdir()
-    whole = (tmp_path / "good" / "predictions.npz").read_bytes()
-    (tmp_path / "cut" / "predictions.npz").write_bytes(whole[: len(whole) // 2])
-    cases = [
-        ([tmp_path / "none"], {}, "there is no predictions.npz at"),
-        ([tmp_path / "two"], {}, "two itself, but in its folders 0, 1, …: give each"),
-        ([tmp_path / "text"], {}, "is no readable predictions.npz: "),
-        ([tmp_path / "cut"], {}, "is no readable predictions.npz: "),
-        ([tmp_path / "empty"], {}, "it has no member_logits"),
-        ([pickled], {}, "is no readable predictions.npz: "),
-        ([short], {}, "labels must be in 0 to 0"),
-        ([good, other], {}, "is of other images than"),
-        ([good], {"abstain_risk": 0.1}, "abstain_risk needs held-out images"),
-        ([good], {"paired": True}, "paired needs two"),
-        ([good], {"dataset": "digits"}, "dataset is for --model"),
-        ([good], {"which": "best"}, "which is for --model"),
-        ([good], {"model": "x"}, "one of --model and --predictions must be given, got both"),
-        ([good], {"report": f"{good}/predictions.npz"}, "is no folder; choose another --report"),
-    ]
-    for folders, more, message in cases:
-        with pytest.raises((ValueError, OSError)) as error:
-            experiments.evaluate(EvaluationSettings(predictions=folders, **more))
-        assert message in str(error.value) and "\n" not in str(error.value), message
-    with pytest.raises(ValueError, match="report must name a folder"):
-        experiments.report(EvaluationSettings(predictions=good))
-    with pytest.raises(ValueError, match="one of --model and --predictions must be given, got nei"):
-        EvaluationSettings()

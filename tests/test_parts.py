@@ -6,7 +6,7 @@ import re
 
 import keras
 import pytest
-from conftest import tiny_network
+from small_models import tiny_network
 
 from mixmo_tf import networks
 from mixmo_tf.networks import graph, parts

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import tiny_model
 from scripts_at_work import DIGITS, assert_refused, call, exit_messages
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf import paths
@@ -40,7 +40,7 @@ def test_an_existing_path_is_one_model(finished, tmp_path):
     assert exit_messages("show_encoders", [f"--model={run}"]) == [None]
 
 
-@pytest.mark.parametrize("name", ["a[1]", "b*", "c?", "d\\e", "[a-z]*"])
+@pytest.mark.parametrize("name", ["a[1]", "b*c?/d\\e/[a-z]*"])
 def test_an_export_may_have_any_name(tmp_path, pixels_and_labels, name):
     images, _ = pixels_and_labels
     model = tiny_model()
@@ -48,7 +48,7 @@ def test_an_export_may_have_any_name(tmp_path, pixels_and_labels, name):
     model.export(folder)
     answers = mixmo_tf.load(folder).predict(images, verbose=0)
     np.testing.assert_allclose(answers, model.predict(images, verbose=0), atol=1e-5)
-    assert [path.name for path in folder.parent.iterdir()] == [name]
+    assert list(folder.parent.iterdir()) == [folder]
 
 
 def test_a_run_and_its_export_may_have_any_name(finished, tmp_path):

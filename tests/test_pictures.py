@@ -1,8 +1,8 @@
 """The scripts that draw: pictures of the right size, and one line for bad input."""
 
 import matplotlib.image
-from conftest import tiny_model
 from scripts_at_work import call, exit_messages, full_disk, said_of
+from small_models import tiny_model
 
 from mixmo_tf import masks
 

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_network
+from small_models import tiny_network
 
 import mixmo_tf
 from mixmo_tf import augmentation

@@ -6,14 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, ready_model, tiny_model, two_replicas
+from small_models import assert_same, ready_model, tiny_model, two_replicas
 
 import mixmo_tf
 
 SCALED = "images must be pixels 0 to 255, not divided by 255 or normalised"
 
 
-def doors(model, images, labels):
+def doors(model, folded, images, labels):
     """Every call that takes arrays of images, by name."""
     good = np.zeros_like(images, np.uint8)
     return {
@@ -25,17 +25,22 @@ def doors(model, images, labels):
         "predict": lambda: model.predict(images, verbose=0),
         "member_logits": lambda: model.member_logits(images),
         "member_logits of a tensor": lambda: model.member_logits(tf.constant(images)),
-        "of a folded model": lambda: mixmo_tf.deployment.fold(model).predict(images, verbose=0),
+        "of a folded model": lambda: folded.predict(images, verbose=0),
     }
 
 
-DOORS = list(doors(None, np.zeros(1), None))
+DOORS = list(doors(None, None, np.zeros(1), None))
 
 
 @pytest.fixture(scope="module")
 def model():
     """For tests that leave it as it is."""
     return tiny_model()
+
+
+@pytest.fixture(scope="module")
+def folded(model):
+    return mixmo_tf.deployment.fold(model)
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -72,13 +77,15 @@ def model():
         "large text object one"
     ).split(),
 )
-def test_images_that_cannot_be_right_are_refused(door, change, message, model, pixels_and_labels):
+def test_images_that_cannot_be_right_are_refused(
+    door, change, message, model, folded, pixels_and_labels
+):
     images, labels = (array[:16] for array in pixels_and_labels)
     if door == "member_logits of a tensor" and change(images).dtype == object:
         pytest.skip("TensorFlow makes no tensor of objects")
     before = model.state()
     with pytest.raises(ValueError, match=message) as error:
-        doors(model, change(images), labels)[door]()
+        doors(model, folded, change(images), labels)[door]()
     assert "\n" not in str(error.value)
     if door == "validation_data":  # which is looked at after an epoch
         model.set_state(before)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, tiny_model, tiny_network, two_replicas
+from small_models import assert_same, tiny_model, tiny_network, two_replicas
 
 import mixmo_tf
 from mixmo_tf import networks

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model, two_replicas
+from small_models import tiny_model, two_replicas
 
 from mixmo_tf.data import stream
 

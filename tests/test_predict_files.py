@@ -9,9 +9,9 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_model
 from picture_files import AXES, UPRIGHT, encoded, stored
 from scripts_at_work import call, ending_of
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf import data, deployment

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from conftest import assert_same, tiny_model
+from small_models import assert_same, tiny_model
 
 from mixmo_tf import data, experiments
 from mixmo_tf.experiments import Settings, network_plan, pretrained, recipe

@@ -14,9 +14,10 @@ import types
 
 import numpy as np
 import pytest
-from conftest import first_epoch_of, tiny_model
 from scripts_at_work import load
-from test_loop import Killed, at, kill
+from shared_fixtures import first_epoch_of
+from small_models import tiny_model
+from stopped_runs import Killed, at, kill
 
 from mixmo_tf.training import Progress, logs, progress
 from mixmo_tf.training.pace import Pace

@@ -5,8 +5,8 @@ import random
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
 from keras.src.backend.common import global_state
+from small_models import tiny_model
 from tensorflow.python.eager import context
 
 import mixmo_tf

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import FAST, tiny_model
+from conftest import FAST
+from small_models import tiny_model
 
 from mixmo_tf import data, evaluation, masks, networks, unmixing
 from mixmo_tf.experiments import Settings, suites

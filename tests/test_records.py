@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
-from conftest import assert_same
+from small_models import assert_same
 
 import mixmo_tf
 from mixmo_tf import data

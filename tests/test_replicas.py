@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, assert_same_on_replicas, ready_model, tiny_model, two_replicas
+from small_models import assert_same, assert_same_on_replicas, ready_model, tiny_model, two_replicas
 
 from mixmo_tf import data, networks, seeds
 from mixmo_tf.data import stream

@@ -1,51 +1,21 @@
 """Suites: what is done is skipped, what is missing is trained, all is reported."""
 
 import json
-import logging
 import os
 import shutil
-import signal
 import statistics
-import subprocess
-import threading
 import time
 
 import forking
 import pytest
 import shallow_network
-from scripts_at_work import ROOT, ending_of, said_of, shallow_command
+from scripts_at_work import ending_of, said_of
+from suites_at_work import CONFIGS, SMALL, SMALL_FLAGS, finish
 
 from mixmo_tf import experiments
 from mixmo_tf.experiments import SuiteSettings, suite, suite_runs, suites
 from mixmo_tf.experiments.fields import text
 from mixmo_tf.plots import comparison
-
-CONFIGS = (
-    "digits_plain", "digits_cutmix", "digits_mimo", "digits_linear_mixmo", "digits",
-    "digits_cow_mixmo",
-)  # fmt: skip
-SMALL = {"filters": 2, "epochs": 1, "batch_size": 64, "batch_repetitions": 1}
-SMALL_FLAGS = [f"--{name}={value}" for name, value in SMALL.items()]
-
-
-def finish(output, config, seed, metrics, more=None, **changes):
-    """Lays down what `reproduce` reads of a run, as if that were done."""
-    folder = output / f"{config}_seed{seed}"
-    folder.mkdir(parents=True)
-    settings = experiments.Settings.from_flagfile(
-        ROOT / "configs" / f"{config}.flags", **(more or {}), seed=seed, output_dir=folder
-    )
-    (folder / "run.flags").write_text("\n".join(settings.lines()))
-    metrics = {name: value for name, value in metrics.items() if name != "epochs"}
-    (folder / "metrics.json").write_text(json.dumps({**metrics, **changes}))
-    return folder
-
-
-@pytest.fixture
-def said(caplog):
-    """What the package says, the lines so far."""
-    caplog.set_level(logging.INFO, "mixmo_tf")
-    return lambda: "\n".join(caplog.messages).splitlines()
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +127,7 @@ def test_what_is_wrong_is_named(reported):
     assert ending == "reproduce.py: seeds must be different whole numbers, got 1,1" and not printed
 
 
-def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path):
+def test_a_log_that_is_none_is_refused_before_anything_is_trained(tmp_path, forked):
     """The last of the suite's; a user's own file is as it was, and so is the folder."""
     notes = tmp_path / "digits_cow_mixmo_seed1.log"
     notes.write_text("Cow masks: ask Ann\n")
@@ -194,121 +164,6 @@ def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
         (tmp_path / "digits_plain_seed0" / name).touch()
         check()
         shutil.rmtree(tmp_path / "digits_plain_seed0")
-
-
-def wait_for_checkpoint(folder):
-    while not list(folder.glob("checkpoints/step_*.keras")):
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def forked(monkeypatch):
-    """A run's process is forked from one that has imported TensorFlow."""
-    monkeypatch.setattr(suite_runs, "subprocess", forking)
-
-
-@pytest.fixture
-def once_started():
-    """Calls a function in a thread as soon as `reproduce` has started a run."""
-    log, actions = logging.getLogger("mixmo_tf"), []
-
-    class Listener(logging.Handler):
-        def emit(self, record):
-            if "(log: " in record.getMessage():
-                threading.Thread(target=actions[0]).start()
-
-    listener = Listener()
-    log.addHandler(listener)
-    yield actions.append
-    log.removeHandler(listener)
-
-
-def send(number):
-    """Sends this process a signal; its main thread answers."""
-    os.kill(os.getpid(), number)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("delay", [0, 0.05, 1])
-def test_a_signal_right_after_a_runs_start(tmp_path, number, delay, once_started):
-    once_started(lambda: (time.sleep(delay), send(number)))
-    code, said = ending_of("reproduce", f"--output_dir={tmp_path}", "--filters=2")
-    assert (code, said.splitlines()[-1]) == (
-        75, f"reproduce.py: ended by {number.name}; the same command goes on from there"
-    )  # fmt: skip
-    log = (tmp_path / "digits_plain_seed0.log").read_text().splitlines()
-    ended, _, hint = log[-1].partition("; ")
-    assert ended == f"train.py: ended by {number.name}"
-    assert hint in ("give the command again", "the same command goes on from there")  # trains
-    assert "Traceback" not in "".join(log)
-
-
-def test_a_signal_that_wakes_no_call_is_answered_while_a_run_is_waited_for():
-    """As where it comes to another thread, or right before the call that waits."""
-    process = subprocess.Popen(["sleep", "60"])
-    before = signal.signal(signal.SIGUSR1, lambda *_: process.kill())
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-    elsewhere = threading.Thread(target=lambda: (unblock(signal.SIGUSR1), send(signal.SIGUSR1)))
-    try:
-        elsewhere.start()
-        assert suite_runs._wait(process) == -signal.SIGKILL
-    finally:
-        elsewhere.join()
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        signal.signal(signal.SIGUSR1, before)
-
-
-def unblock(number):
-    """Lets this thread take the signal."""
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [number])
-
-
-def test_a_signal_reaches_the_run(tmp_path, once_started, shallow, forked):
-    def interrupt():
-        wait_for_checkpoint(tmp_path / "digits_plain_seed0")
-        send(signal.SIGINT)
-
-    once_started(interrupt)
-    flags = f"--output_dir={tmp_path}", "--filters=2", "--checkpoint_steps=1"
-    assert ending_of("reproduce", *flags)[0] == 75
-    log = (tmp_path / "digits_plain_seed0.log").read_text()
-    assert "ended by SIGINT; the same command goes on from there" in log
-
-
-def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said, shallow):
-    """SIGKILL ends reproduce.py alone; given again, it takes up what its run goes on to do."""
-    figures = json.loads((finished[0] / "metrics.json").read_text())
-    for config in CONFIGS[1:]:
-        finish(tmp_path, config, 0, figures, SMALL)
-    process = forking.Popen(
-        shallow_command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS),
-        cwd=ROOT,
-    )
-    folder = tmp_path / "digits_plain_seed0"
-    wait_for_checkpoint(folder)
-    holder = (folder / "run.lock").read_text()
-    trainer = int(holder.split()[1])
-    os.kill(trainer, signal.SIGSTOP)
-    process.kill()
-    process.wait()
-    assert not (folder / "metrics.json").exists()
-    waits = f"{folder.name}: waiting for {holder}, which trains it"
-
-    def go_on():
-        while waits not in said():
-            time.sleep(0.05)
-        os.kill(trainer, signal.SIGCONT)
-
-    going_on = threading.Thread(target=go_on)
-    going_on.start()
-    experiments.reproduce(SuiteSettings(seeds=(0,), output_dir=tmp_path, **SMALL))
-    going_on.join()
-    lines = [line for line in said() if line.startswith(folder.name)]
-    assert lines[0] == waits
-    assert lines[1].endswith("  (done by another process)")
-    assert len(lines) == 2  # it was not started again
-    trained = (tmp_path / "digits_plain_seed0.log").read_text()
-    assert trained.count("Trained for") == 1
 
 
 def test_deep_ensembles_wait_for_their_runs(reported, tmp_path, said):

@@ -6,8 +6,8 @@ import hostile_requests
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny_network
 from hostile_requests import IMAGES, NO_ARRAYS, RIGHT, SAME, SHAPES, VALUES
+from small_models import tiny_network
 
 import mixmo_tf
 from mixmo_tf import deployment, formats

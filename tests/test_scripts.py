@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import importlib
 import json
 import re
 import shutil
@@ -10,8 +11,8 @@ import zipfile
 import keras
 import pytest
 import shallow_network
-from conftest import tiny_model
 from scripts_at_work import ROOT, assert_refused, call, ending_of, refusal, said_of
+from small_models import tiny_model
 
 from mixmo_tf import networks
 from mixmo_tf.experiments.benchmarks import measure
@@ -63,12 +64,13 @@ def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
     assert f"{100 * metrics['accuracy']:.2f}" in said
 
 
-def test_three_members_a_block_msda_and_augmix_together(tmp_path, shallow):
+def test_three_members_a_block_msda_and_augmix_together(tmp_path, shallow, monkeypatch):
+    monkeypatch.setattr(importlib.import_module("mixmo_tf.data.augmix"), "VARIANTS", 2)
     flags = "--num_members=3", "--mixing=fmix", "--msda=mixup", "--augmix", "--filters=2"
-    flags += "--epochs=1", "--batch_size=64", "--batch_repetitions=1"
+    flags += "--epochs=1", "--batch_size=64", "--batch_repetitions=1", "--validation_examples=1300"
     said_of("train", *flags, f"--output_dir={tmp_path / 'run'}")
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
-    assert metrics["steps"] == 22
+    assert metrics["steps"] == 2  # of 137 images
     assert len(metrics["member_accuracy"]) == 3 and "ratio_error" in metrics
 
 

@@ -16,10 +16,10 @@ import time
 import hostile_requests
 import numpy as np
 import pytest
-from conftest import as_if_trained, tiny_model
 from hostile_bytes import HOSTILE
 from picture_files import UPRIGHT, encoded, stored
 from scripts_at_work import ROOT
+from small_models import as_if_trained, tiny_model
 
 import mixmo_tf
 from mixmo_tf import data, deployment

@@ -6,9 +6,9 @@ import types
 import keras
 import numpy as np
 import pytest
-from conftest import tiny_model
 from keras.src.saving import saving_lib
 from scripts_at_work import assert_refused, said_of
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import FoldedModel, fold

@@ -18,7 +18,6 @@ import time
 
 import forking
 import pytest
-from conftest import first_epoch_of
 from scripts_at_work import (
     DIGITS,
     ROOT,
@@ -30,6 +29,7 @@ from scripts_at_work import (
     said_of,
     shallow_command,
 )
+from shared_fixtures import first_epoch_of
 from tensorflow.python.framework import config
 
 from mixmo_tf.experiments import directory, run_lock
@@ -57,18 +57,19 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
 
     They are its weights, and the lines of its history. It is ended in processes of its own, and
     goes on in another than it began in. More kills than one are those of the real network.
+    An epoch has 20 steps; a process is ended after 21 at most, and what half a second brings.
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
         request.getfixturevalue("shallow")
         command_line = shallow_command
-    flags = [*DIGITS, f"--epochs={kills + 5}", "--validation_examples=100"]
+    flags = [*DIGITS, f"--epochs={2 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     said_of("train", *flags, f"--output_dir={quiet}")
-    flags += [f"--output_dir={killed}", "--checkpoint_steps=3"]
+    flags.append(f"--output_dir={killed}")
     moments = random.Random(0)
     for number in (signal.SIGTERM, *[signal.SIGKILL] * kills):
-        process = start(command_line("train.py", *flags))
+        process = start(command_line("train.py", *flags, "--checkpoint_steps=3"))
         least = number == signal.SIGTERM  # answered so once it trains
         wait_for_checkpoints(killed, moments.randrange(least, 8), process)
         time.sleep(moments.uniform(0, 0.5))

@@ -6,8 +6,9 @@ import pickle
 
 import numpy as np
 import pytest
-from conftest import REFERENCE, tiny_model
 from scripts_at_work import assert_refused, call, full_disk
+from shared_fixtures import REFERENCE
+from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import fold, load_torch_checkpoint, save_torch_checkpoint

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from conftest import assert_same
+from small_models import assert_same
 
 from mixmo_tf.deployment import load_torch_state, torch_state
 from mixmo_tf.networks import preact_resnet18, resnet18, wide_resnet

@@ -8,8 +8,8 @@ import forking
 import keras
 import numpy as np
 import pytest
-from conftest import ready_model, tiny_model
 from scripts_at_work import ROOT
+from small_models import ready_model, tiny_model
 
 from mixmo_tf.models.trainer import Trainer
 
@@ -55,7 +55,7 @@ COUNT_XLA_PROGRAMS = """
 import pathlib, sys
 sys.path.insert(0, "tests")
 import keras, numpy as np
-from conftest import tiny_model
+from small_models import tiny_model
 from scripts_at_work import ROOT
 
 def programs():

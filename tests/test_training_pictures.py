@@ -8,8 +8,8 @@ import types
 import numpy as np
 import pytest
 import shallow_network
-from conftest import tiny_model, two_replicas
-from test_loop import examples
+from small_models import tiny_model, two_replicas
+from stopped_runs import examples
 
 from mixmo_tf import evaluation, experiments, plots
 from mixmo_tf.evaluation.member_sums import MemberSums

@@ -6,7 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import assert_same, assert_same_on_replicas, tiny_model, tiny_network, two_replicas
+from small_models import (
+    assert_same,
+    assert_same_on_replicas,
+    tiny_model,
+    tiny_network,
+    two_replicas,
+)
 
 import mixmo_tf
 from mixmo_tf import deployment, networks, seeds, unmixing

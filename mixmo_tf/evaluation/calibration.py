@@ -1,7 +1,7 @@
 """Is confidence worth what it says? Calibration errors, and temperature scaling.
 
 Guo et al. 2017 (arXiv 1706.04599); TACE: Nixon et al. 2019 (arXiv 1904.01685). Where bins hold
-equal counts, their borders may part examples of the same confidence. These cannot be told
+equal counts, their borders may separate examples of the same confidence. These cannot be told
 apart, so each counts with the mean gap of all of them.
 """
 
@@ -130,7 +130,7 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike, jeffreys: bool = False
     e^±7, as for an ensemble that is always right, that end is given.
 
     With Jeffreys' prior of 1/T (Firth 1993) T is moderate there too, about as if half an example
-    were wrong: the known cure where one parameter parts right from wrong (Heinze and Schemper
+    were wrong: the known cure where one parameter separates right from wrong (Heinze and Schemper
     2002). It prefers no scale: of logits c times as large, T is c times as large. With many
     errors it changes nothing to speak of.
 

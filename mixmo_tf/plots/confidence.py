@@ -32,8 +32,8 @@ def confidence_histogram(
     """
     confidence, wrong = predictions.confidence_and_wrong(probabilities, labels)
     auroc = selective.misclassification_auroc(probabilities, labels)
-    parted = "" if np.isnan(auroc) else f", AUROC {auroc:.2%}"
-    figure = style.figure(6.2, 3.6, title or f"Confidence of right and wrong answers{parted}")
+    with_auroc = "" if np.isnan(auroc) else f", AUROC {auroc:.2%}"
+    figure = style.figure(6.2, 3.6, title or f"Confidence of right and wrong answers{with_auroc}")
     axes = figure.subplots()
     edges = np.linspace(0, 1, _BINS + 1)
     handles, names = [], []

@@ -35,7 +35,7 @@ class Drawing(NamedTuple):
     light: str  # SVG
     dark: str
     size: tuple[int, int]  # CSS pixels, width and height
-    alt: str  # what is seen, for who does not
+    alt: str  # what it shows, in words
     reading: str  # how to read it, a sentence
     kind = "drawing"
 

@@ -75,8 +75,8 @@ def _confidence(answers):
         for name, values in (("right", right), ("wrong", wrong))
         if len(values)
     ]
-    parted = "" if auroc is None else f"; AUROC {written('misclassification_auroc', auroc)}"
-    return f"Histograms of confidence: {', '.join(said)}{parted}."
+    with_auroc = "" if auroc is None else f"; AUROC {written('misclassification_auroc', auroc)}"
+    return f"Histograms of confidence: {', '.join(said)}{with_auroc}."
 
 
 def _confusion(answers):
@@ -184,9 +184,9 @@ def _ood(answers):
 TRAINING = Picture(
     "Training",
     "Epochs go from left to right, of several runs as their mean, in a band of one standard "
-    "deviation; where the validation loss rises while the training loss falls, "
-    "the network learns its images by heart. Mixed images are hard: trained with them, a network "
-    "has more loss, and fewer answers right, in training than in validation.",
+    "deviation; where the validation loss rises while the training loss falls, the network "
+    "overfits. Mixed images are hard: trained with them, a network has more loss, and fewer "
+    "answers right, in training than in validation.",
     lambda a: plots.training_curves(histories(a)),
     _training,
     _no_history,
@@ -227,7 +227,7 @@ PICTURES = (
     Picture(
         "Confidence of right and wrong answers",
         "The further the histograms of right and of wrong answers lie apart, the better a "
-        "threshold on confidence parts them.",
+        "threshold on confidence separates them.",
         lambda a: plots.confidence_histogram(a.probabilities, a.of.labels),
         _confidence,
     ),
