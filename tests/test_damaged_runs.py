@@ -233,7 +233,7 @@ def test_threads_are_those_of_tensorflow(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "figures",
+    "metrics",
     [
         {"accuracy": None},
         {"accuracy": "much"},
@@ -245,12 +245,12 @@ def test_threads_are_those_of_tensorflow(monkeypatch):
         {"both_wrong": [None]},
     ],
 )
-def test_metrics_of_another_kind_are_none(finished, figures):
+def test_metrics_of_another_kind_are_none(finished, metrics):
     """They are shown by train.py and reproduce.py; of a run that lacks them, they are made anew."""
     whole = directory.read_metrics(finished[0])
     assert directory.are_metrics(whole)
     assert directory.are_metrics({**whole, "nll": None, "ratio_error": None})
-    assert not directory.are_metrics({**whole, **figures})
+    assert not directory.are_metrics({**whole, **metrics})
 
 
 @pytest.mark.parametrize(
