@@ -194,7 +194,7 @@ def test_a_recipe_of_today_differs_in_its_parts_alone(stem):
     }  # fmt: skip
     steps = ours["epochs"] * (50_000 // ours["batch_size"])
     text = CONFIGS[stem].read_text(encoding="utf-8")
-    assert f"# The averages reach over {round(1 / (1 - momentum)):,} steps" in text
+    assert f"# The averages of the weights reach back over {round(1 / (1 - momentum)):,}" in text
     assert 1 / (1 - momentum) < steps / 10
     figure = {"cifar10": "97.6", "cifar100": "84.5"}[ours["dataset"]]
     assert "small" in stem or f"reports {figure} % for" in text

@@ -85,7 +85,9 @@ def test_what_is_no_keras_file_is_named(copy, content):
         ("show_encoders", [f"--model={run}"]),
         ("train", [*DIGITS, f"--initialize_from={file}", f"--output_dir={run / 'new'}"]),
     ):
-        message = f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
+        message = (
+            f"{file} is not a readable .keras file: it is damaged, no zip archive or cut short"
+        )
         assert_refused(script, [(flags, message)])
     for checkpoint in (run / "checkpoints").iterdir():
         checkpoint.write_bytes(content)

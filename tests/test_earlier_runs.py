@@ -47,7 +47,7 @@ def test_another_number_of_threads_is_told(finished, tmp_path, before_training):
         assert noted in text.splitlines()
         flags_file.write_text(text.replace(noted, "# threads 99"))
     said = before_training(f"--output_dir={path}")
-    assert f"train.py: {path} was begun with 99 threads and goes on with " in said
+    assert f"train.py: {path} was begun with 99 threads and continues with " in said
     assert "earlier version" not in said
     complete = said_of("train", *DIGITS, f"--output_dir={whole}")
     assert "99 threads" not in complete  # nothing is trained

@@ -146,7 +146,7 @@ def test_what_is_wrong_is_one_line(runs, tmp_path):
     run, held_out, other = (runs / name for name in ("run", "held_out", "other"))
     cases = [
         ([tmp_path / "nan.keras"], {"dataset": "digits"}, "example 0 are not finite"),
-        ([damaged], {"dataset": "digits"}, "damaged is no readable SavedModel"),
+        ([damaged], {"dataset": "digits"}, "damaged is not a readable SavedModel"),
         ([foreign], {"dataset": "digits"}, "has no model.json: it is not from MixMo"),
         ([run / "saved_model"], {"precision": "mixed_bfloat16"}, "whose precision is fixed"),
         ([tmp_path / "none.keras"], {}, "there is no model at"),

@@ -115,7 +115,7 @@ def test_what_is_wrong_is_named(reported):
         ({"seeds": (0, 1), "output_dir": output, **SMALL, "epochs": 2}, there),
         ({"seeds": "one"}, "seeds must be different whole numbers, got one"),
         ({"seeds": (1, 1)}, "seeds must be different whole numbers, got 1,1"),
-        ({"seed": 3}, "seed is each run's own; say --seeds"),
+        ({"seed": 3}, "seed differs from run to run: give --seeds"),
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"output_dir": "/proc/nowhere"}, "/proc/nowhere"),
     )

@@ -164,10 +164,10 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
         pass
     cases = (
-        ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is no readable .keras file"),
+        ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is not a readable .keras file"),
         ([f"--model={path}", "--json=nowhere/x.json"], "there is no folder nowhere"),
         ([f"--model={tmp_path}"], f"there is no model at {tmp_path / 'model.keras'}"),
-        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is no readable .keras file"),
+        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is not a readable .keras file"),
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "cifar10 is not in"),
         ([f"--model={path}", "--split=validation"], "validation needs validation_examples > 0"),
         ([f"--model={path}", f"--output_dir={path}"], f"{path} exists; choose another"),

@@ -69,7 +69,9 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
         changed = self._changed()
         for name in _OF_MODELS if self.predictions else ():
             if name in changed:
-                raise ValueError(f"{name} is for --model; of --predictions there are answers alone")
+                raise ValueError(
+                    f"{name} can only be given with --model: --predictions hold the answers alone"
+                )
 
 
 class Evaluation(NamedTuple):

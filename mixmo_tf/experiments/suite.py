@@ -54,7 +54,7 @@ class SuiteSettings(_unset(Settings)):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.seed is not None:
-            raise ValueError("seed is each run's own; say --seeds")
+            raise ValueError("seed differs from run to run: give --seeds")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             named = ",".join(map(str, self.seeds))
             raise ValueError(f"seeds must be different whole numbers, got {named}")
