@@ -30,7 +30,7 @@ OF_SCRIPTS = [  # wrong only for what the script does with them
     ("convert_checkpoint", "--std=1,2", "std must be three numbers, got 1,2"),
     ("export", "--nofold --members", "--members and --fuse_batch_norm say how to fold"),
     ("reproduce", "--seeds=-1", "seeds must be >= 0, got -1"),
-    ("reproduce", "--seed=1", "seed is each run's own; say --seeds"),
+    ("reproduce", "--seed=1", "seed differs from run to run: give --seeds"),
     ("reproduce", "--seeds=1,1", "seeds must be different whole numbers, got 1,1"),
 ]
 

@@ -15,7 +15,7 @@ def test_the_newest_that_can_be_read_is_taken(tmp_path):
     assert int(checkpoints.load_newest(tmp_path).step.numpy()) == 10
     newest = tmp_path / "step_00000010.keras"
     newest.write_bytes(newest.read_bytes()[:-500])
-    with pytest.warns(UserWarning, match="step_00000010.keras is no readable .keras file"):
+    with pytest.warns(UserWarning, match="step_00000010.keras is not a readable .keras file"):
         assert int(checkpoints.load_newest(tmp_path).step.numpy()) == 5
     (tmp_path / "step_00000005.keras").write_bytes(b"")
     with pytest.warns(UserWarning), pytest.raises(ValueError, match="no checkpoint in .* be read"):
@@ -29,7 +29,7 @@ def test_damage_inside_a_file_is_found(tmp_path):
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
-    with pytest.raises(ValueError, match="step_00000001.keras is no readable .keras file"):
+    with pytest.raises(ValueError, match="step_00000001.keras is not a readable .keras file"):
         checkpoints.load_model(file)
 
 

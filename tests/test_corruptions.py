@@ -126,10 +126,10 @@ def damaged(folder):
     whole = fog.read_bytes()
     objects = io.BytesIO()
     np.save(objects, np.array([Trap()], object), allow_pickle=True)
-    yield fog, whole[:-10], "fog.npy is no readable .npy file: mmap length"
-    yield fog, b"", "fog.npy is no readable .npy file: "
-    yield fog, pickle.dumps(Trap()), "fog.npy is no readable .npy file: the magic string"
-    yield fog, objects.getvalue(), "fog.npy is no readable .npy file: .*Python objects"
+    yield fog, whole[:-10], "fog.npy is not a readable .npy file: mmap length"
+    yield fog, b"", "fog.npy is not a readable .npy file: "
+    yield fog, pickle.dumps(Trap()), "fog.npy is not a readable .npy file: the magic string"
+    yield fog, objects.getvalue(), "fog.npy is not a readable .npy file: .*Python objects"
     short, floats, flat = (io.BytesIO() for _ in range(3))
     np.save(short, np.zeros((9, 4, 4, 3), np.uint8))
     np.save(floats, np.zeros((10, 4, 4, 3), np.float32))
@@ -138,7 +138,7 @@ def damaged(folder):
         start = io.BytesIO()
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(start, header)
-        yield fog, start.getvalue() + b"12", "fog.npy is no readable .npy file: "
+        yield fog, start.getvalue() + b"12", "fog.npy is not a readable .npy file: "
     yield fog, short.getvalue(), r"fog.npy must be uint8 \(10, h, w, channels\), as many as labels"
     yield fog, floats.getvalue(), r"must be uint8 .*, got float32 \(10, 4, 4, 3\)"
     yield fog, flat.getvalue(), r"must be uint8 .*, got uint8 \(10, 48\)"

@@ -27,7 +27,7 @@ def test_what_is_no_model_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=f"there is no model at {tmp_path}/model.keras"):
         mixmo_tf.load(tmp_path)
     (tmp_path / "x.keras").write_text("no model")
-    with pytest.raises(ValueError, match="x.keras is no readable .keras file"):
+    with pytest.raises(ValueError, match="x.keras is not a readable .keras file"):
         mixmo_tf.load(tmp_path / "x.keras")
     (tmp_path / "saved_model.pb").touch()
     with pytest.raises(ValueError, match="has no model.json: it is not from MixMo.export"):

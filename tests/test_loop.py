@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undi
             train(tmp_path)
     names = [file.name for file in checkpoints.files(tmp_path / "checkpoints")]
     assert names == ["step_00000010.keras", "step_00000012.keras", "step_00000014.keras"]
-    with pytest.warns(UserWarning, match="step_00000014.keras is no readable"):
+    with pytest.warns(UserWarning, match="step_00000014.keras is not a readable"):
         assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 

@@ -143,21 +143,25 @@ def test_what_is_left_out_or_damaged_is_named(tmp_path):
     for name in ("model.weights.h5", "config.json"):
         rest = {each: content for each, content in good.items() if each != name}
         file = written(tmp_path / "x.keras", rest)
-        with pytest.raises(ValueError, match=f"x.keras is no readable .keras file: .*{name}"):
+        with pytest.raises(ValueError, match=f"x.keras is not a readable .keras file: .*{name}"):
             checkpoints.load_model(file)
     start = good["model.weights.h5"][:999]
     whole = (tmp_path / "model.keras").read_bytes()
     (tmp_path / "x.keras").write_bytes(whole.replace(start, b"x" * 999))
-    with pytest.raises(ValueError, match="x.keras is no readable .keras file: Bad CRC-32"):
+    with pytest.raises(ValueError, match="x.keras is not a readable .keras file: Bad CRC-32"):
         checkpoints.load_model(tmp_path / "x.keras")
     folder = folder_of(tmp_path / "folder", {"config.json": good["config.json"]})
-    with pytest.raises(ValueError, match="folder is no readable model: it has no model.weights.h5"):
+    with pytest.raises(
+        ValueError, match="folder is not a readable model: it has no model.weights.h5"
+    ):
         checkpoints.load_model(folder)
     (folder / "model.weights.h5").write_bytes(good["model.weights.h5"][:9999])
-    with pytest.raises(ValueError, match="folder is no readable model: "):
+    with pytest.raises(ValueError, match="folder is not a readable model: "):
         checkpoints.load_model(folder)
     (tmp_path / "x.h5").write_bytes(b"x")
-    with pytest.raises(ValueError, match="x.h5 is no readable .keras file: its name must end in"):
+    with pytest.raises(
+        ValueError, match="x.h5 is not a readable .keras file: its name must end in"
+    ):
         checkpoints.load_model(tmp_path / "x.h5")
 
 

@@ -65,7 +65,7 @@ def test_a_file_reads_no_other_file_and_no_unknown_operation_runs(tmp_path):
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         file = tmp_path / "models" / f"{i}.onnx"
         file.write_bytes(model.SerializeToString())
-        with pytest.raises(ValueError, match=f"{i}.onnx is no readable ONNX file: "):
+        with pytest.raises(ValueError, match=f"{i}.onnx is not a readable ONNX file: "):
             mixmo_tf.load(file)
 
 
@@ -79,7 +79,7 @@ def test_bad_input_is_named(tmp_path, monkeypatch):
     file.write_bytes(b"no model")
     with pytest.raises(FileExistsError, match="model.onnx exists; choose another file"):
         model.export(file, format="onnx")
-    with pytest.raises(ValueError, match="model.onnx is no readable ONNX file: "):
+    with pytest.raises(ValueError, match="model.onnx is not a readable ONNX file: "):
         mixmo_tf.load(file)
     with full_disk(1_000), pytest.raises(OSError, match=f"cannot write {tmp_path}/x.onnx: "):
         model.export(tmp_path / "x.onnx", format="onnx")
@@ -110,8 +110,12 @@ def test_what_a_file_does_not_take_is_named_before_it_is_asked(tmp_path):
 
     assert write(["n", 8, 8, 3], ["n", 3]).num_classes == 3
     for sizes in ([["n", 8, 8, "c"], ["n", "c"]], [["n", "h", "w", 3], ["n", 3]]):
-        with pytest.raises(ValueError, match="x.onnx is no readable ONNX file: it takes images .*"):
+        with pytest.raises(
+            ValueError, match="x.onnx is not a readable ONNX file: it takes images .*"
+        ):
             write(*sizes)
     for image, dtype in (([1, 8, 8, 3], TensorProto.UINT8), (["n", 8, 8, 3], TensorProto.FLOAT)):
-        with pytest.raises(ValueError, match="x.onnx is no readable ONNX file: it takes tensor.*"):
+        with pytest.raises(
+            ValueError, match="x.onnx is not a readable ONNX file: it takes tensor.*"
+        ):
             write(image, ["n", 3], dtype)

@@ -51,16 +51,16 @@ def test_train_writes_history_checkpoints_and_flags(finished):
     assert {"--filters=4", "--seed=0", "--msda=none"} <= set(lines)
 
 
-def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
+def test_evaluate_gives_the_metrics_of_training(finished, tmp_path):
     path, _, _ = finished
-    said = said_of("evaluate", f"--model={path}", f"--json={tmp_path / 'figures.json'}")
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    said = said_of("evaluate", f"--model={path}", f"--json={tmp_path / 'kept.json'}")
+    results = json.loads((tmp_path / "kept.json").read_text())
     metrics = json.loads((path / "metrics.json").read_text())
     for name in ("accuracy", "nll", "member_accuracy", "ratio_error"):
-        assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
+        assert results[name] == pytest.approx(metrics[name], rel=1e-5)
     for name in ("schema", "both_wrong", "one_wrong"):
-        assert figures[name] == metrics[name]
-    assert figures["both_wrong"][0] > 0 and figures["schema"] == 2
+        assert results[name] == metrics[name]
+    assert results["both_wrong"][0] > 0 and results["schema"] == 2
     assert f"{100 * metrics['accuracy']:.2f}" in said
 
 
@@ -164,10 +164,10 @@ def test_evaluate_names_what_is_wrong(finished, tmp_path, offline):
     with zipfile.ZipFile(tmp_path / "empty.keras", "w"):
         pass
     cases = (
-        ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is no readable .keras file"),
+        ([f"--model={tmp_path / 'empty.keras'}"], "empty.keras is not a readable .keras file"),
         ([f"--model={path}", "--json=nowhere/x.json"], "there is no folder nowhere"),
         ([f"--model={tmp_path}"], f"there is no model at {tmp_path / 'model.keras'}"),
-        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is no readable .keras file"),
+        ([f"--model={tmp_path / 'broken.keras'}"], "broken.keras is not a readable .keras file"),
         ([f"--model={path}", "--dataset=cifar10", f"--data_dir={tmp_path}"], "cifar10 is not in"),
         ([f"--model={path}", "--split=validation"], "validation needs validation_examples > 0"),
         ([f"--model={path}", f"--output_dir={path}"], f"{path} exists; choose another"),

@@ -86,8 +86,8 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     for name in ("model.keras", "best.keras"):
         assert_same_weights(quiet / name, killed / name)
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
-    figures = [(path / "metrics.json").read_text() for path in (quiet, killed)]
-    assert figures[0] == figures[1]
+    metrics = [(path / "metrics.json").read_text() for path in (quiet, killed)]
+    assert metrics[0] == metrics[1]
 
 
 def assert_ended_by(number, exit_code, errors):
@@ -167,14 +167,14 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     flags = [*DIGITS, f"--output_dir={path}"]
     with (
         full_disk(len(before) // 2),
-        pytest.warns(UserWarning, match="step_00000044.keras is no readable .keras file"),
+        pytest.warns(UserWarning, match="step_00000044.keras is not a readable .keras file"),
     ):
         ending, said = ending_of("train", *flags)
     assert ending == f"train.py: cannot write {damaged}: File too large"
     assert "holds 1 of 2 epochs" in said
     assert good.read_bytes() == before
     assert sorted((path / "checkpoints").iterdir()) == [good, damaged]
-    with pytest.warns(UserWarning, match="step_00000044.keras is no readable .keras file"):
+    with pytest.warns(UserWarning, match="step_00000044.keras is not a readable .keras file"):
         said_of("train", *flags)
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 

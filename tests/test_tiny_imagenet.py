@@ -83,7 +83,7 @@ def damage(files, name, content):
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("train/n02/images/n02_1.JPEG", jpeg(1)[:99], "n02_1.JPEG is no readable JPEG"),
+        ("train/n02/images/n02_1.JPEG", jpeg(1)[:99], "n02_1.JPEG is not a readable JPEG"),
         ("train/n02/images/n02_1.JPEG", jpeg(1, size=32), "n02_1.JPEG has 32×32 pixels, not 64×64"),
         ("train/n07/images/n07_0.JPEG", jpeg(1), "n07_0.JPEG is of no class of wnids.txt"),
         ("val/images/val_9.JPEG", jpeg(1), "val_9.JPEG is of no class of wnids.txt"),

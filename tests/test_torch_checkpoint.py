@@ -205,7 +205,7 @@ def test_what_is_wrong_is_one_line(tmp_path):
         (converts("whole.pt", "x.keras", "--mean=1,2"), "mean must be three numbers, got 1,2"),
         (converts("whole.pt", "x.keras", "--std=a,b,c"), "std must be three numbers, got a,b,c"),
         (converts("whole.pt", "x.pt", "--mean=1,2,3"), "--mean is for an --output that ends in"),
-        (converts("whole.pt", "x.pt"), "whole.pt is no readable .keras file"),
+        (converts("whole.pt", "x.pt"), "whole.pt is not a readable .keras file"),
     ]
     assert_refused("convert_checkpoint", cases)
     assert not folder.exists() and not (tmp_path / "x.keras").exists()

@@ -204,7 +204,7 @@ def test_sizes_are_checked_before_they_are_taken(tmp_path):
         with pytest.raises(ValueError, match=f"is refused: {message}"):
             mixmo_tf.load(case(edit.__name__, edit))
     (tmp_path / "calls_itself/saved_model.pb").write_bytes(b"\xff" * 100)
-    with pytest.raises(ValueError, match="is no readable SavedModel: saved_model.pb cannot be"):
+    with pytest.raises(ValueError, match="is not a readable SavedModel: saved_model.pb cannot be"):
         mixmo_tf.load(tmp_path / "calls_itself")
 
 
@@ -219,7 +219,9 @@ def test_what_is_said_beside_it_must_fit(tmp_path):
         (" " * 2**25, "model.json is larger than 16,777,216 bytes"),
     ):
         file.write_text(content)
-        with pytest.raises(ValueError, match=f"x is no readable SavedModel: .*{message}") as raised:
+        with pytest.raises(
+            ValueError, match=f"x is not a readable SavedModel: .*{message}"
+        ) as raised:
             mixmo_tf.load(folder)
         assert "\n" not in str(raised.value)
 

@@ -209,7 +209,7 @@ def _array(file):
         array = np.lib.format.open_memmap(file, mode="r")
     except Exception as error:  # whatever NumPy raises, such as OverflowError of a damaged shape
         reason = arguments.first_line(error)
-        raise ValueError(f"{file} is no readable .npy file: {reason}") from None
+        raise ValueError(f"{file} is not a readable .npy file: {reason}") from None
     return array
 
 

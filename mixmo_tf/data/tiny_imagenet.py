@@ -105,7 +105,7 @@ def _check_image(image, name):
     try:
         shape = tuple(tf.io.decode_jpeg(image, channels=3).shape)
     except tf.errors.InvalidArgumentError:
-        raise ValueError(f"{name} is no readable JPEG") from None
+        raise ValueError(f"{name} is not a readable JPEG") from None
     if shape != (64, 64, 3):
         raise ValueError(f"{name} has {shape[0]}×{shape[1]} pixels, not 64×64")
 

@@ -62,7 +62,7 @@ class ModelFile:
             reason = arguments.first_line(error)
             if isinstance(error, struct.error):  # of a LiteRT file's parser
                 reason = "it is damaged or cut short"
-            raise ValueError(f"{file} is no readable {self.kind}: {reason}") from error
+            raise ValueError(f"{file} is not a readable {self.kind}: {reason}") from error
         if list(inputs) != ["images"] or "probabilities" not in outputs:
             raise ValueError(
                 f"{file} is not from MixMo.export: it takes {', '.join(inputs)} and gives "

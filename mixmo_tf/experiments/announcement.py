@@ -45,8 +45,8 @@ def start(
     before, now = run_flags.threads_before(path), run_flags.threads()
     if device == "CPU" and before not in (None, now) and not is_done:
         _log.warning(
-            "%s was begun with %d threads and goes on with %d: the weights will not be, bit for "
-            "bit, those of a run that was never interrupted",
+            "%s was begun with %d threads and continues with %d: its weights will not equal, bit "
+            "for bit, those of a run that was never interrupted",
             path, before, now,
         )  # fmt: skip
     if not (epochs_done or steps_done):
@@ -54,7 +54,8 @@ def start(
     if is_of_before:
         _log.info(
             "%s was begun by an earlier version, which served the images in another order. It "
-            "goes on in today's: from the next epoch on, that of a run that was never interrupted.",
+            "continues in today's order; from the next epoch on, it is the order of a run that was "
+            "never interrupted.",
             path,
         )
     what = "nothing is left to train" if is_done else "going on from there"
@@ -86,7 +87,7 @@ def extension(settings: Settings, changes: dict[str, tuple[str, str]], steps_don
     if said:
         _log.info("Extended at step %d. From here on %s.", steps_done, ", and ".join(said))
     if differs:
-        _log.info("It will not be what these flags would have made from the start.")
+        _log.info("The result will differ from that of a run that had these flags from the start.")
 
 
 def end(settings: Settings, of_run: dict) -> None:
@@ -149,7 +150,7 @@ def _say_what(settings, model, examples):
         "  steps           %s: %d %s of %s", f"{total:,}", settings.epochs, epochs, f"{steps:,}"
     )
     if settings.patience:
-        _log.info("  early stopping  patience %d: epochs without a better one", settings.patience)
+        _log.info("  early stopping  after %d epochs without a higher accuracy", settings.patience)
     if core := _of_core(settings):
         _log.info("  core            %s", core)
     if settings.warmup_steps >= total:
@@ -161,8 +162,8 @@ def _say_what(settings, model, examples):
     reach = round(1 / (1 - settings.ema_momentum))
     if settings.ema_momentum and reach >= total:
         _log.warning(
-            "the averages of the weights reach over %d steps, 1 / (1 - ema_momentum), and the run "
-            "has %d: they hold much of the weights that it began with",
+            "the averages of the weights reach back over %d steps, 1 / (1 - ema_momentum), but the "
+            "run has only %d: they still contain much of the initial weights",
             reach, total,
         )  # fmt: skip
 

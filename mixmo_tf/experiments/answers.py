@@ -58,4 +58,4 @@ def explained(find_damaged: Callable) -> Iterator[None]:
     except tf.errors.OpError as error:
         find_damaged()
         reason = error.message.split("\n")[0]
-        raise ValueError(f"TensorFlow fails: {reason}; a smaller --batch_size may do") from error
+        raise ValueError(f"TensorFlow failed: {reason}; try a smaller --batch_size") from error

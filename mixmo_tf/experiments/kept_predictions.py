@@ -47,7 +47,7 @@ def _read(settings, path):
         held_out = _checked(arrays, "held_out_") if "held_out_labels" in arrays else None
     except _DAMAGE as error:
         reason = arguments.first_line(error)
-        raise ValueError(f"{file} is no readable {NAME}: {reason}") from None
+        raise ValueError(f"{file} is not a readable {NAME}: {reason}") from None
     except (KeyError, AttributeError, TypeError) as error:
         raise ValueError(f"{file} is no {NAME}: {error}") from None
     about = _about(file.parent, answers[0].shape[2])

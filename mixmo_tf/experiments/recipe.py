@@ -39,12 +39,12 @@ def load_data(
         what = "folder" if data.is_folder(settings.dataset) else "images"
         raise ValueError(
             f"{data.full_name(settings.dataset)} has no val or test {what}: set "
-            "--validation_examples, how many training images are held out"
+            "--validation_examples, the number of training images to hold out"
         )
     if settings.patience and "validation" not in examples:
         raise ValueError(
             f"patience={settings.patience} needs held-out images, by whose accuracy training ends: "
-            "set --validation_examples, how many training images are held out"
+            "set --validation_examples, the number of training images to hold out"
         )
     if sum(part.num_bytes for part in examples.values()) <= settings.memory_gib * 2**30:
         examples = {split: part.in_memory() for split, part in examples.items()}

@@ -75,7 +75,7 @@ def check(folder: pathlib.Path) -> None:
         fault = _fault(saved_model) or _size_fault(saved_model, folder)
     except Exception as error:  # whatever a damaged file makes protobuf and TensorFlow raise
         raise ValueError(
-            f"{folder} is no readable SavedModel: {file.name} cannot be parsed"
+            f"{folder} is not a readable SavedModel: {file.name} cannot be parsed"
         ) from error
     if fault:
         raise ValueError(

@@ -59,7 +59,7 @@ class ExportedModel(Predictor):
             super().__init__(num_members, num_classes, images[1:], ensemble, class_names)
         except Exception as error:  # whatever a damaged file makes TensorFlow raise
             reason = arguments.first_line(error)
-            raise ValueError(f"{path} is no readable SavedModel: {reason}") from error
+            raise ValueError(f"{path} is not a readable SavedModel: {reason}") from error
         self.description = description
         self.output_names = tuple(function.structured_outputs)
         self._module, self._function = module, function

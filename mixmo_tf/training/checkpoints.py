@@ -63,7 +63,7 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
         raise ValueError(f"{file} cannot be loaded: {error}") from None
     except Exception as error:  # whatever a damaged file makes Keras raise
         reason = arguments.first_line(error).split(". ")[0]
-        raise ValueError(f"{file} is no readable {kind}: {reason}") from error
+        raise ValueError(f"{file} is not a readable {kind}: {reason}") from error
     if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
     return model
@@ -76,10 +76,10 @@ def _keras_file(file):
     if not file.is_file():
         raise FileNotFoundError(f"there is no model at {file}; scripts/train.py writes one")
     if file.suffix != ".keras":
-        raise ValueError(f"{file} is no readable .keras file: its name must end in .keras")
+        raise ValueError(f"{file} is not a readable .keras file: its name must end in .keras")
     if not zipfile.is_zipfile(file):
         raise ValueError(
-            f"{file} is no readable .keras file: it is damaged, no zip archive or cut short"
+            f"{file} is not a readable .keras file: it is damaged, no zip archive or cut short"
         )
     return file
 

@@ -72,7 +72,7 @@ def _checked_size(file):
                 weights, config = archive.read(_WEIGHTS), archive.read(_CONFIG)
     except Exception as error:  # of a damaged zip file
         reason = arguments.first_line(error).strip("'\"")
-        raise RefusedError(f"{file} is no readable .keras file: {reason}") from error
+        raise RefusedError(f"{file} is not a readable .keras file: {reason}") from error
     if fault := fault or _config_fault(config) or _weights_fault(io.BytesIO(weights), len(weights)):
         raise RefusedError(f"{file} is refused: {fault}")
     return len(weights)
@@ -82,9 +82,9 @@ def _checked_folder(folder):
     """The same of a folder."""
     config, weights = folder / _CONFIG, folder / _WEIGHTS
     if not weights.is_file():
-        raise RefusedError(f"{folder} is no readable model: it has no {_WEIGHTS}")
+        raise RefusedError(f"{folder} is not a readable model: it has no {_WEIGHTS}")
     if not _opens(weights):
-        raise RefusedError(f"{folder} is no readable model: {_WEIGHTS} is damaged or cut short")
+        raise RefusedError(f"{folder} is not a readable model: {_WEIGHTS} is damaged or cut short")
     size = weights.stat().st_size
     fault = _too_long(config.stat().st_size)
     if not fault and (folder / _ASSETS).is_dir() and any((folder / _ASSETS).iterdir()):
