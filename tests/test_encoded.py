@@ -204,7 +204,7 @@ def test_hostile_bytes_are_refused(name, signature, tmp_path):
     good = encoded(UPRIGHT, "JPEG")
     with pytest.raises(tf.errors.InvalidArgumentError, match=message) as raised:
         signature(image_bytes=tf.constant([good, content]))
-    if "must be of" in message:
+    if "must be of" in message or "decoded" in message:
         assert "[1]" in str(raised.value)  # the number of the image
     assert signature(image_bytes=tf.constant([good]))["probabilities"].shape == (1, 4)
     if name not in ("GIF", "WebP"):  # which are read from files

@@ -1,6 +1,5 @@
 """examples/serve.py, asked over HTTP: what it answers, what it refuses, and that it lives on."""
 
-import asyncio
 import base64
 import concurrent.futures
 import contextlib
@@ -9,6 +8,7 @@ import importlib.util
 import json
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +17,7 @@ import hostile_requests
 import numpy as np
 import pytest
 from hostile_bytes import HOSTILE
-from picture_files import UPRIGHT, encoded, stored
+from picture_files import DOTS, UPRIGHT, encoded, palette, stored
 from scripts_at_work import ROOT
 from small_models import as_if_trained, tiny_model
 
@@ -30,6 +30,14 @@ PATH = "/v1/models/tiny:predict"
 SHAPE = (16, 16, 3)
 IMAGES = np.random.default_rng(0).integers(0, 256, (12, *SHAPE)).astype(np.uint8)
 CLOSE = {"rtol": 0, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def serve():
+    spec = importlib.util.spec_from_file_location("serve", SERVE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @contextlib.contextmanager
@@ -84,8 +92,8 @@ def ask(servers):
     return ask_one
 
 
-def jpeg(ask_one, content):
-    return ask_one("SavedModel", content, **{"Content-Type": "image/jpeg"})
+def jpeg(ask_one, content, kind="SavedModel"):
+    return ask_one(kind, content, **{"Content-Type": "image/jpeg"})
 
 
 def in_base64(*contents):
@@ -191,7 +199,7 @@ def pixel_requests():
         "no instances": {},
         "instances of text": {"instances": "images"},
         "too many": {"instances": [[0]] * 129},
-        "another form": {"inputs": right},
+        "columns of another name": {"inputs": {"pixels": right}},
         "another name": {"instances": [{"pixels": image} for image in right]},
         "another signature": {"signature_name": "train", "instances": right},
         "no signature": {"signature_name": None, "instances": right},
@@ -221,6 +229,9 @@ def test_hostile_json_is_refused_in_a_sentence(kind, ask, expected):
     assert_refused("path", ask(kind, {}, path="/v1/models/other:predict"), 404)
     assert_refused("path", ask(kind, {}, path="/../../etc/passwd"), 404)
     assert_refused("method", ask(kind, None, method="GET"), 405)
+    for of_file in ("multipart/form-data; boundary=a", "application/octet-stream"):
+        refused = ask(kind, encoded(UPRIGHT, "PNG"), **{"Content-Type": of_file})
+        assert refused[1]["error"].startswith("send a file as the body, with Content-Type: image/")
     assert_refused("size", ask(kind, b"{", **{"Content-Length": str(10**12)}), 413)
     answers = probabilities(ask(kind, {"instances": IMAGES.tolist()}))
     np.testing.assert_allclose(answers, expected, **CLOSE)
@@ -229,9 +240,13 @@ def test_hostile_json_is_refused_in_a_sentence(kind, ask, expected):
 def test_hostile_files_are_refused_in_a_sentence(ask):
     good = encoded(UPRIGHT, "JPEG")
     right = probabilities(jpeg(ask, good))
-    for name, (content, _) in HOSTILE.items():
-        assert_refused(name, jpeg(ask, content))
-        assert_refused(name, ask("SavedModel", in_base64(good, content)))
+    for name, (content, message) in HOSTILE.items():
+        status = 413 if "below" in message else 400  # the size that a header says
+        for kind in ("SavedModel", "ONNX"):
+            assert_refused(name, jpeg(ask, content, kind), status)
+            answer = ask(kind, in_base64(good, content))
+            assert_refused(name, answer, status)
+            assert status == 413 or "number 1 (from 0) is damaged" in answer[1]["error"]
         np.testing.assert_allclose(probabilities(jpeg(ask, good)), right, **CLOSE)
     unnamed = ask("SavedModel", {"instances": in_base64(good)["instances"]})
     assert_refused("no signature", unnamed)
@@ -239,8 +254,7 @@ def test_hostile_files_are_refused_in_a_sentence(ask):
 
 
 def test_an_onnx_file_is_served_without_tensorflow(ask, servers):
-    status, said = ask("ONNX", encoded(UPRIGHT, "JPEG"), **{"Content-Type": "image/jpeg"})
-    assert status == 400 and "files need a SavedModel of --input=jpeg" in said["error"]
+    assert jpeg(ask, encoded(UPRIGHT, "JPEG"), "ONNX")[0] == 200
     libraries = {
         k: pathlib.Path(f"/proc/{pid}/maps").read_text() for k, (_, pid) in servers.items()
     }
@@ -248,51 +262,50 @@ def test_an_onnx_file_is_served_without_tensorflow(ask, servers):
     assert "tensorflow" not in libraries["ONNX"]
 
 
-@pytest.fixture(scope="module")
-def serve():
-    spec = importlib.util.spec_from_file_location("serve", SERVE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def test_pillow_gives_the_pixels_of_tensorflow(serve, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (90, 60, 3)).astype(np.uint8)
+    large = np.kron(noise[:9, :6], np.ones((50, 40, 1))).astype(np.uint8)
+    image, transparent = palette()
+    pngs = [encoded(stored(i), "PNG", i) for i in range(1, 9)]
+    pngs += [encoded(each, "PNG") for each in (noise, large, DOTS, noise[..., 0])]
+    pngs += [encoded(image, "PNG", **transparent), encoded(noise[..., 0] * np.uint16(257), "PNG")]
+    jpegs = [encoded(stored(6), "JPEG", 6), encoded(noise, "JPEG"), encoded(large, "JPEG")]
+    files = []
+    for i, content in enumerate(pngs + jpegs):
+        files.append(tmp_path / str(i))
+        files[-1].write_bytes(content)
+    for fraction in (1.0, 0.875):
+        right = data.read_images(files, SHAPE, fraction).astype(int)
+        pixels = [serve.with_pillow(each, SHAPE, fraction) for each in pngs + jpegs]
+        differences = np.abs(pixels - right).max(axis=(1, 2, 3))
+        assert max(differences[: len(pngs)]) <= 1 and max(differences) <= 4, differences
+    assert serve.with_pillow(encoded(noise, "PNG"), noise.shape, 1.0).shape == noise.shape
+    with pytest.raises(serve.Unreadable):
+        serve.with_pillow(pngs[0], noise.shape, 1.0)
 
 
-def test_mistakes_on_the_command_line(serve, tmp_path, monkeypatch, capsys):
-    for file in ("model.onnx", "saved_model.pb"):
-        (tmp_path / file).write_bytes(b"damaged")
-    for path in (tmp_path / "model.onnx", tmp_path):
-        monkeypatch.setattr(sys, "argv", ["serve.py", str(path)])
-        with pytest.raises(SystemExit, match=f"^serve.py: {path} cannot be served: .+$"):
-            serve.main()
-    monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere"])
-    with pytest.raises(SystemExit, match="^serve.py: nowhere is no SavedModel's folder and no"):
-        serve.main()
-    (tmp_path / "2").mkdir()
-    (tmp_path / "saved_model.pb").rename(tmp_path / "2/saved_model.pb")
-    monkeypatch.setattr(sys, "argv", ["serve.py", str(tmp_path)])
-    with pytest.raises(SystemExit, match=f", but in it are {tmp_path}/2$"):
-        serve.main()
-    monkeypatch.setattr(sys, "argv", ["serve.py", "nowhere", "--name=a/b"])
-    with pytest.raises(SystemExit):
-        serve.main()
-    assert "argument --name: a name has letters" in capsys.readouterr().err
+def test_versions_columns_and_metadata(ask, expected):
+    """What TensorFlow Serving answers beside the rows."""
+    of_version = PATH.replace(":", "/versions/7:")
+    for inputs in (IMAGES.tolist(), {"images": IMAGES.tolist()}):
+        status, said = ask("ONNX", {"inputs": inputs}, path=of_version)
+        assert status == 200 and list(said) == ["outputs"]
+        np.testing.assert_allclose(said["outputs"]["probabilities"], expected, **CLOSE)
+    path = PATH.removesuffix(":predict")
+    assert ask("ONNX", None, f"{path}/versions/7", "GET") == ask("ONNX", None, path, "GET")
+    status, said = ask("ONNX", None, f"{path}/metadata", "GET")
+    assert said["model_spec"] == {"name": "tiny", "signature_name": "", "version": "7"}
+    assert status == 200 and said["metadata"]["inputs"]["images"]["shape"] == ["n", *SHAPE]
+    assert not {"runs", "path"} & set(said["metadata"])
 
 
-def test_a_request_that_does_not_end(serve, monkeypatch):
-    async def receive():
-        await asyncio.sleep(60)
-
-    monkeypatch.setattr(serve, "PATIENCE", 0.01)
-    request = serve.Request({"type": "http", "headers": []}, receive)
-    with pytest.raises(serve.Refused, match="must arrive within") as refused:
-        asyncio.run(serve._body(request))
-    assert refused.value.status == 408
-
-
-def test_a_body_without_a_length(serve):
-    async def receive():
-        return {"type": "http.request", "body": bytes(2**20), "more_body": True}
-
-    request = serve.Request({"type": "http", "headers": []}, receive)
-    with pytest.raises(serve.Refused, match="must have at most") as refused:
-        asyncio.run(serve._body(request))
-    assert refused.value.status == 413
+def test_connections_that_only_wait_keep_nobody_out(ask, servers, folder):
+    port, _ = servers["ONNX"]
+    with contextlib.ExitStack() as waiting:
+        for _ in range(110):
+            half = waiting.enter_context(socket.create_connection(("127.0.0.1", port)))
+            half.sendall(b"POST /v1/models/tiny:predict HTTP/1.1\r\nHost: a")
+        assert ask("ONNX", {"instances": IMAGES[:1].tolist()})[0] == 200
+    said = (folder / "model.onnx.log").read_text()
+    line = r"^20\d\d-.* INFO 127.0.0.1 POST /v1/models/tiny:predict 200 \d+\.\d ms$"
+    assert re.search(line, said, re.MULTILINE)

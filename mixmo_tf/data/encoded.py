@@ -15,7 +15,7 @@ import functools
 
 import tensorflow as tf
 
-from mixmo_tf.data import crops, decoding
+from mixmo_tf.data import crops, decoding, headers
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # what the files begin with
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -27,7 +27,8 @@ _SHORTS, _LONGS = (3, 8), (4, 9)  # the types of an entry that are whole numbers
 _OF_XMP = r'(?s)^\C*?tiff:Orientation(?:="|>)([0-9])\C*$'
 _MOST_SEGMENTS = 1000  # that are looked at, of a JPEG
 _MOST_CHUNKS = 2**14  # of a PNG, as many as TensorFlow writes for 134 MB
-_AT_ONCE = 4  # images that are decoded; each may take half a gigabyte until it is scaled
+_AT_ONCE = 4  # images that are decoded; each may take twice `headers.MOST_BYTES`
+_WIDTH, _HEIGHT = 16, 20  # where they are in a PNG
 
 
 def pixels(
@@ -56,6 +57,12 @@ def pixels(
         return tf.ensure_shape(decoded, image_shape)
 
     with tf.control_dependencies([check]):
+        num_bytes = tf.map_fn(_num_bytes, contents, fn_output_signature=tf.int64)
+    is_small = num_bytes < headers.MOST_BYTES  # the decoder of PNG takes any number
+    message = f"image_bytes must be of images below {headers.MOST_BYTES:,} bytes decoded; number"
+    too_large = tf.where(~is_small)[:, 0]
+    check = tf.debugging.Assert(tf.reduce_all(is_small), [message, too_large, num_bytes])
+    with tf.control_dependencies([check]):
         contents = tf.identity(contents)
     spec = tf.TensorSpec(image_shape, tf.uint8)
     return tf.map_fn(image, contents, fn_output_signature=spec, parallel_iterations=_AT_ONCE)
@@ -79,6 +86,20 @@ def _decoded(content):
     image, orientation = tf.cond(_begin(content, _JPEG), of_jpeg, of_png)
     turned = [functools.partial(decoding.turned, image, number) for number in range(1, 9)]
     return tf.switch_case(orientation - 1, turned)
+
+
+def _num_bytes(content):
+    """What the pixels of a JPEG or PNG will take, int64 (), by its header; it takes no memory."""
+
+    def of_jpeg():
+        return [*tf.unstack(tf.io.extract_jpeg_shape(content)[:2]), 3]
+
+    def of_png():
+        sizes = (_number(_bytes(content, at, 4), is_little=False) for at in (_HEIGHT, _WIDTH))
+        return [*sizes, tf.where(_metadata_of_png(content)[1], 4, 3)]
+
+    sizes = tf.cond(_begin(content, _JPEG), of_jpeg, of_png)
+    return tf.reduce_prod(tf.cast(tf.stack(sizes), tf.int64))
 
 
 def _metadata_of_jpeg(content):

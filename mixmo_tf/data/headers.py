@@ -26,6 +26,8 @@ from PIL import (
 from mixmo_tf import arguments
 from mixmo_tf.data.notices import progress_bar
 
+MOST_BYTES = 2**29  # of an image that TensorFlow decodes; it refuses such JPEGs, but not such PNGs
+
 _MAGIC = {  # what the files of a kind begin with
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -147,7 +149,7 @@ def _read_jpeg(file):
 
 def _read_png(file):
     """PNG's chunks up to the pixels: Pillow would decode these to reach what comes after them."""
-    reader, exif = "opaque", None
+    reader, exif, width, height = "opaque", None, 0, 0
     file.seek(8)
     while len(chunk := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", chunk)
@@ -155,10 +157,13 @@ def _read_png(file):
             break
         content = file.read(size) if name in (b"IHDR", b"eXIf") else b""
         file.seek(size - len(content) + 4, os.SEEK_CUR)
+        if name == b"IHDR" and len(content) >= 8:
+            width, height = struct.unpack(">II", content[:8])
         if name == b"tRNS" or (name == b"IHDR" and content[9:10] in (b"\4", b"\6")):
             reader = "transparent"
         if name == b"eXIf":
             exif = content
+    _check_size(width, height, 4 if reader == "transparent" else 3)
     exif = _exif_at_end(file) if exif is None else exif
     return Header(reader, 1 if exif is None else _orientation(functools.partial(_exif, exif)))
 
@@ -218,9 +223,16 @@ def _read_with_pillow(kind, file):
 def _opened(kind, file):
     """Pillow's image; None if it is damaged, which is said when it is decoded."""
     try:
-        return _PILLOW[kind](file)
+        image = _PILLOW[kind](file)
     except Exception:  # whatever Pillow raises
         return None
+    _check_size(*image.size, 4 if image.mode == "RGBA" else 3)
+    return image
+
+
+def _check_size(width, height, channels):
+    if width * height * channels >= MOST_BYTES:
+        raise UnreadableError(f"of {height:,}×{width:,} pixels, more than are decoded")
 
 
 def _orientation(load_exif):

@@ -37,9 +37,9 @@ OPERATIONS = frozenset(
 # of the signature that decodes files' bytes, which nothing here calls: its loops may be without end
 OF_BYTES = frozenset(
     """
-    DecodeJpeg DecodePng DecodeRaw ScaleAndTranslate StatelessCase StatelessWhile StaticRegexReplace
-    StringLength Substr TensorListFromTensor TensorListGetItem TensorListReserve TensorListSetItem
-    TensorListStack
+    DecodeJpeg DecodePng DecodeRaw ExtractJpegShape ScaleAndTranslate StatelessCase StatelessWhile
+    StaticRegexReplace StringLength Substr TensorListFromTensor TensorListGetItem TensorListReserve
+    TensorListSetItem TensorListStack
     """.split()
 )
 # every SavedModel can save itself, which nothing does here
