@@ -104,6 +104,7 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
         facts = {"metrics": expected.metrics(), **facts}
     if fitted:
         facts["decision"] = fitted.described()
+    facts = origin.without_paths(facts)
     how = _how_folded(settings, exported)
     if settings.share is not None:
         written = share.write(exported, output, facts, central_fraction, how)
