@@ -28,12 +28,12 @@ def evaluate(*models, **settings):
 
 def lay_runs(finished, folder):
     """The finished run; another with another seed, which held out images; its SavedModel."""
-    run, twin = folder / "run", folder / "twin"
-    for path in (run, twin):
+    run, seed_1 = folder / "run", folder / "seed_1"
+    for path in (run, seed_1):
         shutil.copytree(finished, path)
-    lines = (twin / "run.flags").read_text().replace("--seed=0", "--seed=1")
-    (twin / "run.flags").write_text(lines)
-    shutil.copytree(twin, folder / "held_out")
+    lines = (seed_1 / "run.flags").read_text().replace("--seed=0", "--seed=1")
+    (seed_1 / "run.flags").write_text(lines)
+    shutil.copytree(seed_1, folder / "held_out")
     lines = lines.replace("--validation_examples=0", "--validation_examples=100")
     (folder / "held_out" / "run.flags").write_text(lines)
     shutil.copytree(folder / "held_out", folder / "other")
@@ -43,4 +43,4 @@ def lay_runs(finished, folder):
     model.export(run / "saved_model")
     for variable in model.network.get_layer("head_0").variables:
         variable.assign(0 * variable)
-    model.save(twin / "model.keras")
+    model.save(seed_1 / "model.keras")

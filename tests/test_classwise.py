@@ -1,4 +1,4 @@
-"""Figures per class: by hand, and by scikit-learn on classes of few images."""
+"""Metrics per class: by hand, and by scikit-learn on classes of few images."""
 
 import numpy as np
 import pytest
@@ -11,12 +11,12 @@ from mixmo_tf.evaluation import classwise
 def test_by_hand():
     """Four classes: the third has no image, the fourth is never answered."""
     labels, answers = np.array([0, 0, 0, 1, 3]), np.array([0, 1, 0, 1, 2])
-    figures = evaluation.per_class(np.eye(4)[answers], labels)
-    np.testing.assert_array_equal(figures["class_images"], [3, 1, 0, 1])
-    np.testing.assert_array_equal(figures["class_recall"], [2 / 3, 1, np.nan, 0])
-    np.testing.assert_array_equal(figures["class_precision"], [1, 1 / 2, 0, np.nan])
+    results = evaluation.per_class(np.eye(4)[answers], labels)
+    np.testing.assert_array_equal(results["class_images"], [3, 1, 0, 1])
+    np.testing.assert_array_equal(results["class_recall"], [2 / 3, 1, np.nan, 0])
+    np.testing.assert_array_equal(results["class_precision"], [1, 1 / 2, 0, np.nan])
     expected = [[2, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
-    np.testing.assert_array_equal(figures["confusion_matrix"], expected)
+    np.testing.assert_array_equal(results["confusion_matrix"], expected)
     assert evaluation.balanced_accuracy(np.eye(4)[answers], labels) == pytest.approx(5 / 9)
 
 
@@ -25,15 +25,15 @@ def test_agrees_with_scikit_learn():
     labels = np.append(np.arange(7), random.integers(0, 7, 60)).astype(np.uint8)
     scores = random.normal(size=(67, 7))
     scores[np.arange(67), labels] += 1
-    answers, figures = scores.argmax(axis=1), evaluation.per_class(scores, labels)
+    answers, results = scores.argmax(axis=1), evaluation.per_class(scores, labels)
     theirs = metrics.confusion_matrix(labels, answers)
-    np.testing.assert_array_equal(figures["confusion_matrix"], theirs)
+    np.testing.assert_array_equal(results["confusion_matrix"], theirs)
     for name, of_classes in (
         ("precision", metrics.precision_score),
         ("recall", metrics.recall_score),
     ):
         expected = of_classes(labels, answers, average=None)
-        np.testing.assert_allclose(figures[f"class_{name}"], expected)
+        np.testing.assert_allclose(results[f"class_{name}"], expected)
     balanced = metrics.balanced_accuracy_score(labels, answers)
     assert evaluation.balanced_accuracy(scores, labels) == pytest.approx(balanced)
 

@@ -201,7 +201,7 @@ def test_a_recipe_of_today_differs_in_its_parts_alone(stem):
 
 
 @pytest.mark.parametrize("suite, method", PAPER_CELLS)
-def test_twins_differ_in_their_method_alone(suite, method):
+def test_configs_of_one_suite_differ_in_their_method_alone(suite, method):
     """From Cut-MixMo in the method; a plain network also in what follows from b."""
     theirs, ours = (parse(suites.config(suite, name)) for name in ("cut_mixmo", method))
     differ = {name for name in ours if ours[name] != theirs[name]} - {"output_dir"}
@@ -212,7 +212,7 @@ def test_twins_differ_in_their_method_alone(suite, method):
 
 
 @pytest.mark.parametrize("stem", [name for name in RUNS if name.startswith("digits_")])
-def test_twins_on_digits_cost_the_same(stem):
+def test_configs_on_digits_cost_the_same(stem):
     ours, theirs = parse(stem), parse("digits")
     rows = [flags["epochs"] * (1437 // flags["batch_size"]) * 64 for flags in (ours, theirs)]
     assert rows[0] == pytest.approx(rows[1], rel=0.015)

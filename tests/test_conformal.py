@@ -89,15 +89,15 @@ def test_report_has_them_with_held_out_images_alone():
     logits[np.arange(400), :, labels] += 1.5
     held_out = logits[:150], labels[:150]
     assert "aps_size" not in evaluation.report(logits, labels)
-    figures = evaluation.report(logits[150:], labels[150:], held_out=held_out)
+    metrics = evaluation.report(logits[150:], labels[150:], held_out=held_out)
     p = np.exp(evaluation.ensemble_logits(logits))
     p /= p.sum(axis=1, keepdims=True)
     for method in conformal.METHODS:
         threshold = conformal.threshold(p[:150], labels[:150], 0.9, method)
         expected = conformal.coverage_and_size(p[150:], labels[150:], threshold, method)
-        found = figures[f"{method}_coverage"], figures[f"{method}_size"]
+        found = metrics[f"{method}_coverage"], metrics[f"{method}_size"]
         assert found == pytest.approx(expected)
-        assert len(figures[f"member_{method}_size"]) == 2
+        assert len(metrics[f"member_{method}_size"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def on_corrupted(shifted, model, folder=None, **settings):
     return found.described()["corruptions"], said
 
 
-def test_figures_are_those_of_report(shifted, model, tmp_path):
+def test_metrics_are_those_of_report(shifted, model, tmp_path):
     found, said = on_corrupted(shifted, model, json=tmp_path / "a.json", batch_size=3)
     loaded = checkpoints.load_model(model)
     for name, severity in ((n, s) for n in ("fog", "saturate") for s in corruptions.SEVERITIES):
@@ -47,7 +47,7 @@ def test_figures_are_those_of_report(shifted, model, tmp_path):
         report = evaluation.report(loaded.member_logits(images).numpy(), labels)
         for key, value in found["sets"][name][str(severity)].items():
             assert value == pytest.approx(report[key], abs=1e-6), (name, severity, key)
-    assert set(found["sets"]["fog"]["1"]) >= {*corruption.FIGURES, "member_ece"}
+    assert set(found["sets"]["fog"]["1"]) >= {*corruption.KEYS, "member_ece"}
     assert found["examples"] == COUNT and found["sets_found"] == 10
     assert all(f"`{key}`" in EXPLAINED for key in found), list(found)
     assert len(found["sets_missing"]) == 85 and found["mean_over_15"] is None
@@ -159,13 +159,13 @@ def test_made_corruptions_of_the_test_images(shifted, tmp_path):
     (folder,) = (tmp_path / "data" / "made_corruptions").iterdir()
     assert re.fullmatch(r"mine-[0-9a-f]{8}-test-32x32", folder.name)
     assert f"Corrupted images of image_folder:{images}, test are in {folder}." in said
-    figures = found.shift["corruptions"]
-    assert figures["path"] == str(folder) and figures["examples"] == 4
-    assert "made here" in figures["note"] and "not to be compared with" in said
+    metrics = found.shift["corruptions"]
+    assert metrics["path"] == str(folder) and metrics["examples"] == 4
+    assert "made here" in metrics["note"] and "not to be compared with" in said
     np.testing.assert_array_equal(np.load(folder / "labels.npy")[:4], found.labels)
     again, said = evaluated(shifted, keras_file, corruptions=f"made:{folder}", **settings)
     assert "Of the sets of made, 0 are evaluated now; 4 were in" in said
-    assert again.shift["corruptions"] == figures
+    assert again.shift["corruptions"] == metrics
     assert {path.name for path in images.iterdir()} == {"train", "val"}
 
 

@@ -119,10 +119,10 @@ def test_the_scripts_evaluate_keep_and_export_it(finished, tmp_path):
     output = tmp_path / "together"
     said = said_of("evaluate", f"--model={path},{other}", f"--output_dir={output}")
     alone = json.loads((path / "metrics.json").read_text())
-    figures = json.loads((output / "metrics.json").read_text())
-    assert figures["accuracy"] == pytest.approx(alone["accuracy"])  # twice the same run
-    assert figures["member_accuracy"] == pytest.approx([alone["accuracy"]] * 2)
-    assert figures["models"] == [str(path), str(other)] and figures["ratio_error"] == 0
+    metrics = json.loads((output / "metrics.json").read_text())
+    assert metrics["accuracy"] == pytest.approx(alone["accuracy"])  # twice the same run
+    assert metrics["member_accuracy"] == pytest.approx([alone["accuracy"]] * 2)
+    assert metrics["models"] == [str(path), str(other)] and metrics["ratio_error"] == 0
     accuracy = f"{100 * alone['accuracy']:.2f}"
     assert f"model 1: {other}" in said
     assert re.search(rf"accuracy, % +{accuracy} +{accuracy} +{accuracy}\n", said)

@@ -148,7 +148,7 @@ def test_every_config_is_listed():
         assert f"(../configs/{config.name})" in PAGES["docs/configs.md"], config.name
 
 
-def test_the_papers_figures_are_those_of_the_configs():
+def test_the_papers_accuracies_are_those_of_the_configs():
     text = PAGES["docs/configs.md"] + PAGES["docs/blocks.md"]
     cells = re.findall(r"\[(\d\d\.\d\d)\]\(\.\./(configs/\w+\.flags)\)", text)
     assert len(cells) == 36

@@ -257,7 +257,7 @@ def test_a_run_that_failed_leaves_nothing_behind(tmp_path, shallow):
 
 def test_streams_that_are_closed(finished, tmp_path):
     """As after `>&-`: nothing that is written gets in their place."""
-    file = tmp_path / "figures.json"
+    file = tmp_path / "kept.json"
     flags = f"--model={finished[0]}", f"--json={file}"
     result = subprocess.run(
         ["sh", "-c", '"$@" <&- >&- 2>&-', "sh", *command("evaluate.py", *flags)], cwd=ROOT

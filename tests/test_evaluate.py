@@ -61,13 +61,13 @@ def test_the_metrics_of_one_model(runs, tmp_path):
     assert read["held_out"]["nll"] == first["nll"] and read["held_out"]["nllc"] != first["nllc"]
 
 
-def test_a_fold_an_export_and_a_deep_ensemble_have_the_same_figures(runs, tmp_path):
+def test_a_fold_an_export_and_a_deep_ensemble_have_the_same_metrics(runs, tmp_path):
     """All that is of the ensemble; what is between members as far as there are any."""
     model = checkpoints.load_model(runs / "run")
     deployment.fold(model).save(tmp_path / "folded.keras")
     model.export(tmp_path / "exported")
-    twin = checkpoints.load_model(runs / "run")
-    mixmo_tf.DeepEnsemble([model, twin]).save(tmp_path / "twice.keras")
+    second = checkpoints.load_model(runs / "run")
+    mixmo_tf.DeepEnsemble([model, second]).save(tmp_path / "twice.keras")
     (expected,), _ = evaluate(runs / "run")
     of_one = [key for key, metric in evaluation.METRICS.items() if not metric.between]
     for name in ("folded.keras", "exported", "twice.keras"):
@@ -105,22 +105,22 @@ def never_wrong(tmp_path_factory):
         return path / "run", said_of("train", *flags, "--augmentation=none")
 
 
-def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
+def test_metrics_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
     path, said = never_wrong
     reason = "on no example are both of two members wrong"
     assert f"  ratio-error        – ({reason})\n" in said
-    figures = strictly((path / "metrics.json").read_text())
-    assert figures["accuracy"] == 1 and figures["ratio_error"] is None
-    assert figures["both_wrong"] == [0] and figures["undefined"] == {"ratio_error": reason}
+    metrics = strictly((path / "metrics.json").read_text())
+    assert metrics["accuracy"] == 1 and metrics["ratio_error"] is None
+    assert metrics["both_wrong"] == [0] and metrics["undefined"] == {"ratio_error": reason}
     assert "nan" in (path / "history.csv").read_text().splitlines()[-1]
 
-    twin = tmp_path / "twin"
-    shutil.copytree(path, twin)
-    (twin / "run.flags").write_text((path / "run.flags").read_text().replace("seed=0", "seed=1"))
+    seed_1 = tmp_path / "seed_1"
+    shutil.copytree(path, seed_1)
+    (seed_1 / "run.flags").write_text((path / "run.flags").read_text().replace("seed=0", "seed=1"))
     printed = evaluate(path, json=tmp_path / "one.json")[1]
-    printed += evaluate(path, twin, json=tmp_path / "two.json")[1]
+    printed += evaluate(path, seed_1, json=tmp_path / "two.json")[1]
     one, two = (strictly((tmp_path / f"{name}.json").read_text()) for name in ("one", "two"))
-    assert two == [one, {**one, "models": [str(twin)]}]
+    assert two == [one, {**one, "models": [str(seed_1)]}]
     assert one["ratio_error"] is None and one["undefined"]["ratio_error"] == reason
     assert one["member_misclassification_auroc"] == [None, None] and one["nllc"] < 0.1
     evaluate(path, output_dir=tmp_path / "kept")
@@ -129,8 +129,8 @@ def test_figures_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     lines = printed.splitlines()
     assert lines.count(f"ratio-error –: {reason}.") == 2
     assert lines.count("AUROC –: all answers are right, or all are wrong.") == 2
-    (of_twins,) = [line for line in lines if line.startswith("  2 runs: ")]
-    assert of_twins.split()[-1] == "–"
+    (of_seeds,) = [line for line in lines if line.startswith("  2 runs: ")]
+    assert of_seeds.split()[-1] == "–"
 
 
 def test_what_is_wrong_is_one_line(runs, tmp_path):

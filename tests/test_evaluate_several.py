@@ -17,12 +17,12 @@ from mixmo_tf.experiments.page import drawings
 
 
 def test_thresholds_and_a_paired_test(runs, tmp_path):
-    held_out, twin, kept = runs / "held_out", tmp_path / "twin", tmp_path / "kept"
-    shutil.copytree(runs / "twin", twin)  # whose member 0 is always unsure
+    held_out, seed_1, kept = runs / "held_out", tmp_path / "seed_1", tmp_path / "kept"
+    shutil.copytree(runs / "seed_1", seed_1)  # whose member 0 is always unsure
     flags = (runs / "held_out" / "run.flags").read_text()
-    (twin / "run.flags").write_text(flags)
+    (seed_1 / "run.flags").write_text(flags)
     wanted = {"abstain_risk": 0.5, "abstain_coverage": 0.9}
-    found, printed = evaluate(held_out, twin, paired=True, output_dir=kept, **wanted)
+    found, printed = evaluate(held_out, seed_1, paired=True, output_dir=kept, **wanted)
     for i, each in enumerate(found):
         described = strictly((kept / str(i) / "metrics.json").read_text())
         predictions = np.load(kept / str(i) / "predictions.npz")
@@ -39,10 +39,10 @@ def test_thresholds_and_a_paired_test(runs, tmp_path):
             at = evaluation.abstention_threshold(p_held_out, held_out_labels, **{name: value})
             there = evaluation.coverage_and_risk(p_held_out, held_out_labels, at)
             here = evaluation.coverage_and_risk(p, predictions["labels"], at)
-            figures = {"threshold": at, "coverage": here[0], "risk": here[1]}
-            figures |= {"held_out_coverage": there[0], "held_out_risk": there[1]}
-            finite = strict_json.finite(figures)
-            assert {key: threshold[key] for key in figures} == {key: finite[key] for key in figures}
+            metrics = {"threshold": at, "coverage": here[0], "risk": here[1]}
+            metrics |= {"held_out_coverage": there[0], "held_out_risk": there[1]}
+            finite = strict_json.finite(metrics)
+            assert {key: threshold[key] for key in metrics} == {key: finite[key] for key in metrics}
             kept_there = threshold["held_out_answers"], threshold["held_out_errors"]
             assert kept_there[0] == round(100 * there[0])
             assert threshold["held_out_risk_bound"] == evaluation.risk_bound(*kept_there)
@@ -62,24 +62,24 @@ def test_thresholds_and_a_paired_test(runs, tmp_path):
 
 
 def test_several_rows_make_a_table(runs, tmp_path):
-    run, twin = runs / "run", runs / "twin"
+    run, seed_1 = runs / "run", runs / "seed_1"
     kept = tmp_path / "kept"
-    models = run, twin, f"{run},{twin / 'checkpoints'}/{STEP}"
+    models = run, seed_1, f"{run},{seed_1 / 'checkpoints'}/{STEP}"
     _, printed = evaluate(*models, output_dir=kept)
-    figures = json.loads((kept / "metrics.json").read_text())
-    assert [row["models"] for row in figures][:2] == [[str(run)], [str(twin)]]
-    assert figures[2]["member_accuracy"] == pytest.approx([figures[0]["accuracy"]] * 2)
-    first, second = (100 * row["accuracy"] for row in figures[:2])
+    metrics = json.loads((kept / "metrics.json").read_text())
+    assert [row["models"] for row in metrics][:2] == [[str(run)], [str(seed_1)]]
+    assert metrics[2]["member_accuracy"] == pytest.approx([metrics[0]["accuracy"]] * 2)
+    first, second = (100 * row["accuracy"] for row in metrics[:2])
     assert abs(first - second) > 1
     lines = printed.splitlines()
-    (of_twins,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
+    (of_seeds,) = [line for line in lines if line.startswith(f"  2 runs: {run}")]
     mean, deviation = (first + second) / 2, abs(first - second) / 2**0.5
-    assert f"  {mean:.2f} ± {deviation:.2f}  " in of_twins
-    one, both = (sum(row[key][0] for row in figures[:2]) for key in ("one_wrong", "both_wrong"))
-    assert of_twins.split()[-1] == f"{one / both:.2f}"  # of the errors of both
+    assert f"  {mean:.2f} ± {deviation:.2f}  " in of_seeds
+    one, both = (sum(row[key][0] for row in metrics[:2]) for key in ("one_wrong", "both_wrong"))
+    assert of_seeds.split()[-1] == f"{one / both:.2f}"  # of the errors of both
     assert sum(" runs: " in line for line in lines) == 1
-    (of_twin,) = [line for line in lines if line.startswith(f"  {twin} ")]
-    assert of_twin.split()[1] == f"{second:.2f}"
+    (of_seed_1,) = [line for line in lines if line.startswith(f"  {seed_1} ")]
+    assert of_seed_1.split()[1] == f"{second:.2f}"
     for i in range(3):
         assert {path.name for path in (kept / str(i)).iterdir()} == {
             "run.flags", "predictions.npz", "metrics.json", "model.keras",
@@ -91,12 +91,12 @@ STEP = "step_00000044.keras"
 
 def test_the_page_of_a_run_an_export_and_a_deep_ensemble(runs, tmp_path, monkeypatch):
     monkeypatch.setattr(drawings, "PICTURES", (drawings.TRAINING,))
-    models = runs / "run", runs / "run" / "saved_model", f"{runs / 'run'},{runs / 'twin'}"
+    models = runs / "run", runs / "run" / "saved_model", f"{runs / 'run'},{runs / 'seed_1'}"
     settings = experiments.EvaluationSettings(model=models, report=tmp_path / "page")
     file = experiments.report(settings)
     page = Page(file.read_text(encoding="utf-8"))
     headings = [text for _, text in page.headings]
-    for i, name in enumerate(("run", "run/saved_model", "run + twin")):
+    for i, name in enumerate(("run", "run/saved_model", "run + seed_1")):
         assert f"Model {i}: {name}" in headings
     assert "the deep ensemble of 2 models answers" in page.text
     curves = [image["alt"] for image in page.images if image["alt"].startswith("Curves of train")]
@@ -111,19 +111,19 @@ def test_the_page_of_a_run_an_export_and_a_deep_ensemble(runs, tmp_path, monkeyp
     values([program, *said])
     assert program == "scripts/evaluate.py"
     assert absl_flags.settings_of(experiments.EvaluationSettings, values) == settings
-    for command, run in zip(of_training, (runs / "run", runs / "twin"), strict=True):
+    for command, run in zip(of_training, (runs / "run", runs / "seed_1"), strict=True):
         assert command[:3] == ["python", "scripts/train.py", f"--flagfile={run}/run.flags"]
 
 
-def test_an_extended_run_is_no_twin_of_a_straight_one(runs, tmp_path):
-    """Of four runs, two were extended at one step: these are twins, and so are the others."""
+def test_an_extended_run_differs_from_a_straight_one_in_more_than_its_seed(runs, tmp_path):
+    """Of four runs, two were extended at one step: each two differ in their seed alone."""
     paths = [tmp_path / f"{name}{seed}" for name in ("straight", "longer") for seed in (0, 1)]
-    for path, source in zip(paths, ("run", "twin") * 2, strict=True):
+    for path, source in zip(paths, ("run", "seed_1") * 2, strict=True):
         shutil.copytree(runs / source, path)
     for path in paths[2:]:
         lines = (path / "run.flags").read_text()
         (path / "run.flags").write_text(f"# extended from 1 to 2 epochs at step 22\n{lines}")
     _, printed = evaluate(*paths)
-    of_twins = [line for line in printed.splitlines() if line.startswith("  2 runs: ")]
-    assert len(of_twins) == 2 and printed.count(" runs: ") == 2
-    assert str(paths[0]) in of_twins[0] and str(paths[2]) in of_twins[1]
+    of_seeds = [line for line in printed.splitlines() if line.startswith("  2 runs: ")]
+    assert len(of_seeds) == 2 and printed.count(" runs: ") == 2
+    assert str(paths[0]) in of_seeds[0] and str(paths[2]) in of_seeds[1]

@@ -66,8 +66,8 @@ def test_curves_and_history(tmp_path):
 def test_the_other_scripts(finished, published, tmp_path):
     path, _, _ = finished
     model, output = f"--model={path}", tmp_path / "x"
-    figures = tmp_path / "figures.json"
-    figures.write_text(json.dumps({"accuracy": 0.5}))
+    metrics = tmp_path / "kept.json"
+    metrics.write_text(json.dumps({"accuracy": 0.5}))
     kept, torch = tmp_path / "x.keras", tmp_path / "x.pt"
     published.save(kept)
     save_torch_checkpoint(published, torch)
@@ -78,7 +78,7 @@ def test_the_other_scripts(finished, published, tmp_path):
     cases = {
         "evaluate": (
             100,
-            ([model, f"--json={figures}"], figures),
+            ([model, f"--json={metrics}"], metrics),
             ([model, f"--json={tmp_path / 'new.json'}"], tmp_path / "new.json"),
             ([model, f"--output_dir={output}"], output),
         ),
@@ -108,4 +108,4 @@ def test_the_other_scripts(finished, published, tmp_path):
         endings = on_a_full_disk(script, size, *(flags for flags, _ in calls))
         assert endings == [said(script, file) for _, file in calls]
     assert sorted(tmp_path.rglob("*")) == before
-    assert json.loads(figures.read_text()) == {"accuracy": 0.5}
+    assert json.loads(metrics.read_text()) == {"accuracy": 0.5}

@@ -23,29 +23,29 @@ def model(tmp_path):
 def test_out_of_distribution(shifted, model, tmp_path):
     sets = f"near:tfds:flat,near:tfds:train_only,far:image_folder:{shifted / 'noise'}"
     found, said = evaluated(shifted, model, ood=sets, json=tmp_path / "a.json", batch_size=4)
-    figures = found.shift["ood"]
-    assert strictly((tmp_path / "a.json").read_text())["ood"] == json.loads(json.dumps(figures))
-    assert [(each["group"], each["split"], each["examples"]) for each in figures["sets"]] == [
+    metrics = found.shift["ood"]
+    assert strictly((tmp_path / "a.json").read_text())["ood"] == json.loads(json.dumps(metrics))
+    assert [(each["group"], each["split"], each["examples"]) for each in metrics["sets"]] == [
         ("near", "test", 6), ("near", "train", 2), ("far", "all", 5),
     ]  # fmt: skip
     loaded = checkpoints.load_model(model)
     flat = np.concatenate(greys(*range(0, 120, 20), size=(16, 16), channels=3))
     inside = evaluation.ood_scores(found.member_logits)
     outside = evaluation.ood_scores(loaded.member_logits(flat.reshape(6, 16, 16, 3)).numpy())
-    first, second, third = (each["scores"] for each in figures["sets"])
+    first, second, third = (each["scores"] for each in metrics["sets"])
     for score, of_score in first.items():
         theirs = evaluation.ood(inside[score], outside[score])
         assert of_score == {key: pytest.approx(value, abs=1e-4) for key, value in theirs.items()}
     assert list(first) == [
         "max_probability", "max_logit", "energy", "entropy", "mutual_information",
     ]  # fmt: skip
-    mean = figures["near"]["scores"]["energy"]["auroc"]
+    mean = metrics["near"]["scores"]["energy"]["auroc"]
     assert mean == pytest.approx((first["energy"]["auroc"] + second["energy"]["auroc"]) / 2)
-    assert figures["far"]["scores"] == third
-    for key in {*figures, *figures["sets"][0], *first, *first["energy"]}:
+    assert metrics["far"]["scores"] == third
+    for key in {*metrics, *metrics["sets"][0], *first, *first["energy"]}:
         assert f"`{key}`" in EXPLAINED, key
-    assert len(figures["near"]["member_scores"]) == len(figures["sets"][0]["member_scores"]) == 2
-    assert "mutual_information" not in figures["sets"][0]["member_scores"][0]
+    assert len(metrics["near"]["member_scores"]) == len(metrics["sets"][0]["member_scores"]) == 2
+    assert "mutual_information" not in metrics["sets"][0]["member_scores"][0]
     assert "RGB, the shorter side scaled to 16 pixels (bilinear), centre crop" in said
     assert "  near tfds:flat, test: largest probability  " in said
     assert "  near, mean: mutual information  " in said
@@ -61,10 +61,10 @@ def test_the_protocols_sets_that_are_there(shifted, model, tmp_path, monkeypatch
     mnist = greys(0, 90, size=(28, 28))
     store(tmp_path, "mnist", mnist, {"test": [0, 1]}, 10, (28, 28, 1), "3.0.1")
     found, said = evaluated(shifted, model, ood="openood", data_dir=tmp_path)
-    figures = found.shift["ood"]
-    assert [each["dataset"] for each in figures["sets"]] == ["tfds:mnist"]
-    assert figures["protocol"] == "OpenOOD's sets, unfiltered" and "near" not in figures
-    assert figures["missing"] == [
+    metrics = found.shift["ood"]
+    assert [each["dataset"] for each in metrics["sets"]] == ["tfds:mnist"]
+    assert metrics["protocol"] == "OpenOOD's sets, unfiltered" and "near" not in metrics
+    assert metrics["missing"] == [
         "cifar100", "tiny_imagenet", "tfds:svhn_cropped", "tfds:dtd", "tfds:places365_small",
     ]  # fmt: skip
     assert "Not there: cifar100, tiny_imagenet, tfds:svhn_cropped, " in said

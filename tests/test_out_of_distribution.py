@@ -1,4 +1,4 @@
-"""Out-of-distribution detection: its figures by hand and by scikit-learn, and its scores."""
+"""Out-of-distribution detection: its metrics by hand and by scikit-learn, and its scores."""
 
 import numpy as np
 import pytest
@@ -23,20 +23,20 @@ NAMES = ["max_probability", "max_logit", "energy", "entropy", "mutual_informatio
     ],
 )
 def test_nothing_half_and_everything_told_apart(scores_in, scores_out, expected):
-    figures = evaluation.ood(scores_in, scores_out)
-    assert list(figures) == ["auroc", "fpr_at_95_tpr", "aupr_in", "aupr_out"]
-    assert tuple(figures.values()) == pytest.approx(expected)
+    results = evaluation.ood(scores_in, scores_out)
+    assert list(results) == ["auroc", "fpr_at_95_tpr", "aupr_in", "aupr_out"]
+    assert tuple(results.values()) == pytest.approx(expected)
 
 
 def test_by_hand():
     """Of six pairs, 0.3 wins 3, 0.5 wins 1 and ties 1. To reject both, 0.5 must be rejected too."""
-    figures = evaluation.ood([0.9, 0.5, 0.4], [0.5, 0.3])
-    assert figures["auroc"] == pytest.approx((3 + 1.5) / 6)
-    assert figures["fpr_at_95_tpr"] == pytest.approx(2 / 3)
+    results = evaluation.ood([0.9, 0.5, 0.4], [0.5, 0.3])
+    assert results["auroc"] == pytest.approx((3 + 1.5) / 6)
+    assert results["fpr_at_95_tpr"] == pytest.approx(2 / 3)
     # out, by rising confidence: recall 1/2, 1/2, 1 with precision 1, 1/2, 2/4
-    assert figures["aupr_out"] == pytest.approx(0.5 + 0.5 * (0.5 + 0.5) / 2)
+    assert results["aupr_out"] == pytest.approx(0.5 + 0.5 * (0.5 + 0.5) / 2)
     # in, by falling confidence: recall 1/3, 2/3, 3/3 with precision 1, 2/3, 3/4
-    assert figures["aupr_in"] == pytest.approx((1 + (1 + 2 / 3) / 2 + (2 / 3 + 3 / 4) / 2) / 3)
+    assert results["aupr_in"] == pytest.approx((1 + (1 + 2 / 3) / 2 + (2 / 3 + 3 / 4) / 2) / 3)
 
 
 def test_agrees_with_scikit_learn_on_random_scores_with_ties():
@@ -60,8 +60,8 @@ def test_agrees_with_scikit_learn_on_random_scores_with_ties():
 
 
 def test_nineteen_of_twenty_are_95_percent():
-    figures = evaluation.ood(np.zeros(10), np.append(np.full(19, -1.0), 1.0))
-    assert figures["fpr_at_95_tpr"] == 0
+    results = evaluation.ood(np.zeros(10), np.append(np.full(19, -1.0), 1.0))
+    assert results["fpr_at_95_tpr"] == 0
 
 
 def test_infinite_scores_are_the_largest_and_the_smallest():

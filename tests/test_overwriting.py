@@ -20,7 +20,7 @@ from mixmo_tf.training import checkpoints
 
 # What each command is told to write, in one folder.
 OUTPUTS = (
-    "results", "figures.json", "exported", "x.keras", "x.pt", "encoders.png", "cow.png",
+    "results", "kept.json", "exported", "x.keras", "x.pt", "encoders.png", "cow.png",
     "digits.md", "digits.png", "run", "model.keras", "run.flags",
 )  # fmt: skip
 
@@ -65,9 +65,7 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, publi
         finish(work, config, 0, {"accuracy": 0.5, "member_accuracy": [0.5], "nll": 1.0})
     calls = {
         "train": [[*flags, "--epochs=1", f"--output_dir={work / n}"] for n in ("run", "new")],
-        "evaluate": [
-            [model, f"--json={work / 'figures.json'}", f"--output_dir={work / 'results'}"]
-        ],
+        "evaluate": [[model, f"--json={work / 'kept.json'}", f"--output_dir={work / 'results'}"]],
         "export": [[model, "--check_images=0", f"--output_dir={work / 'exported'}"]],
         "convert_checkpoint": [
             [f"--input={torch}", f"--output={work / 'x.keras'}"],
@@ -86,12 +84,12 @@ def test_files_that_look_like_partial_ones_survive_every_command(finished, publi
 def test_two_commands_with_one_output(finished, tmp_path, monkeypatch):
     """The one that is done first wins; the other says so, and nothing of it is in the result."""
     path, results = finished[0], tmp_path / "results"
-    twin = shutil.copytree(path, tmp_path / "twin")
+    copy = shutil.copytree(path, tmp_path / "copy")
     keep = evaluation_files._keep_one
 
     def keep_later(*arguments):
         monkeypatch.setattr(evaluation_files, "_keep_one", keep)
-        experiments.evaluate(EvaluationSettings(model=twin, output_dir=results))
+        experiments.evaluate(EvaluationSettings(model=copy, output_dir=results))
         keep(*arguments)
 
     monkeypatch.setattr(evaluation_files, "_keep_one", keep_later)
@@ -100,9 +98,9 @@ def test_two_commands_with_one_output(finished, tmp_path, monkeypatch):
     assert {file.name for file in results.iterdir()} == {
         "run.flags", "predictions.npz", "metrics.json", "model.keras",
     }  # fmt: skip
-    assert evaluation.read_metrics(results)["models"] == [str(twin)]
-    assert (results / "run.flags").read_text().startswith(f"# of {twin}\n")
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["results", "twin"]
+    assert evaluation.read_metrics(results)["models"] == [str(copy)]
+    assert (results / "run.flags").read_text().startswith(f"# of {copy}\n")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["copy", "results"]
 
 
 def test_what_is_no_output_of_ours_is_refused(finished, tmp_path):
@@ -133,7 +131,7 @@ def test_what_is_no_output_of_ours_is_refused(finished, tmp_path):
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
-def test_figures_and_pictures_are_made_anew(finished, tmp_path):
+def test_metrics_and_pictures_are_made_anew(finished, tmp_path):
     path, _, _ = finished
     flags = [f"--model={path}", f"--json={tmp_path / 'x.json'}"]
     (tmp_path / "x.json").touch()
@@ -198,7 +196,7 @@ def test_a_file_below_dev_is_a_users_as_well(finished, in_memory):
     assert made is None and evaluation.read_metrics(new)["examples"] == 360
 
 
-def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
+def test_what_stands_before_metrics_in_an_output_stays(finished, tmp_path):
     """/dev/stdout leads to a file; opened by its name, it would be emptied."""
     file = tmp_path / "log"
     file.write_text("mine\n")
@@ -208,9 +206,9 @@ def test_what_stands_before_figures_in_an_output_stays(finished, tmp_path):
     assert result.returncode == 0
     content = file.read_text()
     assert content.startswith("mine\n") and "Temperatures fitted" in content
-    figures = json.loads(content[content.index("{") :])
-    assert figures["temperature_fitted_on"].startswith("the other nine")
-    assert figures["accuracy"] == pytest.approx(directory.read_metrics(finished[0])["accuracy"])
+    metrics = json.loads(content[content.index("{") :])
+    assert metrics["temperature_fitted_on"].startswith("the other nine")
+    assert metrics["accuracy"] == pytest.approx(directory.read_metrics(finished[0])["accuracy"])
 
 
 def test_a_link_that_leads_to_itself_is_one_line(finished, tmp_path):

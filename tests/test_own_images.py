@@ -98,7 +98,7 @@ def test_a_damaged_image_is_named_whenever_it_is_met(folder, tmp_path):
 
 
 def test_validation_and_test_images_of_their_own(folder, tmp_path):
-    """Validation on valid/, which lacks a class, and the final figures on Testing/."""
+    """Validation on valid/, which lacks a class, and the final metrics on Testing/."""
     three = tmp_path / "three"
     shutil.copytree(folder / "train", three / "Training")
     shutil.copytree(folder / "val", three / "Testing")
@@ -123,10 +123,10 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     val_accuracy = csv.DictReader((path / "history.csv").open()).__next__()["val_accuracy"]
     assert float(val_accuracy) in [pytest.approx(right / 8) for right in range(9)]
 
-    figures = [tmp_path / f"{split}.json" for split in ("test", "validation")]
-    calls = [[f"--model={path}", f"--json={file}", f"--split={file.stem}"] for file in figures]
+    results = [tmp_path / f"{split}.json" for split in ("test", "validation")]
+    calls = [[f"--model={path}", f"--json={file}", f"--split={file.stem}"] for file in results]
     assert call("evaluate", *calls)[0] == [None, None]
-    on_test, on_validation = (json.loads(file.read_text()) for file in figures)
+    on_test, on_validation = (json.loads(file.read_text()) for file in results)
     assert (on_test["examples"], on_validation["examples"]) == (11, 8)
     assert on_test["temperature_fitted_on"] == "validation images"
     broken = three / "Testing" / "light" / "2.jpg"
@@ -176,9 +176,9 @@ def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
     (*good, table, ensemble), printed = call("evaluate", *calls)
     assert good == [None] * 3 and printed.splitlines().count(f"evaluate.py: {said}") == 1
     for output in (kept, again):
-        figures = json.loads((output / "metrics.json").read_text())
-        assert (figures["split"], figures["examples"]) == ("test", 12)
-        assert figures["temperature_fitted_on"].startswith("the other nine of ten folds")
+        metrics = json.loads((output / "metrics.json").read_text())
+        assert (metrics["split"], metrics["examples"]) == ("test", 12)
+        assert metrics["temperature_fitted_on"].startswith("the other nine of ten folds")
     assert f"image_folder:{images}/test, train: 36 images" in printed
     assert "the models have other images" in table and "the runs have other images" in ensemble
     notices.say_once.cache_clear()

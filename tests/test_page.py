@@ -34,7 +34,7 @@ def toy(tmp_path_factory):
     return logits, labels, expected, found
 
 
-def test_the_figures_are_those_of_the_metrics(toy):
+def test_the_metrics_are_those_of_the_evaluation(toy):
     logits, labels, expected, found = toy
     (title,) = (name for name in found.tables if name.startswith("toy, test: 60 images; the"))
     head, *rows = found.tables[title]
@@ -98,7 +98,7 @@ def test_names_stay_text(tmp_path):
     of_one = of_one._replace(image_names=names)
     text = page.html([of_one], settings, None)
     found = Page(text)
-    assert len(found.all("script")) == 1 and not found.all("b")[4:]  # the large figures
+    assert len(found.all("script")) == 1 and not found.all("b")[4:]  # the large metrics
     assert {image["alt"] for image in found.images} and not any(
         "onerror" in attributes for _, attributes in found.tags
     )

@@ -21,8 +21,8 @@ def test_an_existing_path_is_one_model(finished, tmp_path):
     plain = shutil.copytree(run, tmp_path / "a")
     together = f"--model={run},{plain},{other}"
     models = f"--model={run}", f"--model={other}", together
-    figures = [f"--output_dir={tmp_path / 'evaluated,1'}"], [], []
-    calls = [[model, *more] for model, more in zip(models, figures, strict=True)]
+    metrics = [f"--output_dir={tmp_path / 'evaluated,1'}"], [], []
+    calls = [[model, *more] for model, more in zip(models, metrics, strict=True)]
     calls.append([f"--model={tmp_path / 'evaluated,1'}"])
     calls.append([f"--model={run},{run}"])
     calls.append([f"--model={run},"])

@@ -31,10 +31,10 @@ def test_agrees_with_the_published_code(reference, num_members):
     np.testing.assert_allclose(together, published["ensemble_logits"], atol=1e-6)
     temperature = evaluation.fit_temperature(together, labels)
     assert temperature == pytest.approx(float(published["temperature"]), abs=1e-3)
-    figures = evaluation.report(published["member_logits"], labels)
-    figures["nllc"] = evaluation.nll(together / temperature, labels)
+    results = evaluation.report(published["member_logits"], labels)
+    results["nllc"] = evaluation.nll(together / temperature, labels)
     for theirs, ours in NAMES.items():
-        np.testing.assert_allclose(figures[ours], published[theirs], atol=1e-6, err_msg=ours)
+        np.testing.assert_allclose(results[ours], published[theirs], atol=1e-6, err_msg=ours)
 
 
 def random_case(num_examples, num_members, num_classes):
@@ -67,59 +67,59 @@ def test_the_ensemble_averages_what_it_is_told_to():
         evaluation.report(logits, labels, ensemble="votes")
 
 
-def test_a_figure_of_every_kind_is_in_the_report():
+def test_a_metric_of_every_kind_is_in_the_report():
     logits, labels = random_case(300, 2, 4)
-    figures = evaluation.report(logits, labels, held_out=(logits[:90], labels[:90]))
+    results = evaluation.report(logits, labels, held_out=(logits[:90], labels[:90]))
     of_one = [key for key, metric in evaluation.METRICS.items() if not metric.between]
     of_one += evaluation.CALIBRATED
-    assert set(figures) == {*evaluation.METRICS, *of_one, *(f"member_{key}" for key in of_one)}
+    assert set(results) == {*evaluation.METRICS, *of_one, *(f"member_{key}" for key in of_one)}
     aleatoric, epistemic = evaluation.entropy_split(logits)
-    assert figures["aleatoric_entropy"] == pytest.approx(aleatoric.mean())
-    assert figures["mutual_information"] == pytest.approx(epistemic.mean())
+    assert results["aleatoric_entropy"] == pytest.approx(aleatoric.mean())
+    assert results["mutual_information"] == pytest.approx(epistemic.mean())
 
 
 def test_temperatures_come_from_held_out_examples():
     logits, labels = random_case(300, 2, 4)
     held_out = 2 * logits[:200], labels[:200]
-    figures = evaluation.report(logits, labels, held_out=held_out)
+    results = evaluation.report(logits, labels, held_out=held_out)
     together = evaluation.ensemble_logits(held_out[0])
     temperature = evaluation.fit_temperature(together, held_out[1])
-    assert figures["temperature"] == temperature
+    assert results["temperature"] == temperature
     expected = evaluation.nll(evaluation.ensemble_logits(logits) / temperature, labels)
-    assert figures["nllc"] == pytest.approx(expected)
+    assert results["nllc"] == pytest.approx(expected)
     of_member = evaluation.fit_temperature(held_out[0][:, 1], held_out[1])
-    assert figures["member_temperature"][1] == of_member
+    assert results["member_temperature"][1] == of_member
 
 
 def test_one_member_has_no_diversity():
     logits, labels = random_case(100, 1, 4)
-    figures = evaluation.report(logits, labels)
+    results = evaluation.report(logits, labels)
     keys = [key for key, metric in evaluation.METRICS.items() if not metric.between]
-    assert set(figures) == {*keys, *(f"member_{key}" for key in keys)}
-    assert figures["member_accuracy"] == [figures["accuracy"]]
+    assert set(results) == {*keys, *(f"member_{key}" for key in keys)}
+    assert results["member_accuracy"] == [results["accuracy"]]
 
 
 def test_identical_members():
     logits, labels = random_case(100, 1, 4)
-    figures = evaluation.report(np.repeat(logits, 2, axis=1), labels)
+    results = evaluation.report(np.repeat(logits, 2, axis=1), labels)
     for name in ("ratio_error", "disagreement", "pairwise_kl", "mutual_information"):
-        assert figures[name] == pytest.approx(0, abs=1e-12)
-    assert figures["q_statistic"] == figures["correlation"] == pytest.approx(1)
-    assert figures["double_fault"] == pytest.approx(1 - figures["accuracy"])
+        assert results[name] == pytest.approx(0, abs=1e-12)
+    assert results["q_statistic"] == results["correlation"] == pytest.approx(1)
+    assert results["double_fault"] == pytest.approx(1 - results["accuracy"])
 
 
 def test_members_without_shared_errors():
     labels = np.zeros(4, int)
     right = np.array([[1, 0], [0, 1], [1, 1], [1, 1]])
     logits = np.where(right[..., None] == np.array([1, 0]), 2.0, 0.0)  # (4, 2, 2)
-    figures = evaluation.report(logits, labels)
-    assert figures["double_fault"] == 0 and figures["disagreement"] == 0.5
-    assert figures["ratio_error"] is None and figures["ratio_error_published"] == 1
+    results = evaluation.report(logits, labels)
+    assert results["double_fault"] == 0 and results["disagreement"] == 0.5
+    assert results["ratio_error"] is None and results["ratio_error_published"] == 1
     reason = "on no example are both of two members wrong"
-    assert figures["undefined"]["ratio_error"] == reason
-    assert (figures["both_wrong"], figures["one_wrong"]) == ([0], [2])
-    assert figures["q_statistic"] == -1
-    assert figures["correlation"] == pytest.approx((0 - 1 / 16) / (3 / 16))
+    assert results["undefined"]["ratio_error"] == reason
+    assert (results["both_wrong"], results["one_wrong"]) == ([0], [2])
+    assert results["q_statistic"] == -1
+    assert results["correlation"] == pytest.approx((0 - 1 / 16) / (3 / 16))
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -127,16 +127,16 @@ def test_what_is_not_defined_is_none(right):
     """All right, or all wrong; a class that is absent; and one example, which has no others."""
     logits = np.tile(np.array([3.0, 0.0, 0.0]), (5, 2, 1))
     labels = np.full(5, 0 if right else 1)
-    figures = evaluation.report(logits, labels)
+    results = evaluation.report(logits, labels)
     undefined = {"misclassification_auroc", "q_statistic", "correlation"}
     undefined |= {"member_misclassification_auroc"} | ({"ratio_error"} if right else set())
-    assert set(figures["undefined"]) == undefined
-    assert {name for name in figures if figures[name] in (None, [None, None])} == undefined
-    assert figures["accuracy"] == float(right) and figures["ratio_error_published"] == 0
+    assert set(results["undefined"]) == undefined
+    assert {name for name in results if results[name] in (None, [None, None])} == undefined
+    assert results["accuracy"] == float(right) and results["ratio_error_published"] == 0
     one = evaluation.report(logits[:1], labels[:1])
-    assert one["nllc"] is None and one["nll"] == pytest.approx(figures["nll"])
+    assert one["nllc"] is None and one["nll"] == pytest.approx(results["nll"])
     assert one["undefined"]["member_nllc"].startswith("one example cannot be evaluated")
-    json.dumps(figures, allow_nan=False)
+    json.dumps(results, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_nan_is_named():
             evaluation.report(np.zeros((4, 2, 3)), np.zeros(4, int), held_out=(logits, [0] * 4))
 
 
-def test_the_largest_logits_give_finite_figures():
+def test_the_largest_logits_give_finite_metrics():
     logits, labels = random_case(30, 2, 4)
-    figures = evaluation.report(np.sign(logits) * np.finfo(np.float32).max, labels)
-    assert 0 < figures["nll"] < 1e40 and np.isfinite(figures["pairwise_kl"])
-    json.dumps(figures, allow_nan=False)
+    results = evaluation.report(np.sign(logits) * np.finfo(np.float32).max, labels)
+    assert 0 < results["nll"] < 1e40 and np.isfinite(results["pairwise_kl"])
+    json.dumps(results, allow_nan=False)
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_held_out_images_without_an_error_give_a_moderate_temperature():
     logits, labels = random_case(300, 2, 4)
     held_out = np.zeros((200, 2, 4))
     held_out[:, :, 0] = 5.0
-    figures = evaluation.report(logits, labels, held_out=(held_out, np.zeros(200, int)))
-    assert figures["temperature"] == pytest.approx(5 / np.log(3 * 401), rel=0.2)  # not e^-7
+    results = evaluation.report(logits, labels, held_out=(held_out, np.zeros(200, int)))
+    assert results["temperature"] == pytest.approx(5 / np.log(3 * 401), rel=0.2)  # not e^-7
 
 
 def tied_case():
@@ -210,7 +210,7 @@ def tied_case():
 
 @pytest.mark.parametrize("ensemble", ["logits", "probabilities"])
 @pytest.mark.parametrize("held_out", [True, False])
-def test_no_figure_depends_on_the_order_of_the_images(ensemble, held_out):
+def test_no_metric_depends_on_the_order_of_the_images(ensemble, held_out):
     logits, labels = tied_case()
     assert len(set(softmax(logits[:, 0], axis=1).max(axis=1))) < 300
     others = (logits[:90], labels[:90]) if held_out else None
@@ -221,14 +221,14 @@ def test_no_figure_depends_on_the_order_of_the_images(ensemble, held_out):
         if held_out:
             some = np.random.default_rng(len(order)).permutation(90)
             others = others[0][some], others[1][some]
-        figures = evaluation.report(logits[order], labels[order], ensemble, others)
-        assert set(figures) == set(expected)
-        assert held_out == (set(evaluation.CALIBRATED) <= set(figures))
-        for name in figures:
-            assert figures[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
+        results = evaluation.report(logits[order], labels[order], ensemble, others)
+        assert set(results) == set(expected)
+        assert held_out == (set(evaluation.CALIBRATED) <= set(results))
+        for name in results:
+            assert results[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
 
 
-def test_no_figure_of_quantised_probabilities_depends_on_the_order():
+def test_no_metric_of_quantised_probabilities_depends_on_the_order():
     """Multiples of 1/256, as an int8 export gives them."""
     random = np.random.default_rng(0)
     p = random.multinomial(256, random.dirichlet(np.ones(4) / 2, 600)) / 256
@@ -267,8 +267,8 @@ def test_ratio_errors_of_several_runs_are_pooled():
     assert evaluation.pooled_ratio_error([*runs, {}]) is None
     assert evaluation.pooled_ratio_error([]) is None
     logits, labels = random_case(300, 3, 4)
-    figures = evaluation.report(logits, labels)
-    assert evaluation.pooled_ratio_error([figures]) == pytest.approx(figures["ratio_error"])
+    results = evaluation.report(logits, labels)
+    assert evaluation.pooled_ratio_error([results]) == pytest.approx(results["ratio_error"])
 
 
 def test_metrics_over_runs():

@@ -22,20 +22,20 @@ from mixmo_tf.plots import comparison
 def reported(finished, tmp_path_factory):
     """A suite whose last run alone was missing, its metrics, and what the script printed."""
     output = tmp_path_factory.mktemp("suite")
-    figures = json.loads((finished[0] / "metrics.json").read_text())
+    metrics = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS:
         for seed, accuracy in enumerate((0.5, 0.8)):
             if (config, seed) != ("digits_cow_mixmo", 1):
                 changes = {"both_wrong": [1 + 2 * seed], "one_wrong": [4 - 2 * seed]}
                 changes |= {"nll": 1.0 + seed, "member_accuracy": [0.4 + 0.1 * seed, 0.6]}
-                finish(output, config, seed, figures, SMALL, accuracy=accuracy, **changes)
+                finish(output, config, seed, metrics, SMALL, accuracy=accuracy, **changes)
     flags = "--seeds=0,1", f"--output_dir={output}", *SMALL_FLAGS
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch)
         monkeypatch.setattr(suite_runs, "subprocess", forking)
         ending, printed = ending_of("reproduce", *flags)
     assert ending is None, printed
-    return output, figures, printed
+    return output, metrics, printed
 
 
 def test_what_is_done_is_skipped_and_the_rest_trained(reported):
@@ -74,10 +74,10 @@ def test_ratio_errors_of_all_seeds_and_versions_are_pooled(tmp_path, said):
         "today": right | {"schema": 2, "ratio_error": None, "both_wrong": [0], "one_wrong": [3]},
     }
     read = {}
-    for name, figures in runs.items():
-        figures.setdefault("member_accuracy", [0.99, 0.99])
+    for name, metrics in runs.items():
+        metrics.setdefault("member_accuracy", [0.99, 0.99])
         (tmp_path / name).mkdir()
-        (tmp_path / name / "metrics.json").write_text(json.dumps(figures))
+        (tmp_path / name / "metrics.json").write_text(json.dumps(metrics))
         read[name] = suite_runs.read(tmp_path / name, "done before")
     assert said()[2].startswith("three: 99.00%  (done before; from an earlier version")
     of_two = [read["earlier"], read["shared"], read["today"]]
@@ -167,10 +167,10 @@ def test_a_log_of_an_earlier_version_is_gone_on_with(tmp_path):
 
 
 def test_deep_ensembles_wait_for_their_runs(reported, tmp_path, said):
-    _, figures, _ = reported
+    _, metrics, _ = reported
     for config in suites.configs("cifar10").values():
         if "ensemble" not in config:
-            finish(tmp_path, config, 0, figures)
+            finish(tmp_path, config, 0, metrics)
     runs = experiments.reproduce(SuiteSettings(suite="cifar10", seeds=(0,), output_dir=tmp_path))
     missing = tmp_path / "cifar10_wrn2810_plain_seed1"
     assert f"cifar10_wrn2810_deep_ensemble: left out, it needs {missing}" in said()
@@ -184,10 +184,10 @@ def test_deep_ensembles_are_evaluated_once(finished, tmp_path, forked):
     for folder in folders:
         shutil.copytree(path, folder)
     together = tmp_path / "together"
-    (figures,) = suite_runs.complete_ensemble("x", folders, together, None)
+    (metrics,) = suite_runs.complete_ensemble("x", folders, together, None)
     alone = json.loads((path / "metrics.json").read_text())
-    assert figures["accuracy"] == pytest.approx(alone["accuracy"])
-    assert suite_runs.complete_ensemble("x", folders, together, None) == [figures]
+    assert metrics["accuracy"] == pytest.approx(alone["accuracy"])
+    assert suite_runs.complete_ensemble("x", folders, together, None) == [metrics]
     os.utime(folders[1] / "model.keras", (time.time() + 60,) * 2)
     with pytest.raises(ValueError, match="together is older than its runs; remove it"):
         suite_runs.complete_ensemble("x", folders, together, None)
@@ -215,9 +215,9 @@ def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said, shallow, m
     (folder / "run.flags").write_text(
         "# extended from 2 to 3 epochs at step 44\n" + lines.replace("--epochs=2", "--epochs=3")
     )
-    (figures,) = runs(3, extend=True)  # was ended before it could train
-    assert figures["epochs"] == 3 and figures["steps"] == 66
+    (metrics,) = runs(3, extend=True)  # was ended before it could train
+    assert metrics["epochs"] == 3 and metrics["steps"] == 66
     assert any("done before" in line for line in said())
-    (figures,) = runs(4, extend=True)
-    assert figures["epochs"] == 4
-    assert runs(4) == [figures]
+    (metrics,) = runs(4, extend=True)
+    assert metrics["epochs"] == 4
+    assert runs(4) == [metrics]

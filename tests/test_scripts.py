@@ -51,16 +51,16 @@ def test_train_writes_history_checkpoints_and_flags(finished):
     assert {"--filters=4", "--seed=0", "--msda=none"} <= set(lines)
 
 
-def test_evaluate_gives_the_figures_of_training(finished, tmp_path):
+def test_evaluate_gives_the_metrics_of_training(finished, tmp_path):
     path, _, _ = finished
-    said = said_of("evaluate", f"--model={path}", f"--json={tmp_path / 'figures.json'}")
-    figures = json.loads((tmp_path / "figures.json").read_text())
+    said = said_of("evaluate", f"--model={path}", f"--json={tmp_path / 'kept.json'}")
+    results = json.loads((tmp_path / "kept.json").read_text())
     metrics = json.loads((path / "metrics.json").read_text())
     for name in ("accuracy", "nll", "member_accuracy", "ratio_error"):
-        assert figures[name] == pytest.approx(metrics[name], rel=1e-5)
+        assert results[name] == pytest.approx(metrics[name], rel=1e-5)
     for name in ("schema", "both_wrong", "one_wrong"):
-        assert figures[name] == metrics[name]
-    assert figures["both_wrong"][0] > 0 and figures["schema"] == 2
+        assert results[name] == metrics[name]
+    assert results["both_wrong"][0] > 0 and results["schema"] == 2
     assert f"{100 * metrics['accuracy']:.2f}" in said
 
 

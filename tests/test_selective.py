@@ -72,10 +72,10 @@ def test_the_conventions_by_hand():
     assert evaluation.augrc(p, labels) == pytest.approx(0.08)
     assert evaluation.coverage_at_risk(p, labels, 0.05) == pytest.approx(0.6)
     assert evaluation.risk_at_coverage(p, labels) == 0.25
-    figures = evaluation.report(np.log(p)[:, None], labels)
+    metrics = evaluation.report(np.log(p)[:, None], labels)
     keys = ["aurc", "eaurc", "augrc", "coverage_at_5_risk", "risk_at_80_coverage"]
     expected = [0.13, 0.13 - best, 0.08, 0.6, 0.25]
-    assert [figures[key] for key in keys] == pytest.approx(expected)
+    assert [metrics[key] for key in keys] == pytest.approx(expected)
 
 
 def test_without_any_order_augrc_is_half_the_error_rate():

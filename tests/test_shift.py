@@ -28,33 +28,33 @@ def cifar_of_four(monkeypatch):
     shifted_images.let_cifar_have_four(monkeypatch)
 
 
-def test_folded_exported_and_together_they_have_the_same_figures(shifted, model, tmp_path):
+def test_folded_exported_and_together_they_have_the_same_metrics(shifted, model, tmp_path):
     loaded = checkpoints.load_model(model)
     deployment.fold(loaded, members=True).save(tmp_path / "folded.keras")
     loaded.export(tmp_path / "exported")
     loaded.export(tmp_path / "exported" / "model.onnx", format="onnx")
     loaded.export(tmp_path / "exported" / "model.tflite", format="litert")
-    twin = tmp_path / "twin.keras"
+    other = tmp_path / "other.keras"
     bias = loaded.network.get_layer("head_0").bias
     bias.assign(bias + np.linspace(-3, 3, 4))
-    loaded.save(twin)
+    loaded.save(other)
     both_shifts = {"corruptions": f"cifar10_c:{shifted / 'made'}", "corruption_names": "fog"}
     both_shifts |= {"ood": f"far:image_folder:{shifted / 'noise'}"}
 
-    def figures(*models):
+    def metrics(*models):
         return evaluated(shifted, ",".join(map(str, models)), **both_shifts)[0].shift
 
-    whole = figures(model)
+    whole = metrics(model)
     for name in ("folded.keras", "exported", "exported/model.onnx", "exported/model.tflite"):
-        there = figures(tmp_path / name)
+        there = metrics(tmp_path / name)
         assert there["ood"]["sets"][0] == approximately(whole["ood"]["sets"][0])
         assert there["corruptions"]["sets"] == approximately(whole["corruptions"]["sets"])
-    both, of_twin = figures(model, twin), figures(twin)
+    both, of_other = metrics(model, other), metrics(other)
     of_members = both["corruptions"]["sets"]["fog"]["1"]["member_nll"]
-    alone = [each["corruptions"]["sets"]["fog"]["1"]["nll"] for each in (whole, of_twin)]
+    alone = [each["corruptions"]["sets"]["fog"]["1"]["nll"] for each in (whole, of_other)]
     assert of_members == pytest.approx(alone, abs=1e-5)
     members = both["ood"]["sets"][0]["member_scores"]
-    for member, each in zip(members, (whole, of_twin), strict=True):
+    for member, each in zip(members, (whole, of_other), strict=True):
         scores = each["ood"]["sets"][0]["scores"]
         assert member["entropy"] == approximately(scores["entropy"])
 
@@ -76,7 +76,7 @@ def test_a_file_alone_does_not_say_what_its_ensemble_averages(
 
 
 def approximately(content):
-    """The same nested figures, to the rounding of float32."""
+    """The same nested metrics, to the rounding of float32."""
     if isinstance(content, dict):
         return {key: approximately(value) for key, value in content.items()}
     if isinstance(content, list):
@@ -97,8 +97,8 @@ def test_several_models_side_by_side(shifted, model, tmp_path, monkeypatch):
     ].split("Out of distribution, far, mean AUROC in % by score")
     for each in found:
         mean = each.shift["corruptions"]["mean_over_found"]
-        figures = f"{100 * mean['accuracy']:.2f} +{mean['nll']:.4f} +{mean['ece']:.4f}"
-        assert re.search(rf"  {each.name} +{figures}", of_corruptions)
+        metrics = f"{100 * mean['accuracy']:.2f} +{mean['nll']:.4f} +{mean['ece']:.4f}"
+        assert re.search(rf"  {each.name} +{metrics}", of_corruptions)
         energy = each.shift["ood"]["far"]["scores"]["energy"]["auroc"]
         (line,) = [line for line in of_far.splitlines() if line.startswith(f"  {each.name} ")]
         assert line.split()[3] == f"{100 * energy:.2f}"
@@ -116,8 +116,8 @@ def test_several_models_side_by_side(shifted, model, tmp_path, monkeypatch):
     assert "On corrupted images (cifar10_c), " in page.text
     inside, outside = found[1].ood_scores
     (scores,) = outside.values()
-    figures = evaluation.ood(inside["energy"], scores["energy"])
-    assert figures == found[1].shift["ood"]["sets"][0]["scores"]["energy"]
+    metrics = evaluation.ood(inside["energy"], scores["energy"])
+    assert metrics == found[1].shift["ood"]["sets"][0]["scores"]["energy"]
 
 
 def test_what_is_wrong_is_one_line(shifted, model, tmp_path):

@@ -98,12 +98,12 @@ def test_an_earlier_file_is_read_in_todays_keys(tmp_path, ratio, members, both, 
     old = {"examples": 360, "accuracy": 0.99, "nll": 0.1, "ratio_error": float(ratio)}
     old |= {"member_accuracy": members, "disagreement": one / 360}
     (tmp_path / "metrics.json").write_text(json.dumps(old))
-    figures = evaluation.read_metrics(tmp_path)
-    assert figures["schema"] == metrics_json.SCHEMA and figures["nll"] == 0.1
-    assert figures["error_disagreement"] == one / 360 and "disagreement" not in figures
-    assert figures["ratio_error_published"] == float(ratio)
-    assert figures["ratio_error"] == (float(ratio) if both else None)
-    assert (figures["both_wrong"], figures["one_wrong"]) == ([both], [one])
+    metrics = evaluation.read_metrics(tmp_path)
+    assert metrics["schema"] == metrics_json.SCHEMA and metrics["nll"] == 0.1
+    assert metrics["error_disagreement"] == one / 360 and "disagreement" not in metrics
+    assert metrics["ratio_error_published"] == float(ratio)
+    assert metrics["ratio_error"] == (float(ratio) if both else None)
+    assert (metrics["both_wrong"], metrics["one_wrong"]) == ([both], [one])
 
 
 def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
@@ -115,13 +115,13 @@ def test_what_an_earlier_file_does_not_tell_is_none(tmp_path):
         {"member_accuracy": [0.9, 0.9], "examples": 360, "ratio_error": 1.7},  # of other images
     ):
         (tmp_path / "metrics.json").write_text(json.dumps({"accuracy": 0.9, **more}))
-        figures = evaluation.read_metrics(tmp_path)
-        assert figures["ratio_error"] is None and "both_wrong" not in figures
-        assert figures["ratio_error_published"] == more["ratio_error"]
+        metrics = evaluation.read_metrics(tmp_path)
+        assert metrics["ratio_error"] is None and "both_wrong" not in metrics
+        assert metrics["ratio_error_published"] == more["ratio_error"]
     content = '{"accuracy": 0.9, "nll": NaN, "member_nll": [Infinity]}'
     (tmp_path / "metrics.json").write_text(content)
-    figures = evaluation.read_metrics(tmp_path)
-    assert figures == {"schema": 2, "accuracy": 0.9, "nll": None, "member_nll": [None]}
+    metrics = evaluation.read_metrics(tmp_path)
+    assert metrics == {"schema": 2, "accuracy": 0.9, "nll": None, "member_nll": [None]}
 
 
 @pytest.mark.parametrize(

@@ -92,9 +92,9 @@ def test_a_signal_reaches_the_run(tmp_path, once_started, shallow, forked):
 
 def test_a_run_that_was_left_training_is_waited_for(finished, tmp_path, said, shallow):
     """SIGKILL ends reproduce.py alone; given again, it takes up what its run goes on to do."""
-    figures = json.loads((finished[0] / "metrics.json").read_text())
+    metrics = json.loads((finished[0] / "metrics.json").read_text())
     for config in CONFIGS[1:]:
-        finish(tmp_path, config, 0, figures, SMALL)
+        finish(tmp_path, config, 0, metrics, SMALL)
     process = forking.Popen(
         shallow_command("reproduce.py", "--seeds=0", f"--output_dir={tmp_path}", *SMALL_FLAGS),
         cwd=ROOT,

@@ -86,8 +86,8 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     for name in ("model.keras", "best.keras"):
         assert_same_weights(quiet / name, killed / name)
     assert (quiet / "history.csv").read_text() == (killed / "history.csv").read_text()
-    figures = [(path / "metrics.json").read_text() for path in (quiet, killed)]
-    assert figures[0] == figures[1]
+    metrics = [(path / "metrics.json").read_text() for path in (quiet, killed)]
+    assert metrics[0] == metrics[1]
 
 
 def assert_ended_by(number, exit_code, errors):

@@ -24,7 +24,7 @@ def answers(num_images=200, num_members=3, num_classes=5):
     return members.mean(axis=1), members, random.integers(0, num_classes, num_images)
 
 
-def test_sums_are_the_figures_of_all_images():
+def test_sums_are_the_metrics_of_all_images():
     """Fed batch by batch, in batches of 64 and a rest."""
     ensemble, members, labels = answers()
     sums = MemberSums(3)
@@ -35,13 +35,13 @@ def test_sums_are_the_figures_of_all_images():
         sums.update_state(labels[part], ensemble[part], members[part])
     found = sums.metrics()
     assert len(found) == 4
-    for figures, logits in zip(found, [ensemble, *members.swapaxes(0, 1)], strict=True):
+    for metrics, logits in zip(found, [ensemble, *members.swapaxes(0, 1)], strict=True):
         probabilities = np.exp(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-        assert figures["accuracy"] == pytest.approx(evaluation.accuracy(logits, labels))
-        assert figures["nll"] == pytest.approx(evaluation.nll(logits, labels), rel=1e-5)
-        assert figures["ece"] == pytest.approx(evaluation.ece(probabilities, labels), abs=1e-6)
+        assert metrics["accuracy"] == pytest.approx(evaluation.accuracy(logits, labels))
+        assert metrics["nll"] == pytest.approx(evaluation.nll(logits, labels), rel=1e-5)
+        assert metrics["ece"] == pytest.approx(evaluation.ece(probabilities, labels), abs=1e-6)
         bins = evaluation.reliability_bins(probabilities, labels)
-        for ours, theirs in zip(figures["bins"], bins, strict=True):
+        for ours, theirs in zip(metrics["bins"], bins, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     np.testing.assert_allclose(sums.result(), [each["accuracy"] for each in found], rtol=1e-6)
     clone = MemberSums.from_config(sums.get_config())

@@ -75,11 +75,11 @@ def test_safetensors_need_no_pytorch(tmp_path, state, monkeypatch):
 
 @pytest.mark.parametrize("module", ["numpy._core", "numpy.core"])
 @pytest.mark.parametrize("legacy", [False, True])
-def test_figures_of_numpy_do_no_harm(tmp_path, state, module, legacy):
+def test_metrics_of_numpy_do_no_harm(tmp_path, state, module, legacy):
     """NumPy 2 and NumPy 1 call the place where they are made differently."""
-    figures = {"best": np.float64(0.9), "epoch": np.int64(3), "curve": np.arange(4.0)}
-    figures["flags"] = [np.bool_(True), {"rate": np.float32(0.1)}]
-    content = {"classifier_state_dict": state, **figures}
+    metrics = {"best": np.float64(0.9), "epoch": np.int64(3), "curve": np.arange(4.0)}
+    metrics["flags"] = [np.bool_(True), {"rate": np.float32(0.1)}]
+    content = {"classifier_state_dict": state, **metrics}
     written = io.BytesIO()
     torch.save(content, written, _use_new_zipfile_serialization=not legacy)
     ours, theirs = (b"numpy.core.multiarray", module.encode() + b".multiarray")

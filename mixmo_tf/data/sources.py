@@ -55,14 +55,14 @@ SOURCES = {
     ),
     image_folder.PREFIX: Source(
         image_folder.read,
-        "your own, a folder per class",
+        "your own images, in a folder for each class",
         ("image_size", "as_before"),
         image_folder.splits,
         "PATH",
     ),
     tfds_images.PREFIX: Source(
         tfds_images.read,
-        "any images of tensorflow-datasets with a class each, by their name there",
+        "any images of tensorflow-datasets that have one class each, by their name there",
         ("data_dir", "image_size"),
         tfds_images.splits,
         "NAME",

@@ -94,44 +94,44 @@ METRICS = {
         "top-5", "top-5 accuracy",
         lambda r: scores.top_k_accuracy(r.logits, r.labels, 5), _PERCENT, side_by_side=True),
     "balanced_accuracy": Metric(
-        "balanced accuracy", "mean of the accuracies on each class' images",
+        "balanced accuracy", "mean over the classes of the accuracy on each one's images",
         lambda r: classwise.balanced_accuracy(r.logits, r.labels), _PERCENT),
     "nll": Metric(
         "NLL", "negative log-likelihood, nats",
         lambda r: scores.nll(r.logits, r.labels), side_by_side=True),
     "nllc": Metric(
-        "NLLc", "the same after temperature scaling",
+        "NLLc", "negative log-likelihood after temperature scaling, nats",
         lambda r: r.nllc, undefined=_ONE_EXAMPLE, side_by_side=True),
     "temperature": Metric(
-        "temperature", "the temperature of nllc",
+        "temperature", "the temperature that nllc is computed at",
         lambda r: r.temperature, undefined=_ONE_EXAMPLE),
     "brier": Metric(
         "Brier", "Brier score, summed over the classes",
         lambda r: scores.brier(r.probabilities, r.labels), side_by_side=True),
     "brier_mean_over_classes": Metric(
-        "Brier / C", "Brier score as the published code has it, divided by C",
+        "Brier / C", "Brier score divided by C, as the published code has it",
         lambda r: scores.brier(r.probabilities, r.labels) / r.logits.shape[1]),
     "ece": Metric(
         "ECE", "expected calibration error, 15 bins of equal width",
         lambda r: calibration.ece(r.probabilities, r.labels), side_by_side=True),
     "adaptive_ece": Metric(
-        "adaptive ECE", "the same, 15 bins of equal count",
+        "adaptive ECE", "expected calibration error, 15 bins of equal count",
         lambda r: calibration.adaptive_ece(r.probabilities, r.labels)),
     "tace": Metric(
         "TACE", "thresholded adaptive calibration error, 15 bins, probabilities > 1e-3",
         lambda r: calibration.tace(r.probabilities, r.labels), side_by_side=True),
     "classwise_ece": Metric(
-        "classwise ECE", "mean over the classes of the ECE of each one's probability",
+        "classwise ECE", "mean over the classes of the ECE of each class' probability",
         lambda r: classwise.classwise_ece(r.probabilities, r.labels)),
     "misclassification_auroc": Metric(
-        "AUROC", "AUROC of confidence against being right",
+        "AUROC", "AUROC of the confidence for telling right answers from wrong ones",
         lambda r: selective.misclassification_auroc(r.probabilities, r.labels),
         undefined="all answers are right, or all are wrong", side_by_side=True),
     "aurc": Metric(
-        "AURC", "area under the risk-coverage curve, the mean of the selective risks",
+        "AURC", "area under the risk-coverage curve: the mean of the selective risks",
         lambda r: selective.aurc(r.probabilities, r.labels), side_by_side=True),
     "eaurc": Metric(
-        "E-AURC", "the same, less that of the best order of as many errors",
+        "E-AURC", "AURC minus the AURC that the best order with as many errors has",
         lambda r: selective.eaurc(r.probabilities, r.labels)),
     "augrc": Metric(
         "AUGRC", "area under the generalised risk over coverage, by trapezoids from (0, 0)",
@@ -143,13 +143,14 @@ METRICS = {
         "risk at 80 % coverage", "error among the 80 % of the answers that are most confident",
         lambda r: selective.risk_at_coverage(r.probabilities, r.labels), _PERCENT),
     "ratio_error": Metric(
-        "ratio-error", "errors of exactly one of two members over errors of both",
+        "ratio-error", "examples that exactly one of two members gets wrong, over those that both "
+        "get wrong",
         lambda r: diversity.ratio_error(r.predicted, r.labels), _TWO_DIGITS, between=True,
         undefined="on no example are both of two members wrong", side_by_side=True,
         pooled=diversity.pooled_ratio_error),
     "ratio_error_published": Metric(
         "ratio-error, published code's",
-        "the same, as the published code has it where no error is shared",
+        "the ratio-error, with the published code's value if no error is shared",
         lambda r: diversity.ratio_error_published(r.predicted, r.labels), _TWO_DIGITS,
         between=True),
     "disagreement": Metric(
@@ -163,38 +164,39 @@ METRICS = {
         "double fault", "share of examples on which both of two members are wrong",
         lambda r: diversity.double_fault(r.predicted, r.labels), _PERCENT, between=True),
     "q_statistic": Metric(
-        "Q-statistic", "Yule's Q of two members' being right",
+        "Q-statistic", "Yule's Q of two members being right",
         lambda r: diversity.q_statistic(r.predicted, r.labels), between=True, undefined=_NO_PAIR),
     "correlation": Metric(
-        "correlation", "correlation of two members' being right",
+        "correlation", "correlation between two members being right",
         lambda r: diversity.correlation(r.predicted, r.labels), between=True, undefined=_NO_PAIR),
     "pairwise_kl": Metric(
         "pairwise KL", "KL divergence between two members, nats",
         lambda r: information.pairwise_kl(r.logits), between=True),
     "aleatoric_entropy": Metric(
-        "aleatoric entropy", "what all members are unsure of: their mean entropy, nats",
+        "aleatoric entropy", "mean entropy of the members, nats: what they all are unsure of",
         lambda r: information.entropy_split(r.logits)[0].mean().item(), between=True),
     "mutual_information": Metric(
         "mutual information",
-        "what members differ by, the epistemic part: entropy of their mean minus their mean "
-        "entropy, nats",
+        "entropy of the members' mean minus their mean entropy, nats: how much they "
+        "differ, the epistemic part",
         lambda r: information.mutual_information(r.logits), between=True),
     # lists, the pairs of members in the order (0, 1), (0, 2), …, (1, 2), …
     "both_wrong": Metric(
-        None, "of each pair of members, on how many examples both are wrong",
+        None, "for each pair of members, the number of examples on which both are wrong",
         lambda r: diversity.error_counts(r.predicted, r.labels)[0].tolist(), between=True),
     "one_wrong": Metric(
-        None, "of each pair of members, on how many examples exactly one is wrong",
+        None, "for each pair of members, the number of examples on which exactly one is "
+        "wrong",
         lambda r: diversity.error_counts(r.predicted, r.labels)[1].tolist(), between=True),
 }  # fmt: skip
 CALIBRATED = {  # with held-out images alone
     "aps_coverage": Metric(
-        "APS coverage", "share of the images whose label is in their APS set, of 90 %",
+        "APS coverage", "share of the images whose APS set holds the label, to be 90 %",
         lambda c: c.aps[0], _PERCENT),
     "aps_size": Metric(
         "APS size", "mean number of classes in an APS set", lambda c: c.aps[1], _TWO_DIGITS),
     "raps_coverage": Metric(
-        "RAPS coverage", "share of the images whose label is in their RAPS set, of 90 %",
+        "RAPS coverage", "share of the images whose RAPS set holds the label, to be 90 %",
         lambda c: c.raps[0], _PERCENT),
     "raps_size": Metric(
         "RAPS size", "mean number of classes in a RAPS set", lambda c: c.raps[1], _TWO_DIGITS),

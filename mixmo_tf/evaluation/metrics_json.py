@@ -23,22 +23,27 @@ from mixmo_tf.evaluation import classwise, reporting
 
 SCHEMA = 2
 EVALUATED = {  # what evaluate.py writes beside the metrics
-    "models": "the models' paths; several are one deep ensemble",
-    "temperature_fitted_on": "the images that temperatures are fitted on, and sets calibrated",
-    "class_names": "the classes, in the order of all that is per class",
-    "class_images": "of each class, the number of its images",
-    "class_recall": "of each class, the share of its images that is answered right: its accuracy",
-    "class_precision": "of each class, the share of the answers with it that is right",
-    "confusion_matrix": "a list for each class, how many of its images are answered with which "
-    f"class; of more than {classwise.MOST_CLASSES:,} classes it is left out",
-    "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list of what was `wanted` and "
-    "its `value`, the `threshold` on the largest probability (`null` where none is enough), the "
-    "`coverage` and `risk` that it keeps, and `held_out_coverage` and `held_out_risk`, those of "
-    "the `held_out_examples` that it was found on",
+    "models": "the paths of the models; several are one deep ensemble",
+    "temperature_fitted_on": "the images on which temperatures are fitted, and sets calibrated",
+    "class_names": "the classes, in the order of all lists by class",
+    "class_images": "for each class, the number of its images",
+    "class_recall": "for each class, the share of its images that are recognised: its accuracy",
+    "class_precision": "for each class, the share of the answers with this class that are right",
+    "confusion_matrix": "for each class, a list: how many of its images are answered with which "
+    f"class; left out if there are more than {classwise.MOST_CLASSES:,} classes",
+    "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list. Each entry has what "
+    "was `wanted` and its `value`; the `threshold` on the largest probability "
+    "(`null` if none is high enough); the `coverage` and `risk` at this "
+    "threshold; `held_out_coverage` and `held_out_risk`, those of the "
+    "`held_out_examples` that it was found on; how many of these reach it, `held_out_answers`, "
+    "and are wrong, `held_out_errors`; and `held_out_risk_bound`, the largest error that such a "
+    "count still allows (Clopper and Pearson's upper bound at 95 %)",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
-    "`mixmo_tf.evaluation.paired` gives",
-    "corruptions": "with `--corruptions`, the metrics on corrupted images: see Under shift",
-    "ood": "with `--ood`, how well scores part images of something else: see Under shift",
+    "`mixmo_tf.evaluation.paired` returns",
+    "corruptions": "with `--corruptions`, the metrics on corrupted images: see Under "
+    "distribution shift",
+    "ood": "with `--ood`, how well each score separates out-of-distribution images: "
+    "see Under distribution shift",
 }
 _RENAMED = {"ratio_error": "ratio_error_published", "disagreement": "error_disagreement"}
 _CLOSE = {"rel_tol": 1e-5, "abs_tol": 1e-9}  # Keras sums up in float32

@@ -20,14 +20,14 @@ class OfAbstention(OfFlags):
 
     abstain_risk: float | None = setting(
         None,
-        "Find the threshold on confidence, on held-out images, with at most this error among the "
-        "answers, such as 0.05, and check it on these images.",
+        "Find, on held-out images, the threshold on the confidence at which at most this share of "
+        "the answers is wrong, such as 0.05; then check it on the images that are evaluated.",
         bounds=(0, 1),
     )
     abstain_coverage: float | None = setting(
         None,
-        "Find the threshold on confidence, on held-out images, that answers at least this share "
-        "of them, such as 0.9, and check it on these images.",
+        "Find, on held-out images, the threshold on the confidence at which at least this share "
+        "of the images is answered, such as 0.9; then check it on the images that are evaluated.",
         bounds=(0, 1),
     )
 

@@ -22,9 +22,13 @@ class ConvertSettings(OfFlags):
     """What is converted; the flags of convert_checkpoint.py."""
 
     input: str = setting(
-        REQUIRED, "A PyTorch checkpoint or .safetensors file; or a run's folder or a .keras file."
+        REQUIRED,
+        "A PyTorch checkpoint or .safetensors file to convert to a .keras file; or a run's folder "
+        "or a .keras file to convert to a PyTorch checkpoint.",
     )
-    output: str = setting(REQUIRED, "New file: .keras, or else a PyTorch checkpoint.")
+    output: str = setting(
+        REQUIRED, "New file to write: a .keras file, or else a PyTorch checkpoint."
+    )
     image_size: int | None = setting(
         None,
         "Height and width in pixels of the images that the .keras model takes; if not set, 32 for "
@@ -33,12 +37,16 @@ class ConvertSettings(OfFlags):
     )
     mean: tuple[float, ...] | None = setting(
         None,
-        "Per channel, of pixels scaled to [0, 1]; if not set, CIFAR's for a Wide ResNet, 0.5 for "
-        "a PreActResNet.",
+        "Mean of each channel, for pixels scaled to [0, 1]; if not set, CIFAR's for a Wide "
+        "ResNet, 0.5 for a PreActResNet.",
         unit="three numbers",
     )
     std: tuple[float, ...] | None = setting(
-        None, "Per channel, of pixels scaled to [0, 1]; as --mean.", above=0, unit="three numbers"
+        None,
+        "Standard deviation of each channel, for pixels scaled to [0, 1]; if not set, as for "
+        "--mean.",
+        above=0,
+        unit="three numbers",
     )
     ensemble: str | None = setting(
         None, "What the .keras model averages; if not set, logits.", choices=ENSEMBLES

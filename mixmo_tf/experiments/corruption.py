@@ -49,18 +49,19 @@ class OfCorruptions(OfFlags):
 
     corruptions: str | None = setting(
         None,
-        f"Corrupted images to evaluate on too: {', '.join(NAMES)}; with :PATH where the folder is "
-        "not in --data_dir. made: made of the test images, once (extra corruptions).",
+        f"Corrupted images to evaluate on too: {', '.join(NAMES)}; with :PATH if the folder is "
+        "not in --data_dir. With made, they are made from the test images, once (this needs "
+        "the extra corruptions).",
         check=_check_name,
     )
     corruption_names: tuple[str, ...] = setting(
         (),
-        "Which corruptions; all that are there if not set.",
+        "Which corruptions to evaluate; all that are there if not set.",
         choices=corruptions_of.NAMES,
     )
     severities: tuple[int, ...] = setting(
         corruptions_of.SEVERITIES,
-        "Which severities of them, 1 to 5.",
+        "Which severities of the corruptions to evaluate, 1 to 5.",
         bounds=(1, 5),
         unit="whole numbers",
     )

@@ -23,10 +23,10 @@ class OfDecision(abstention.OfAbstention):
 
     calibrate: bool = setting(
         False,
-        "Fit, on held-out images, a temperature, the threshold that accepts answers "
-        f"(--abstain_risk, {selective.RISK:g} if not set, or --abstain_coverage) and that of sets "
-        f"with a promise of {100 * conformal.COVERAGE:g} %, and write what they decide into every "
-        "file, as further outputs.",
+        "Fit on held-out images a temperature, the threshold from which on answers are "
+        f"accepted (--abstain_risk, {selective.RISK:g} if not set, or --abstain_coverage), and "
+        f"prediction sets that hold the label of {100 * conformal.COVERAGE:g} % of the images; "
+        "and write what they decide into every file, as further outputs.",
     )
 
     def __post_init__(self):

@@ -32,22 +32,24 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
 
     model: tuple[str, ...] = setting(
         (),
-        "A run's folder, a .keras file, hf://USER/MODEL, or what export.py wrote, a SavedModel, "
-        "an .onnx or a .tflite file; several, with commas, make a deep ensemble; --model "
-        "several times, a table.",
+        "A run's folder, a .keras file, hf://USER/MODEL, or what export.py wrote: a "
+        "SavedModel, an .onnx or a .tflite file. Several, separated by commas, make "
+        "a deep ensemble. Give --model several times to compare models in a table.",
         repeated=True,
     )
     predictions: tuple[str, ...] = setting(
         (),
-        "In place of --model: a predictions.npz that --output_dir kept, or the folder it is in; "
-        "--predictions several times, a table.",
+        "Predictions to evaluate instead of a --model: a predictions.npz that "
+        "--output_dir kept, or the folder it is in. Give --predictions several "
+        "times to compare them in a table.",
         repeated=True,
     )
     batch_size: int = setting(500, "Images per batch.", bounds=(1, None))
     paired: bool = setting(
         False,
-        "Test each further --model against the first one, image by image: McNemar's test of the "
-        "accuracies, and a bootstrap interval of the difference of the NLLs.",
+        "Compare each further --model with the first one, image by image: McNemar's "
+        "test of the accuracies, and a bootstrap interval of the difference between "
+        "the NLLs.",
     )
     json: str | None = setting(None, "File to write the metrics to; none if not set.")
     output_dir: str | None = setting(
@@ -55,8 +57,8 @@ class EvaluationSettings(OfModels, OfImages, abstention.OfAbstention, shift.OfSh
     )
     report: str | None = setting(
         None,
-        "Folder for report.html, a page with metrics, pictures and images to look at, which takes "
-        "the place of a report that is there; none if not set.",
+        "Folder for report.html, a page with metrics, pictures and images to look "
+        "at, which replaces a report that is there; none if not set.",
     )
 
     def __post_init__(self):

@@ -26,36 +26,41 @@ _log = logging.getLogger(__name__)
 class ExportSettings(OfModels, OfImages, decisions.OfDecision):
     """What is exported, how, and on what it is checked; the flags of export.py."""
 
-    format: tuple[str, ...] = setting(("saved_model",), f"Formats, with commas: {listed(FORMATS)}.")
+    format: tuple[str, ...] = setting(
+        ("saved_model",), f"Formats to write, separated by commas: {listed(FORMATS)}."
+    )
     litert: tuple[str, ...] = setting(
-        litert.DTYPES, f"Weights of the LiteRT files: {', '.join(litert.DTYPES)}."
+        litert.DTYPES,
+        f"Kinds of weights, each of which makes a LiteRT file: {', '.join(litert.DTYPES)}.",
     )
     input: str = setting(
         "pixels",
-        "What the SavedModel takes; jpeg: pixels, and the bytes of JPEG and PNG files by a second "
-        "signature, serving_bytes.",
+        "What the SavedModel takes: pixels; or jpeg, which adds a second signature, "
+        "serving_bytes, for the bytes of JPEG and PNG files.",
         choices=saved_model.INPUTS,
     )
     output_dir: str | None = setting(
-        None, "New folder to write; exported beside a single model if not set."
+        None, "New folder to write; if not set, the folder exported beside a single model."
     )
     share: str | None = setting(
         None,
-        "New folder that is written instead, ready for the Hugging Face Hub, with a model card: "
-        "what mixmo_tf.load and Keras read as hf://USER/MODEL.",
+        "New folder that is written instead, ready for the Hugging Face Hub, with a model card; "
+        "mixmo_tf.load and Keras read it as hf://USER/MODEL.",
     )
     fold: bool = setting(True, "Fold the members into a plain network with the same outputs.")
     members: bool = setting(
-        False, "Keep the members' heads, and so each member's prediction, when folding."
+        False, "When folding, keep the members' heads, and so each member's prediction."
     )
     fuse_batch_norm: bool = setting(
-        False, "Fold batch norm into the convolution before it, when folding."
+        False, "When folding, also fold batch norm into the convolution before it."
     )
     check_images: int = setting(
-        500, "Images that what was written is checked on; 0: none.", bounds=(0, None)
+        500, "Number of images on which the written files are checked; 0: none.", bounds=(0, None)
     )
     calibration_images: int = setting(
-        200, "Training images that set the scales of LiteRT's int8.", bounds=(1, None)
+        200,
+        "Number of training images on which the scales of LiteRT's int8 are fitted.",
+        bounds=(1, None),
     )
 
     def __post_init__(self):

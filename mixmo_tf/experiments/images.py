@@ -25,11 +25,14 @@ class OfImages(OfFlags):
     """Which images; where nothing is set, those of the models' runs."""
 
     dataset: str | None = setting(
-        None, f"{', '.join(data.NAMES)}; the run's own if not set.", check=data.check_name
+        None,
+        f"The dataset of the images: {', '.join(data.NAMES)}; the run's own if not set.",
+        check=data.check_name,
     )
     split: str | None = setting(
         None,
-        "Which images of it; if not set, the test images, or else those held out, or else all.",
+        "Which images of the dataset; if not set, the test images, or else the held-out ones, or "
+        "else all.",
         choices=data.SPLITS,
     )
     data_dir: str | None = setting(

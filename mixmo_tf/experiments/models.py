@@ -27,24 +27,30 @@ class OfModels(OfFlags):
 
     model: tuple[str, ...] = setting(
         REQUIRED,
-        "A run's folder, a .keras file, or hf://USER/MODEL of the Hugging Face Hub; several, with "
-        "commas, make a deep ensemble.",
+        "A run's folder, a .keras file, or hf://USER/MODEL of the Hugging Face Hub; several, "
+        "separated by commas, make a deep ensemble.",
         repeated=True,
     )
     ensemble: str | None = setting(
-        None, "What is averaged; if not set, what the model was trained with.", choices=ENSEMBLES
+        None,
+        "What the ensemble averages; if not set, what the model was trained with.",
+        choices=ENSEMBLES,
     )
     precision: str | None = setting(
-        None, "What the networks compute in; if not set, as in training.", choices=PRECISIONS
+        None,
+        "The precision that the networks compute in; if not set, that of the training.",
+        choices=PRECISIONS,
     )
     which: str | None = setting(
         None,
-        "Which epoch of a run's folder: last, its model.keras, also if not set; best, its "
-        "best.keras, the best on held-out images.",
+        "Which epoch of a run's folder: last, its model.keras, which is the default; best, its "
+        "best.keras, the best epoch on held-out images.",
         choices=EPOCHS,
     )
     trust: bool = setting(
-        False, "Load a SavedModel whatever operations it holds: it can do all that you can."
+        False,
+        "Load a SavedModel whatever operations it holds; such a file can do everything that you "
+        "can do.",
     )
 
     def groups(self) -> list[list[pathlib.Path]]:

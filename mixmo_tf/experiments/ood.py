@@ -37,9 +37,9 @@ class OfOod(OfFlags):
 
     ood: tuple[str, ...] = setting(
         (),
-        "Images of something else, out of distribution: near:DATASET and far:DATASET, with commas "
-        "between them, a --dataset or a name of tensorflow-datasets; or openood, the sets of its "
-        "protocol that are there.",
+        "Out-of-distribution images to evaluate on too: near:DATASET and far:DATASET, separated "
+        "by commas, where DATASET is what --dataset takes or a name of tensorflow-datasets; or "
+        "openood, the sets of its protocol that are there.",
     )
 
     def __post_init__(self):

@@ -50,16 +50,18 @@ class MaskSettings(OfFlags):
         "Height and width of an image_folder's images, in pixels.",
         bounds=(1, arguments.LARGEST_SIDE),
     )
-    num_members: int = setting(2, "M, 2 to 20.", bounds=(2, 20))
+    num_members: int = setting(2, "M, the number of members, 2 to 20.", bounds=(2, 20))
     rows: int = setting(3, "Rows of each picture, 1 to 50.", bounds=(1, 50))
     alpha: float = setting(
-        2.0, "α >= 0 of the Dirichlet that the ratios are drawn from.", bounds=(0, None)
+        2.0,
+        "α >= 0, the concentration of the Dirichlet distribution that the ratios κ are drawn from.",
+        bounds=(0, None),
     )
-    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.", above=0)
+    weight_root: float = setting(3.0, "r > 0, the root in the loss weights κ^(1/r).", above=0)
     seed: int = setting(
         0, "Seed of the images and of all that is drawn.", bounds=(0, arguments.MOST)
     )
-    output_dir: str = setting("masks", "Folder of the pictures, BLOCK.png.")
+    output_dir: str = setting("masks", "Folder that the pictures, BLOCK.png, are written to.")
 
     def __post_init__(self):
         super().__post_init__()

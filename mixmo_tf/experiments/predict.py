@@ -29,22 +29,28 @@ class PredictSettings(OfModels):
     model: tuple[str, ...] = setting(
         REQUIRED,
         "A run's folder, a .keras, .onnx or .tflite file, a SavedModel, or hf://USER/MODEL; "
-        "several runs or .keras files, with commas, make a deep ensemble.",
+        "several runs or .keras files, separated by commas, make a deep ensemble.",
         repeated=True,
     )
     files: tuple[str, ...] = setting(
         (),
-        "Image files, folders of them, and patterns in quotes, such as 'photos/*.jpg'; predict.py "
-        "takes them without --files too.",
+        "Image files, folders of images, and patterns in quotes, such as 'photos/*.jpg'; "
+        "predict.py also takes them without --files.",
         repeated=True,
         any_name=True,
     )
-    top: int = setting(1, "Classes >= 1 that are given, the most probable first.", bounds=(1, None))
+    top: int = setting(
+        1,
+        "Number of classes >= 1 to give for each image, the most probable first.",
+        bounds=(1, None),
+    )
     batch_size: int = setting(100, "Images per batch.", bounds=(1, None))
     csv: str | None = setting(
-        None, "New file for the answers, a line per image; then no table is printed."
+        None, "New file for the answers, with a line per image; no table is printed then."
     )
-    json: str | None = setting(None, "New file for the answers, a list; then no table is printed.")
+    json: str | None = setting(
+        None, "New file for the answers, as a list; no table is printed then."
+    )
 
 
 def predict(settings: PredictSettings) -> list[Prediction]:

@@ -46,7 +46,7 @@ class Settings(OfFlags):
     # Data and where results go
     dataset: str = setting(
         "digits",
-        f"The dataset to train on and to be tested on: {', '.join(data.NAMES)}.",
+        f"The dataset to train and to test on: {', '.join(data.NAMES)}.",
         check=data.check_name,
     )
     data_dir: str | None = setting(
@@ -54,33 +54,33 @@ class Settings(OfFlags):
     )
     image_size: int | None = setting(
         None,
-        "Height and width in pixels that the images of an image_folder or of tfds:NAME are brought "
-        "to, or of imagenet2012 (224 if not set).",
+        "Height and width, in pixels, to which the images of an image_folder, of tfds:NAME or of "
+        "imagenet2012 are brought; imagenet2012 uses 224 if not set.",
         bounds=(1, arguments.LARGEST_SIDE),
     )
     validation_examples: int = setting(
         0,
-        "Training images held out to validate each epoch and to choose best.keras; 0 validates "
-        "on the val images of an image_folder that has test images too, or else on the test "
-        "images, and then chooses none.",
+        "Training images held out to validate each epoch and to choose best.keras. With 0, the "
+        "val images of an image_folder do both if it has test images too; otherwise each epoch is "
+        "validated on the test images, and no best.keras is chosen.",
         bounds=(0, arguments.MOST),
     )
     memory_gib: float = setting(
         4.0,
-        "Decoded images are kept in memory up to this size in GiB; larger sets are decoded as "
-        "they are needed.",
+        "Decoded images are kept in memory up to this size in GiB; larger sets are decoded while "
+        "the network trains.",
         bounds=(0, None),
     )
-    output_dir: str | None = setting(None, "Folder that the run writes; runs/DATASET if not set.")
+    output_dir: str | None = setting(None, "Folder of the run; runs/DATASET if not set.")
     checkpoint_steps: int | None = setting(
         None,
-        "Steps >= 1 between checkpoints within an epoch; none if not set.",
+        "Steps >= 1 after which a further checkpoint is written within an epoch; none if not set.",
         bounds=(1, arguments.MOST),
     )
     initialize_from: str | None = setting(
         None,
-        "A run's folder or a .keras file whose weights a new run starts from; for other classes "
-        "the heads are new.",
+        "A run's folder or a .keras file from whose weights a new run starts; if the classes are "
+        "others, the heads are new.",
     )
 
     # Network
@@ -92,27 +92,27 @@ class Settings(OfFlags):
     )
     pretrained: str = setting(
         "none",
-        "What a backbone's weights begin as: imagenet, downloaded by Keras; none, new ones; or a "
-        "file .weights.h5, .h5 or .keras of the model, with its top or without.",
+        "The weights that a backbone starts from: imagenet, downloaded by Keras; none, new ones; "
+        "or a .weights.h5, .h5 or .keras file of the model, with its top or without.",
     )
     depth: int = setting(
         28, f"Depth of a {_networks_with('depth')}: 10, 16, 22, 28, …", bounds=(1, DEEPEST)
     )
     width: int = setting(
         1,
-        f"Width >= 1 of a {_networks_with('width')}: how many times wider than a plain "
-        "ResNet's its groups are.",
+        f"Width >= 1 of a {_networks_with('width')}: its groups have this many times the "
+        "filters of a plain ResNet's.",
         bounds=(1, arguments.MOST),
     )
     filters: int = setting(
         16,
-        f"Filters of a {_networks_with('filters')}'s encoder; 64 in the paper, and in the "
-        "network's arguments if not given.",
+        f"Filters of a {_networks_with('filters')}'s encoder; the paper has 64, which is also "
+        "the default of the network's own argument.",
         bounds=(1, arguments.MOST),
     )
     num_members: int = setting(
         2,
-        "M >= 1, the subnetworks in the network; 1 is a plain network.",
+        "M >= 1, the number of subnetworks (members) in the network; 1 is a plain network.",
         bounds=(1, MOST_MEMBERS),
     )
     ensemble: str = setting(
@@ -122,62 +122,63 @@ class Settings(OfFlags):
     # Method
     mixing: str | None = setting(
         None,
-        "Mixing block of the batches that p picks; the others are linear. If not set, cutmix, or "
-        f"none with one member. One member's patch: {listed(masks.BLOCKS)}.",
+        "Mixing block of the batches that p picks; the others are mixed linearly. If not set, "
+        f"cutmix, or none with one member. What one member gets: {listed(masks.BLOCKS)}.",
         choices=lambda: ("none", *masks.NAMES),
     )
     mixing_probability: float = setting(
         0.5,
-        "p, chance that a batch uses the binary block; falls to 0 in the last 1/12 of training. "
-        "In MixMo's arguments a number does not fall, an AnnealedProbability does.",
+        "p, the probability that a batch is mixed by the binary block; falls to 0 in the last "
+        "1/12 of training. In MixMo's arguments a number is constant; an AnnealedProbability "
+        "falls.",
         bounds=(0, 1),
     )
     unmixing: str = setting(
         "none",
         "Whether, in training, each head sees the core's map through its own member's mask: full, "
-        "throughout; fade, ever less, and not at all from a third of training on. Inference stays "
-        "as it is.",
+        "throughout the training; fade, less and less during the first third of the training, and "
+        "not at all after it. Inference is not affected.",
         choices=("none", "fade", "full"),
     )
     alpha: float = setting(
-        2.0, "α >= 0 of the Dirichlet that ratios are drawn from; 0 is MIMO.", bounds=(0, None)
+        2.0, "α >= 0 of the Dirichlet distribution of the ratios κ; 0 is MIMO.", bounds=(0, None)
     )
-    weight_root: float = setting(3.0, "r > 0, the root in the loss weights.", above=0)
+    weight_root: float = setting(3.0, "r > 0, the root in the loss weights κ^(1/r).", above=0)
     batch_repetitions: int = setting(
-        4, "b >= 1, how often each image stands in a step.", bounds=(1, MOST_REPETITIONS)
+        4, "b >= 1, how often each image appears in a step.", bounds=(1, MOST_REPETITIONS)
     )
     input_repetition: float = setting(
-        0.0, "ρ in [0, 1], share of rows in which all members see one image.", bounds=(0, 1)
+        0.0, "ρ in [0, 1], the share of rows in which all members see one image.", bounds=(0, 1)
     )
     msda: str = setting(
         "none",
-        "Mixed-sample data augmentation inside each member's image, of half of the images.",
+        "Mixed-sample data augmentation inside each member's image, for half of the images.",
         choices=("none", *msda.NAMES),
     )
     augmentation: str = setting(
         "crop",
-        "Random changes of every member's image; in MixMo's arguments crop_flip if not given.",
+        "Random changes of every member's image; in MixMo's arguments the default is crop_flip.",
         choices=augmentation.NAMES,
     )
     trivial_augment: bool = setting(
         False,
-        "TrivialAugment: one of 14 operations, of a random strength, changes every member's image "
-        "after crop and flip.",
+        "TrivialAugment: after crop and flip, every member's image is changed by one of 14 "
+        "operations, with a random strength.",
     )
     random_erasing: float = setting(
         0.0,
-        "Chance that a box of a member's image is erased, after all else that changes it.",
+        "Probability that a box of a member's image is erased, after all other changes.",
         bounds=(0, 1),
     )
     augmix: bool = setting(
         False,
-        "AugMix of the training images on the host; Keras' layer ignores seeds, so such a run "
-        "cannot be repeated bit for bit.",
+        "AugMix of the training images, on the host. Keras' layer partly ignores seeds, so such a "
+        "run cannot be repeated bit for bit.",
     )
     class_weight: str = setting(
         "none",
-        "Weights of the classes in the loss of training; balanced: N / (C·n_c), so that all count "
-        "alike, for n_c of N training images.",
+        "Weights of the classes in the training loss; balanced: N / (C·n_c) for a class with n_c "
+        "of the N training images, so that all C classes count alike.",
         choices=class_weights.CHOICES,
     )
 
@@ -188,15 +189,16 @@ class Settings(OfFlags):
     epochs: int = setting(20, "Epochs >= 1; each visits every image once.", bounds=(1, 1_000_000))
     patience: int = setting(
         0,
-        "Epochs without a higher accuracy on held-out images after which training ends; 0: never.",
+        "Training ends after this many epochs in which the accuracy on held-out images did not "
+        "rise; 0: never.",
         bounds=(0, 1_000_000),
     )
     extend: bool = setting(
-        False, "Lets the run that is there go on with other epochs, milestones and patience."
+        False, "Continue the run that is there with other epochs, milestones and patience."
     )
     learning_rate: float = setting(0.05, "Learning rate > 0 after the warmup.", above=0)
     warmup_steps: int = setting(
-        50, "Steps over which the learning rate rises.", bounds=(0, arguments.MOST)
+        50, "Number of steps over which the learning rate rises.", bounds=(0, arguments.MOST)
     )
     schedule: str = setting(
         "steps",
@@ -206,18 +208,19 @@ class Settings(OfFlags):
     )
     milestones: tuple[int, ...] = setting(
         together.MILESTONES,
-        "Epochs, from 1, from which the rate is ×0.1 again; for schedule=steps alone.",
+        "Epochs, counted from 1, from which on the learning rate is multiplied by 0.1 again; only "
+        "for schedule=steps.",
         bounds=(1, arguments.MOST),
         unit="epochs",
     )
     l2: float = setting(
         1e-4,
-        "l2 >= 0: l2·ΣW² over all trainable variables joins the loss; in MixMo's arguments 0 if "
-        "not given.",
+        "l2 >= 0: l2·ΣW² over all trainable variables is added to the loss; in MixMo's arguments "
+        "the default is 0.",
         bounds=(0, None),
     )
     freeze_epochs: int = setting(
-        0, "First epochs, in which the core is frozen and all else trains.", bounds=(0, 1_000_000)
+        0, "First epochs, in which only encoders and heads are trained.", bounds=(0, 1_000_000)
     )
     core_learning_rate_factor: float = setting(
         1.0, "Factor >= 0 of the core's updates after that; 0 keeps it frozen.", bounds=(0, None)
@@ -229,43 +232,41 @@ class Settings(OfFlags):
     )
     ema_momentum: float = setting(
         0.0,
-        "Momentum m in [0, 1) of the exponential moving average of the weights, which is what is "
-        "evaluated and saved in the end: m·average + (1 - m)·weights after each step; 0 averages "
-        "nothing.",
+        "Momentum m in [0, 1) of a moving average of the weights, m·average + (1 - m)·weights "
+        "after each step, which is what is evaluated and saved in the end; 0: no average.",
         bounds=(0, 1),
     )
     seed: int = setting(
         0, "Seed of the initial weights and of all that is drawn.", bounds=(0, arguments.MOST)
     )
     deterministic: bool = setting(
-        False,
-        "TensorFlow's deterministic kernels: the same weights bit for bit on a GPU too; slower.",
+        False, "TensorFlow's slower, deterministic kernels: the same weights on a GPU, bit for bit."
     )
 
     # Devices
     strategy: str = setting(
         "auto",
-        "What trains: multi_worker, all processes that TF_CONFIG lists or the tasks of a SLURM "
-        "job; mirrored, all GPUs of the machine; auto: the first of these that is there.",
+        "The devices that train: multi_worker, all processes of TF_CONFIG or the tasks of a SLURM "
+        "job; mirrored, all GPUs of the machine; auto, the first of these that is there.",
         choices=strategies.NAMES,
     )
     jit_compile: str = setting(
         "auto",
-        "XLA; auto: on where there is a GPU, and no sync_batch_norm.",
+        "Whether XLA compiles the step; auto: if there is a GPU, and no sync_batch_norm.",
         choices=("auto", "true", "false"),
     )
     precision: str = setting(
         "float32",
-        "What the network computes in; weights, heads, loss and metrics are float32.",
+        "The precision that the network computes in; weights, heads, loss and metrics are float32.",
         choices=PRECISIONS,
     )
     steps_per_execution: int = setting(
         1,
-        "Steps >= 1 that run before progress, checkpoints and signals are looked at.",
+        "Number of steps >= 1 after which progress, checkpoints and signals are looked at.",
         bounds=(1, 1_000_000),
     )
     sync_batch_norm: bool = setting(
-        False, "Batch norm over all replicas' rows, not each one's own; without XLA."
+        False, "Batch norm uses the rows of all replicas, not only each replica's own; without XLA."
     )
 
     def __post_init__(self):

@@ -36,7 +36,7 @@ def _unset(settings_class):
 class SuiteSettings(_unset(Settings)):
     """What is compared; the flags of reproduce.py. All that a run has may be set, for all runs."""
 
-    suite: str = setting("digits", "Which configs to compare.", choices=suites.NAMES)
+    suite: str = setting("digits", "Which suite of configs to compare.", choices=suites.NAMES)
     seeds: tuple[int, ...] = setting(
         (0, 1, 2),
         "Seeds of the runs of each config.",
@@ -48,7 +48,7 @@ class SuiteSettings(_unset(Settings)):
     )
     seed: int | None = setting(None, "Not for this command: --seeds says each run's own.")
     extend: bool | None = setting(
-        None, "Lets the runs that are there go on with other --epochs, --milestones and --patience."
+        None, "Continue the runs that are there with other --epochs, --milestones and --patience."
     )
 
     def __post_init__(self) -> None:

@@ -36,7 +36,7 @@ def linear(ratio: tf.Tensor, size: Sequence[int], seed: Seed) -> tf.Tensor:
 
 
 BLOCKS = {
-    "linear": Block(linear, "the ratio everywhere"),
+    "linear": Block(linear, "its ratio at every pixel"),
     "cutmix": Block(boxes.cutmix, "a box"),
     "patchup": Block(patchup.draw, "square holes in random places"),
     "cow": Block(cow.draw, "blobs of blurred noise"),

@@ -27,33 +27,38 @@ class BenchmarkSettings(OfFlags):
     )
     batch_size: tuple[int, ...] = setting(
         (1, 256),
-        "Images per batch of `inference`, with commas, or several times.",
+        "Images per batch of `inference`; several with commas, or by giving the flag several "
+        "times.",
         bounds=(1, None),
         unit="whole numbers",
         repeated=True,
     )
     model: str | None = setting(
         None,
-        "What `inference` times, in each format: a run's folder or a .keras file, which is folded, "
-        "or one that export.py wrote; if not set, wide_resnets.",
+        "What `inference` times, in each format: a run's folder or a .keras file, which is "
+        "folded, or a file that export.py wrote, as it is; if not set, wide_resnets.",
     )
     threads: tuple[int, ...] = setting(
         (),
-        "Threads that a --model computes with, with commas; 1 if not set.",
+        "Numbers of threads that a --model computes with, separated by commas; 1 if not set.",
         bounds=(1, 256),
         unit="whole numbers",
     )
     depth: int = setting(28, "Depth of the wide_resnet.", bounds=(10, None))
     width: int = setting(2, "Width of the wide_resnet.", bounds=(1, None))
     rows: int = setting(64, "Rows per step of all loops.", bounds=(1, None))
-    batch_repetitions: int = setting(4, "b of MixMo; it takes rows / b images.", bounds=(1, None))
-    steps: int = setting(8, "Steps of one turn.", bounds=(1, None))
-    images: int = setting(20_000, "JPEGs of the folder, 64×64 pixels each.", bounds=(100, None))
-    jit_compile: bool = setting(False, "XLA, in all loops; `scaling` compares both.")
-    today: bool = setting(
-        False, "Lets `train` compare MixMo with a recipe of today, all of it, with the loops."
+    batch_repetitions: int = setting(
+        4, "b of MixMo, which takes rows / b images per step.", bounds=(1, None)
     )
-    turns: int = setting(9, "Turns of each loop, after one to warm up.", bounds=(1, None))
+    steps: int = setting(8, "Steps of one turn.", bounds=(1, None))
+    images: int = setting(
+        20_000, "Number of JPEGs in the folder, of 64×64 pixels each.", bounds=(100, None)
+    )
+    jit_compile: bool = setting(False, "Whether XLA compiles all loops; `scaling` compares both.")
+    today: bool = setting(
+        False, "In `train`, also time MixMo with all parts of a modern training recipe."
+    )
+    turns: int = setting(9, "Number of turns of each loop, after one to warm up.", bounds=(1, None))
 
     def __post_init__(self) -> None:
         super().__post_init__()
