@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 from test_selective import case
 
 from mixmo_tf import evaluation
+from mixmo_tf.experiments.abstention import Evidence, in_words
 
 
 def test_by_hand():
@@ -54,6 +56,38 @@ def test_it_holds_on_other_images_about():
     assert evaluation.coverage_and_risk(p[half[1]], labels[half[1]], found)[0] == pytest.approx(
         0.7, abs=0.02
     )
+
+
+def test_the_largest_error_that_a_count_allows_by_hand():
+    """No error in n: (1 - p)^n = 5 %. At most one in two: 1 - p^2 = 5 %."""
+    for answers, risk in ((299, 0.01), (59, 0.05), (29, 0.1)):
+        assert evaluation.risk_bound(answers, 0) <= risk < evaluation.risk_bound(answers - 1, 0)
+    assert evaluation.risk_bound(31, 0) == pytest.approx(1 - 0.05 ** (1 / 31))
+    assert evaluation.risk_bound(2, 1) == pytest.approx(0.95**0.5)
+    assert evaluation.risk_bound(2, 1, level=0.5) == pytest.approx(0.5**0.5)
+    assert evaluation.risk_bound(3, 3) == evaluation.risk_bound(0, 0) == 1
+    exact = scipy.stats.binomtest(4, 45).proportion_ci(0.9, method="exact")  # 5 % on each side
+    assert evaluation.risk_bound(45, 4) == pytest.approx(exact.high)
+    for wrong in ({"errors": 4}, {"errors": -1}, {"answers": 2.5}, {"level": 1.5}):
+        with pytest.raises(ValueError, match=f"^{next(iter(wrong))} must be "):
+            evaluation.risk_bound(**{"answers": 3, "errors": 1} | wrong)
+
+
+def test_images_that_are_too_few_to_show_an_error_are_said():
+    p, labels = case([0.9, 0.6, 0.8, 0.7, 0.65], [1, 0, 1, 0, 1])
+    assert Evidence.of(p, labels, 0.65) == (5, 4, 1)
+    assert Evidence.of(p, labels, np.inf) == (5, 0, 0)
+    doubt = Evidence(60, 31, 0).doubt(0.01)
+    assert doubt.startswith("60 held-out images are too few to show an error of at most 1 %: 31 of")
+    assert "and 0 of these are wrong, which still allows an error of 9.2 % (upper" in doubt
+    assert Evidence(60, 31, 0).doubt(0) and Evidence(60, 45, 4).doubt(0.1)
+    assert not Evidence(60, 31, 0).doubt(0.1)
+    assert not Evidence(5000, 1500, 300).doubt(0.2)
+    assert not Evidence(60, 0, 0).doubt(0.01)  # nothing is answered, which is said otherwise
+    of_one = {"wanted": "risk", "value": 0.01, "threshold": 0.87, "coverage": 0.5, "risk": 0.16}
+    of_one |= {"held_out_examples": 60, "held_out_answers": 31, "held_out_errors": 0}
+    assert in_words(of_one).endswith(f"16.00 % of these wrongly. {doubt}.")
+    assert in_words(of_one | {"wanted": "coverage"}).endswith("16.00 % of these wrongly.")
 
 
 @pytest.mark.parametrize(

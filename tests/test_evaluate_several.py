@@ -43,6 +43,9 @@ def test_thresholds_and_a_paired_test(runs, tmp_path):
             metrics |= {"held_out_coverage": there[0], "held_out_risk": there[1]}
             finite = strict_json.finite(metrics)
             assert {key: threshold[key] for key in metrics} == {key: finite[key] for key in metrics}
+            kept_there = threshold["held_out_answers"], threshold["held_out_errors"]
+            assert kept_there[0] == round(100 * there[0])
+            assert threshold["held_out_risk_bound"] == evaluation.risk_bound(*kept_there)
         assert by_coverage["held_out_coverage"] >= 0.9
         answered = f"{100 * by_coverage['coverage']:.2f} % are answered"
         assert f"{each.name}: For a coverage of at least 90 %, answer where" in printed

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mixmo_tf.experiments import Settings, announcement
 from mixmo_tf.training import WarmupCosine, WarmupMultiStep
 
 
@@ -56,3 +57,21 @@ def test_bad_values_are_named():
         WarmupMultiStep(0.1, 0, [0], 1)
     with pytest.raises(ValueError, match="total_steps must be >= 1, got 0"):
         WarmupCosine(0.1, 0, 0)
+
+
+def test_a_rate_that_never_rises_or_falls_is_said():
+    never = "the learning rate falls at the epochs 16, 19, --milestones, but the run has only 6: it never"
+    (line,) = announcement.doubts(Settings(epochs=6), 600)
+    assert line.startswith(never)
+    for settings in (
+        Settings(epochs=16),  # the last epoch has the lower rate
+        Settings(epochs=6, milestones=(6, 19)),
+        Settings(epochs=6, milestones=()),
+        Settings(epochs=6, schedule="cosine"),
+    ):
+        assert not announcement.doubts(settings, 600)
+    few = Settings(epochs=20, warmup_steps=9, ema_momentum=0.9)
+    warmup, averages = announcement.doubts(few, 9)
+    assert warmup.startswith("the learning rate rises for 9 steps, --warmup_steps, but the run has")
+    assert averages.startswith("the averages of the weights reach over 10 steps, 1 / (1 - ema_mom")
+    assert not announcement.doubts(few, 11)

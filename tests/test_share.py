@@ -12,7 +12,7 @@ from small_models import tiny_model
 
 import mixmo_tf
 from mixmo_tf.deployment import FoldedModel, fold
-from mixmo_tf.experiments import ExportSettings, share
+from mixmo_tf.experiments import ExportSettings, origin, share
 
 OF_KERAS = {"config.json", "metadata.json", "model.weights.h5"}
 FILES = {"README.md", "class_names.txt", "metrics.json", "model.json", *OF_KERAS}
@@ -97,6 +97,14 @@ def test_the_machines_folders_are_left_out_and_nothing_is_made_up(tmp_path):
     assert "(the central 87.5% of its side)" in card and "\n1  b c\n2  ß\n" in card
     assert "| accuracy, % | 50.00 |" in card and "ECE" not in card
     assert json.loads(texts["model.json"])["central_fraction"] == 0.875
+
+    fitted_on = {"dataset": flags["--dataset"], "images": 60}
+    facts["decision"] = {"accepts_at": {"risk": 0.1}, "fitted_on": fitted_on}
+    found = origin.without_paths(facts)
+    assert found["decision"]["fitted_on"] == {"dataset": "image_folder:flowers", "images": 60}
+    assert found["runs"][0]["flags"]["--dataset"] == found["metrics"]["dataset"]
+    assert found["runs"][0]["model"] == "flowers" and "/home" not in json.dumps(found)
+    assert found["metrics"]["accuracy"] == 0.5 and found["decision"]["accepts_at"] == {"risk": 0.1}
 
     unknown = {"libraries": {}, "runs": [{"model": "/home/ann/some.keras"}]}
     share.write(fold(tiny_model()), tmp_path / "some", unknown, 1.0, "not folded")

@@ -5,7 +5,7 @@ arrays besides, and a Keras metric where it adds up over batches.
 """
 
 from mixmo_tf.evaluation import conformal, decision
-from mixmo_tf.evaluation.abstention import abstention_threshold, coverage_and_risk
+from mixmo_tf.evaluation.abstention import abstention_threshold, coverage_and_risk, risk_bound
 from mixmo_tf.evaluation.calibration import (
     adaptive_ece,
     ece,
@@ -106,6 +106,7 @@ __all__ = [
     "reliability_bins",
     "report",
     "risk_at_coverage",
+    "risk_bound",
     "risk_coverage",
     "split_score",
     "tace",

@@ -6,9 +6,12 @@ is the largest probability, and an answer is given where it is the threshold or 
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import betaincinv
 
 from mixmo_tf import arguments
 from mixmo_tf.evaluation import predictions
+
+LEVEL = 0.95  # of confidence, of `risk_bound`
 
 
 def abstention_threshold(
@@ -74,3 +77,27 @@ def coverage_and_risk(
     is_given = confidence >= threshold - predictions.ROUNDING
     risk = wrong[is_given].mean() if is_given.any() else float("nan")
     return float(is_given.mean()), float(risk)
+
+
+def risk_bound(answers: int, errors: int, level: float = LEVEL) -> float:
+    """The largest error that such a count still allows: Clopper and Pearson's upper bound (1934).
+
+    Where the images are new ones, the error of the answers is at most this with a chance of
+    `level` or more. A threshold that was chosen on the same images makes it a little too low.
+
+    Args:
+        answers: int n >= 0, how many answers were given.
+        errors: int k in [0, n], how many of these are wrong.
+        level: float in [0, 1], of confidence, on this side alone.
+
+    Returns:
+        float in [0, 1]; 1 - (1 - level)^(1/n) where k = 0, and 1 where k = n.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+    arguments.count("answers", answers, 0)
+    arguments.count("errors", errors, 0)
+    arguments.within("errors", errors, 0, answers)
+    arguments.within("level", level, 0, 1)
+    return 1.0 if errors == answers else float(betaincinv(errors + 1, answers - errors, level))

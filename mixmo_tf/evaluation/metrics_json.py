@@ -34,8 +34,10 @@ EVALUATED = {  # what evaluate.py writes beside the metrics
     "abstention": "with `--abstain_risk` or `--abstain_coverage`, a list. Each entry has what "
     "was `wanted` and its `value`; the `threshold` on the largest probability "
     "(`null` if none is high enough); the `coverage` and `risk` at this "
-    "threshold; and `held_out_coverage` and `held_out_risk`, those of the "
-    "`held_out_examples` that it was found on",
+    "threshold; `held_out_coverage` and `held_out_risk`, those of the "
+    "`held_out_examples` that it was found on; how many of these reach it, `held_out_answers`, "
+    "and are wrong, `held_out_errors`; and `held_out_risk_bound`, the largest error that such a "
+    "count still allows (Clopper and Pearson's upper bound at 95 %)",
     "paired": "with `--paired`, the model `against` which this one is tested, and what "
     "`mixmo_tf.evaluation.paired` returns",
     "corruptions": "with `--corruptions`, the metrics on corrupted images: see Under "

@@ -124,6 +124,30 @@ def count_parameters(model: keras.Model) -> int:
     return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
+def doubts(settings: Settings, total_steps: int) -> list[str]:
+    """What the settings probably do not mean, in a run of so many steps; a line for each."""
+    found = []
+    if settings.warmup_steps >= total_steps:
+        found.append(
+            f"the learning rate rises for {settings.warmup_steps} steps, --warmup_steps, but "
+            f"the run has only {total_steps}: it never reaches --learning_rate"
+        )
+    milestones = settings.milestones if settings.schedule == "steps" else ()
+    if milestones and min(milestones) > settings.epochs:
+        listed = ", ".join(map(str, milestones))
+        found.append(
+            f"the learning rate falls at the epochs {listed}, --milestones, but the run "
+            f"has only {settings.epochs}: it never falls"
+        )
+    reach = round(1 / (1 - settings.ema_momentum))
+    if settings.ema_momentum and reach >= total_steps:
+        found.append(
+            f"the averages of the weights reach back over {reach} steps, 1 / (1 - ema_momentum), "
+            f"but the run has only {total_steps}: they still contain much of the initial weights"
+        )
+    return found
+
+
 def _say_what(settings, model, examples):
     info = examples["train"].info
     steps = info.num_examples // settings.batch_size
@@ -153,19 +177,8 @@ def _say_what(settings, model, examples):
         _log.info("  early stopping  after %d epochs without a higher accuracy", settings.patience)
     if core := _of_core(settings):
         _log.info("  core            %s", core)
-    if settings.warmup_steps >= total:
-        _log.warning(
-            "the learning rate rises for %d steps, --warmup_steps, and the run has %d: it never "
-            "gets to --learning_rate",
-            settings.warmup_steps, total,
-        )  # fmt: skip
-    reach = round(1 / (1 - settings.ema_momentum))
-    if settings.ema_momentum and reach >= total:
-        _log.warning(
-            "the averages of the weights reach back over %d steps, 1 / (1 - ema_momentum), but the "
-            "run has only %d: they still contain much of the initial weights",
-            reach, total,
-        )  # fmt: skip
+    for each in doubts(settings, total):
+        _log.warning("%s", each)
 
 
 def _of_core(settings):

@@ -1,6 +1,7 @@
 """The decision that travels with an exported model: wanted, fitted on held-out images, in words."""
 
 import dataclasses
+import logging
 import math
 import pathlib
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from mixmo_tf.experiments import abstention, answers, images
 from mixmo_tf.experiments.fields import setting
 from mixmo_tf.models.predictor import Predictor
 
+_log = logging.getLogger(__name__)
 _BATCH = 50
 
 
@@ -44,8 +46,8 @@ class Fitted:
     """Decisions of a model, and of files that it was written to, fitted on the same images.
 
     Args:
-        held_out: images that the model was not trained on, beside those that it is tested on;
-            None if there are none.
+        tested_on: the images that the model is tested on.
+        held_out: others that the model was not trained on; None if there are none.
         load: `images.load`.
         model: the model, for the size of its images.
 
@@ -56,32 +58,34 @@ class Fitted:
     def __init__(
         self,
         settings: OfDecision,
+        tested_on: images.Images,
         held_out: images.Images | None,
         load: Callable,
         model: Predictor,
     ):
         if held_out is None:
-            raise ValueError(
-                "calibrate needs held-out images beside the test images, to fit on: a run with "
-                "--validation_examples, or a folder with val and test; and no --split but test"
-            )
+            raise ValueError(_what_is_missing(settings, tested_on))
         self._images, self._examples = held_out, load(held_out)
         images.check(held_out, self._examples.info, model)
         self._accepted = settings.accepted()
+        _log.info("Fitting the decision on %d %s images.", len(self._examples), held_out.split)
 
-    def to(self, model: Predictor) -> decision.Decision:
-        """The Decision of a model."""
+    def to(self, model: Predictor) -> tuple[decision.Decision, abstention.Evidence]:
+        """The Decision of a model, and how well its threshold on confidence does."""
         with answers.explained(self._examples.find_damaged):
             member_logits, labels = evaluation.predict(model, self._examples.batches(_BATCH))
         logits = evaluation.ensemble_logits(member_logits, model.ensemble)
-        return decision.fit(logits, labels, **self._accepted)
+        fitted = decision.fit(logits, labels, **self._accepted)
+        p = decision.decide(logits, fitted).calibrated_probabilities
+        return fitted, abstention.Evidence.of(p, labels, fitted.confidence_threshold)
 
     def to_file(self, ensemble: str) -> Callable[[pathlib.Path], decision.Decision]:
         """A function that gives the Decision of a file, for `deployment.export`."""
-        return lambda file: self.to(FilePredictor(file, ensemble))
+        return lambda file: self.to(FilePredictor(file, ensemble))[0]
 
-    def described(self) -> dict:
-        """What they were fitted on and for, for model.json."""
+    def described(self, evidence: abstention.Evidence) -> dict:
+        """What they were fitted on and for, and what that shows, for model.json."""
+        doubt = self.doubt(evidence)
         ((name, value),) = self._accepted.items()
         return {
             "accepts_at": {name: value},
@@ -89,9 +93,17 @@ class Fitted:
             "fitted_on": {
                 "dataset": self._images.dataset,
                 "split": self._images.split,
-                "images": len(self._examples),
+                "images": evidence.images,
+                "accepted": evidence.answers,
+                "wrong": evidence.errors,
+                "risk_bound": evidence.risk_bound,
             },
+            **({"note": doubt} if doubt else {}),
         }
+
+    def doubt(self, evidence: abstention.Evidence) -> str:
+        """A line where the images cannot show the error that is wanted, else ""."""
+        return evidence.doubt(self._accepted["risk"]) if "risk" in self._accepted else ""
 
     def in_words(self, of_model: decision.Decision) -> str:
         """A line that says what was fitted."""
@@ -106,10 +118,32 @@ class Fitted:
         promise = f"{100 * conformal.COVERAGE:g} % to hold the label"
         sets = f"sets up to a sum of {of_model.set_threshold:.4f}, for {promise}"
         if of_model.set_threshold == 0:
-            sets = f"sets of the most probable class alone, which suffice for {promise}"
+            sets = "sets of the most probable class alone, which is right for "
+            sets += f"{100 * conformal.COVERAGE:g} % of these images or more"
         if math.isinf(of_model.set_threshold):
             sets = f"sets of all classes, as the images are too few for {promise}"
         return (
             f"Fitted on {len(self._examples):,} {self._images.split} images of "
             f"{self._images.dataset}: temperature {of_model.temperature:.3f}; {accepts}; {sets}."
         )
+
+
+def _what_is_missing(settings, tested_on):
+    """Why there are no images to fit on, and what to do about it."""
+    if settings.split not in (None, "test"):
+        return (
+            "calibrate fits on held-out images and tests on the test images: leave out the split, "
+            f"got split={settings.split}"
+        )
+    if tested_on.split != "test":
+        return (
+            "calibrate needs held-out images that are not the ones that it is tested on, and "
+            f"{tested_on.dataset} has no test images: train on a folder with train/, val/ and "
+            "test/, or name other labelled images, a folder with val/ and test/, by --dataset"
+        )
+    return (
+        "calibrate needs held-out images beside the test images, and of "
+        f"{tested_on.dataset} none are held out: train with --validation_examples, or on a folder "
+        "with train/, val/ and test/; or name other labelled images, with val/ and test/, by "
+        "--dataset"
+    )

@@ -97,8 +97,8 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     if settings.fold:
         exported = folded(model, settings.members, settings.fuse_batch_norm)
     if settings.calibrate:
-        fitted = decisions.Fitted(settings, held_out, load, model)
-        decision, refit = fitted.to(exported), fitted.to_file(exported.ensemble)
+        fitted = decisions.Fitted(settings, images, held_out, load, model)
+        (decision, evidence), refit = fitted.to(exported), fitted.to_file(exported.ensemble)
     if calibrates:
         calibration = export_check.for_calibration(images, settings.calibration_images, load)
     central_fraction = images_of.central_fraction(files, settings.dataset)
@@ -108,7 +108,8 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
         expected = export_check.Expected(model, images, settings.check_images, load, decision)
         facts = {"metrics": expected.metrics(), **facts}
     if fitted:
-        facts["decision"] = fitted.described()
+        facts["decision"] = fitted.described(evidence)
+    facts = origin.without_paths(facts)
     how = _how_folded(settings, exported)
     if settings.share is not None:
         written = share.write(exported, output, facts, central_fraction, how)
@@ -133,7 +134,10 @@ def export(settings: ExportSettings) -> list[pathlib.Path]:
     _log.info("Wrote %s, %s: %s.", output, how, takes)
     if fitted:
         _log.info("%s", fitted.in_words(decision))
+        if doubt := fitted.doubt(evidence):
+            _log.warning("%s", doubt)
     if expected:
+        _log.info("Checking it on %d images.", len(expected.labels))
         fraction = central_fraction if settings.input == "jpeg" else None
         _log.info("%s", expected.table(written, fraction))
     if settings.share is not None:

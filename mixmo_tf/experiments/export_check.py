@@ -124,7 +124,22 @@ class Expected:
                 ".\nCalibrated: the ECE at the temperature; error: among the accepted; same sets: "
                 "as the model's"
             )
-        return "\n".join([title, *(line.rstrip() for line in tables.aligned(cells))])
+        lines = [title, *(line.rstrip() for line in tables.aligned(cells))]
+        return "\n".join([*lines, *self._of_temperature()])
+
+    def _of_temperature(self):
+        """A line where the temperature, which other images chose, makes the ECE larger here."""
+        if "accept" not in self.answers:
+            return []
+        names = "probabilities", "calibrated_probabilities"
+        before, after = (evaluation.ece(self.answers[name], self.labels) for name in names)
+        shown, shown_after = written("ece", before), written("ece", after)
+        if after < before or shown == shown_after:
+            return []
+        return [
+            f"The temperature made the model's ECE larger on these images, {shown_after} instead "
+            f"of {shown}: it has the lowest NLL on the held-out images, which may be too few."
+        ]
 
     def _cells(self, answers):
         """The cells of a line from the third on."""

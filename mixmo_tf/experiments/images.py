@@ -13,7 +13,7 @@ from mixmo_tf.experiments.of_flags import OfFlags
 from mixmo_tf.experiments.run_flags import number, read
 from mixmo_tf.formats import signature
 from mixmo_tf.models.predictor import Predictor
-from mixmo_tf.paths import resolved
+from mixmo_tf.paths import printable, resolved
 from mixmo_tf.training import model_archive
 
 UNKNOWN = "unknown"  # dataset and split of answers that were kept without them
@@ -73,7 +73,9 @@ def find(
     run_flags, *others = _flags_of_runs(settings, files)
     dataset = settings.dataset or run_flags.get("--dataset")
     if dataset is None:
-        raise ValueError(f"{files[0]} is not in a run's folder: name the --dataset")
+        raise ValueError(
+            f"{files[0]} is not in a run's folder: name the --dataset{_in_description(files[0])}"
+        )
     dataset = data.full_name(dataset)
     options = {}
     if dataset == run_flags.get("--dataset"):  # the same images held out, of the same size
@@ -100,6 +102,16 @@ def find(
     if split != "test" or not not_trained_on:
         return images, None
     return images, images._replace(split="validation")
+
+
+def _in_description(file):
+    """What the description of an exported model says of its images, in brackets; "" for nothing."""
+    said, _ = signature.description_beside(file / signature.DESCRIPTION if file.is_dir() else file)
+    metrics = said.get("metrics")
+    dataset = metrics.get("dataset") if isinstance(metrics, dict) else None
+    return (
+        f" ({signature.DESCRIPTION} says {printable(dataset)})" if isinstance(dataset, str) else ""
+    )
 
 
 def _default_split(dataset, options, data_dir):

@@ -14,9 +14,8 @@ from typing import Any
 import keras
 
 from mixmo_tf import outputs, strict_json
-from mixmo_tf.data import is_folder
 from mixmo_tf.evaluation.metrics import CALIBRATED, MEMBER, METRICS
-from mixmo_tf.experiments import model_card
+from mixmo_tf.experiments import model_card, origin
 from mixmo_tf.formats import signature
 from mixmo_tf.models.predictor import Predictor
 
@@ -59,7 +58,7 @@ def write(
     Raises:
         OSError: if it cannot be written; nothing is left there.
     """
-    facts = _without_paths(facts)
+    facts = _numbers_alone(origin.without_paths(facts))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with outputs.atomically(folder) as partial:
         keras.saving.save_model(model, partial, zipped=False)
@@ -84,25 +83,8 @@ def what_is_left(folder: pathlib.Path) -> str:
     )
 
 
-def _without_paths(facts):
-    """The facts, but that folders are named by their last part, and metrics are numbers alone."""
-    runs = []
-    for run in facts["runs"]:
-        flags = {name: _last_name(name, value) for name, value in run.get("flags", {}).items()}
-        model = pathlib.Path(run["model"])
-        parts = model.parts[-2:] if model.suffix == ".keras" else [model.absolute().name]
-        runs.append(run | {"model": "/".join(parts)} | ({"flags": flags} if flags else {}))
+def _numbers_alone(facts):
+    """The facts, but that of the metrics only numbers are left, and what they are of."""
     kept = [*_ABOUT, *_OF_RUN, *METRICS, *CALIBRATED, *(MEMBER + name for name in METRICS)]
     found = {name: value for name, value in facts.get("metrics", {}).items() if name in kept}
-    if "dataset" in found:
-        found["dataset"] = _last_name("--dataset", found["dataset"])
-    return {**facts, "runs": runs, "metrics": found}
-
-
-def _last_name(flag, value):
-    if flag in ("--initialize_from", "--pretrained") and "://" not in value:
-        return pathlib.Path(value).name
-    if flag == "--dataset" and is_folder(value):
-        kind, _, path = value.partition(":")
-        return f"{kind}:{pathlib.Path(path).name}"
-    return value
+    return {**facts, "metrics": found}

@@ -1,5 +1,6 @@
 """A trained model for use without this package: one folder, in it a file per format."""
 
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ FORMATS = {
         litert.write, litert.check, litert.files, litert.REQUESTS,
         "for phones and small devices (or tflite)"),
 }  # fmt: skip
+_log = logging.getLogger(__name__)
 _OTHER_NAMES = {"tflite": "litert"}  # what it was called once, and its files still are
 
 
@@ -129,6 +131,7 @@ def export(
         folder.mkdir()
         for each in wanted.values():
             for name, how in each.files(**options).items():
+                _log.info("Writing %s.", name or "the SavedModel")
                 each.write(model, folder / name, **how)
                 names.append(name)
         requests = {name: each.requests for name, each in wanted.items()}
