@@ -60,7 +60,7 @@ def test_bad_values_are_named():
 
 
 def test_a_rate_that_never_rises_or_falls_is_said():
-    never = "the learning rate falls at the epochs 16, 19, --milestones, but the run has only 6: it never"
+    never = "the learning rate falls at the epochs 16, 19, --milestones, but the run has only 6: it"
     (line,) = announcement.doubts(Settings(epochs=6), 600)
     assert line.startswith(never)
     for settings in (
@@ -73,5 +73,7 @@ def test_a_rate_that_never_rises_or_falls_is_said():
     few = Settings(epochs=20, warmup_steps=9, ema_momentum=0.9)
     warmup, averages = announcement.doubts(few, 9)
     assert warmup.startswith("the learning rate rises for 9 steps, --warmup_steps, but the run has")
-    assert averages.startswith("the averages of the weights reach over 10 steps, 1 / (1 - ema_mom")
+    assert averages.startswith(
+        "the averages of the weights reach back over 10 steps, 1 / (1 - ema_mom"
+    )
     assert not announcement.doubts(few, 11)
