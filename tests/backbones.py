@@ -72,12 +72,12 @@ def short_efficientnet(size=32):
 
 
 def short_resnet_v2(size=32):
-    """As ResNet50V2, of 5 blocks in place of 16."""
+    """As ResNet50V2, of 6 blocks in place of 16."""
 
     def stacks(x):
         x = resnet.stack_residual_blocks_v2(x, 16, 2, name="conv2")
         x = resnet.stack_residual_blocks_v2(x, 32, 2, name="conv3")
-        return resnet.stack_residual_blocks_v2(x, 64, 1, stride1=1, name="conv4")
+        return resnet.stack_residual_blocks_v2(x, 64, 2, stride1=1, name="conv4")
 
     return resnet.ResNet(stacks, preact=True, use_bias=True, name="resnet_v2", **_bare(size))
 
