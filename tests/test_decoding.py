@@ -285,6 +285,13 @@ def test_large_images_are_looked_at(tmp_path, recwarn):
     assert headers.read(tmp_path / "a.png") == ("opaque", 1)
     assert headers.read(tmp_path / "a.jpg") == ("opaque", 6)
     assert not recwarn.list
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0))
+    (tmp_path / "a.png").write_bytes(content[:8] + header + png_chunk(b"IEND", b""))
+    jpeg[size : size + 4] = struct.pack(">HH", 20_000, 20_000)
+    (tmp_path / "a.jpg").write_bytes(jpeg)
+    for name in ("a.png", "a.jpg"):
+        problem = headers.problem(tmp_path / name)
+        assert problem == "of 20000×20000 pixels, which are more than are read"
 
 
 def test_damage_that_pillow_finds_is_named(tmp_path):

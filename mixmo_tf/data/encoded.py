@@ -15,7 +15,7 @@ import functools
 
 import tensorflow as tf
 
-from mixmo_tf.data import crops, decoding, headers
+from mixmo_tf.data import crops, decoding
 
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"  # what the files begin with
 _EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0"
@@ -27,7 +27,8 @@ _SHORTS, _LONGS = (3, 8), (4, 9)  # the types of an entry that are whole numbers
 _OF_XMP = r'(?s)^\C*?tiff:Orientation(?:="|>)([0-9])\C*$'
 _MOST_SEGMENTS = 1000  # that are looked at, of a JPEG
 _MOST_CHUNKS = 2**14  # of a PNG, as many as TensorFlow writes for 134 MB
-_AT_ONCE = 4  # images that are decoded; each may take twice `headers.MOST_BYTES`
+_MOST_BYTES = 2**29  # of an image, decoded: TensorFlow's own limit of a JPEG, not of a PNG
+_AT_ONCE = 4  # images that are decoded; each may take `_MOST_BYTES`, a transparent one more
 _WIDTH, _HEIGHT = 16, 20  # where they are in a PNG
 
 
@@ -58,8 +59,8 @@ def pixels(
 
     with tf.control_dependencies([check]):
         num_bytes = tf.map_fn(_num_bytes, contents, fn_output_signature=tf.int64)
-    is_small = num_bytes < headers.MOST_BYTES  # the decoder of PNG takes any number
-    message = f"image_bytes must be of images below {headers.MOST_BYTES:,} bytes decoded; number"
+    is_small = num_bytes < _MOST_BYTES  # the decoder of PNG takes any number
+    message = f"image_bytes must be of images below {_MOST_BYTES:,} bytes decoded; number"
     too_large = tf.where(~is_small)[:, 0]
     check = tf.debugging.Assert(tf.reduce_all(is_small), [message, too_large, num_bytes])
     with tf.control_dependencies([check]):

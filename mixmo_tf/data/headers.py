@@ -26,8 +26,6 @@ from PIL import (
 from mixmo_tf import arguments
 from mixmo_tf.data.notices import progress_bar
 
-MOST_BYTES = 2**29  # of an image that TensorFlow decodes; it refuses such JPEGs, but not such PNGs
-
 _MAGIC = {  # what the files of a kind begin with
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG\r\n\x1a\n": "PNG",
@@ -41,7 +39,7 @@ _START = 64  # bytes that tell the kind
 _BMP_HEADERS = range(12, 125)  # bytes of a BMP's second header; letters are larger numbers
 _NOT_READ = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1")  # brands of HEIF
 _MODES_NOT_READ = ("I", "F", "LAB")  # whose range is not known, or whose colours
-_MOST_PIXELS = 2**28  # of what Pillow decodes
+_MOST_PIXELS = 2**28  # of what is decoded: TensorFlow would take a PNG of any number
 _END = 2**16  # bytes in which a PNG's EXIF is looked for, behind its pixels
 _ANIMATED = 2  # the bit among the flags of a WebP
 _THREADS = 16  # files that are waited for at once: disks across a network answer slowly
@@ -163,7 +161,7 @@ def _read_png(file):
             reader = "transparent"
         if name == b"eXIf":
             exif = content
-    _check_size(width, height, 4 if reader == "transparent" else 3)
+    _check_size(width, height)
     exif = _exif_at_end(file) if exif is None else exif
     return Header(reader, 1 if exif is None else _orientation(functools.partial(_exif, exif)))
 
@@ -226,13 +224,13 @@ def _opened(kind, file):
         image = _PILLOW[kind](file)
     except Exception:  # whatever Pillow raises
         return None
-    _check_size(*image.size, 4 if image.mode == "RGBA" else 3)
+    _check_size(*image.size)
     return image
 
 
-def _check_size(width, height, channels):
-    if width * height * channels >= MOST_BYTES:
-        raise UnreadableError(f"of {height:,}×{width:,} pixels, more than are decoded")
+def _check_size(width, height):
+    if width * height > _MOST_PIXELS:
+        raise UnreadableError(f"of {height}×{width} pixels, which are more than are read")
 
 
 def _orientation(load_exif):
