@@ -4,7 +4,6 @@ import functools
 
 import keras
 import numpy as np
-from keras.src.applications import convnext, efficientnet_v2, resnet
 from sklearn.datasets import load_sample_image
 
 from mixmo_tf.networks import graph, parts
@@ -52,34 +51,7 @@ def vit(size=16):
 
 def application(name, size=32, **options):
     function = getattr(keras.applications, name)
-    return function(**_bare(size), **options)
-
-
-def _bare(size):
-    return {"weights": None, "include_top": False, "input_shape": (size, size, 3)}
-
-
-def short_convnext(size=32):
-    """As ConvNeXtTiny, of 5 blocks in place of 18."""
-    return convnext.ConvNeXt((1, 1, 2, 1), (16, 32, 64, 128), name="convnext", **_bare(size))
-
-
-def short_efficientnet(size=32):
-    """As EfficientNetV2B0, with one block of each kind."""
-    name = "efficientnetv2-b0"
-    blocks = efficientnet_v2.DEFAULT_BLOCKS_ARGS[name]
-    return efficientnet_v2.EfficientNetV2(1, 0.1, 224, blocks_args=blocks, name=name, **_bare(size))
-
-
-def short_resnet_v2(size=32):
-    """As ResNet50V2, of 6 blocks in place of 16."""
-
-    def stacks(x):
-        x = resnet.stack_residual_blocks_v2(x, 16, 2, name="conv2")
-        x = resnet.stack_residual_blocks_v2(x, 32, 2, name="conv3")
-        return resnet.stack_residual_blocks_v2(x, 64, 2, stride1=1, name="conv4")
-
-    return resnet.ResNet(stacks, preact=True, use_bias=True, name="resnet_v2", **_bare(size))
+    return function(weights=None, include_top=False, input_shape=(size, size, 3), **options)
 
 
 def settled(backbone, pixels):

@@ -13,9 +13,6 @@ from backbones import (
     features_of,
     photographs,
     settled,
-    short_convnext,
-    short_efficientnet,
-    short_resnet_v2,
     vit,
 )
 from small_models import assert_same
@@ -29,13 +26,13 @@ from mixmo_tf.networks import from_backbone, parts
 layers = keras.layers
 BUILDS = {
     "MobileNetV3Small": functools.partial(application, "MobileNetV3Small"),
-    "EfficientNetV2": short_efficientnet,
-    "ResNetV2": short_resnet_v2,
-    "ConvNeXt": short_convnext,
+    "EfficientNetV2B0": functools.partial(application, "EfficientNetV2B0"),
+    "ResNet50V2": functools.partial(application, "ResNet50V2"),
+    "ConvNeXtTiny": functools.partial(application, "ConvNeXtTiny"),
     "cnn": cnn,
     "vit": vit,
 }
-RESCALE = ("MobileNetV3Small", "EfficientNetV2", "ConvNeXt", "vit")
+RESCALE = ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "vit")
 
 
 @functools.cache
