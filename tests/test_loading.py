@@ -41,7 +41,9 @@ def test_a_file_that_is_cut_short_is_damaged(tmp_path, share):
     whole = (tmp_path / "model.keras").read_bytes()
     (tmp_path / "model.keras").write_bytes(whole[: int(share * len(whole))])
     for path in (tmp_path, tmp_path / "model.keras"):
-        with pytest.raises(ValueError, match="model.keras is no .* file: it is damaged, no zip "):
+        with pytest.raises(
+            ValueError, match="model.keras is not a .* file: it is damaged, no zip "
+        ):
             mixmo_tf.load(path)
 
 
@@ -52,7 +54,9 @@ def test_a_shared_folder_that_is_cut_short_is_damaged(tmp_path):
     weights = (folder / "model.weights.h5").read_bytes()
     for content in (b"", weights[: len(weights) // 2], b"noise"):
         (folder / "model.weights.h5").write_bytes(content)
-        with pytest.raises(ValueError, match=f"shared is no .* model: model.weights.h5 is {cut}$"):
+        with pytest.raises(
+            ValueError, match=f"shared is not a .* model: model.weights.h5 is {cut}$"
+        ):
             mixmo_tf.load(folder)
     (folder / "config.json").unlink()
     with pytest.raises(ValueError, match="shared holds no model: only the files beside one are"):
