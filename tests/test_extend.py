@@ -74,7 +74,7 @@ def test_other_milestones_alone(finished, tmp_path):
     said = [line for line in printed.splitlines() if line.startswith("Extended at step ")]
     change = "From here on the rate falls at the milestones 1, not 16,19."
     assert said == [f"Extended at step {step}. {change}" for step in (22, 0)]
-    assert printed.count("not be what these flags would have made from the start") == 1
+    assert printed.count("differ from that of a run that had these flags from the start") == 1
     for path, step, extensions in (
         (half, 22, ["extended from milestones 16,19 to 1 at step 22"]),
         (first, 0, []),  # the same as from the start
