@@ -165,6 +165,14 @@ def offline(monkeypatch):
 
 
 @pytest.fixture
+def cifar_of_four(monkeypatch):
+    """CIFAR-10's corrupted images may have the four classes of `shifted`."""
+    import shifted_images
+
+    shifted_images.let_cifar_have_four(monkeypatch)
+
+
+@pytest.fixture
 def quick_weights(monkeypatch):
     """Kernels of zeros: large networks are built to be counted, and drawing takes a while."""
     for name in ("VarianceScaling", "RandomNormal"):

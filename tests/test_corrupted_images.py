@@ -19,15 +19,12 @@ from mixmo_tf.evaluation import corruption
 from mixmo_tf.experiments import kept_sets, shift_tables
 from mixmo_tf.training import checkpoints
 
+pytestmark = pytest.mark.usefixtures("cifar_of_four")
+
 
 @pytest.fixture
 def model(tmp_path):
     return shifted_images.saved_model(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def cifar_of_four(monkeypatch):
-    shifted_images.let_cifar_have_four(monkeypatch)
 
 
 def on_corrupted(shifted, model, folder=None, **settings):

@@ -17,15 +17,12 @@ from mixmo_tf.experiments.page import drawings
 from mixmo_tf.formats import litert_graphs
 from mixmo_tf.training import checkpoints
 
+pytestmark = pytest.mark.usefixtures("cifar_of_four")
+
 
 @pytest.fixture
 def model(tmp_path):
     return shifted_images.saved_model(tmp_path)
-
-
-@pytest.fixture(autouse=True)
-def cifar_of_four(monkeypatch):
-    shifted_images.let_cifar_have_four(monkeypatch)
 
 
 def test_folded_exported_and_together_they_have_the_same_metrics(shifted, model, tmp_path):
