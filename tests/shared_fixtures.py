@@ -1,6 +1,7 @@
 """What tests ask for by name, and two logical CPU devices for those under MirroredStrategy."""
 
 import fcntl
+import functools
 import gc
 import logging
 import os
@@ -13,6 +14,7 @@ import pytest
 import scripts_at_work
 import shallow_network
 import tensorflow as tf
+from keras.src.saving import saving_lib
 from tensorflow.python.framework import ops
 
 import mixmo_tf
@@ -24,6 +26,8 @@ def pytest_configure():
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     tf.config.set_logical_device_configuration(cpu, two)
+    # Keras 3.15 looks for what it keeps of these under another name, and makes them for each layer
+    saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
     gc.freeze()  # what the libraries have made is not looked through again and again
 
 

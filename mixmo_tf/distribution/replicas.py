@@ -103,7 +103,7 @@ def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
         is_first = tf.distribute.get_replica_context().replica_id_in_sync_group == 0
         return [tf.where(is_first, array, tf.zeros_like(array)) for array in arrays]
 
-    @tf.function
+    @tf.function(autograph=False)
     def sums(arrays):
         values = strategy.run(of_first_replica, args=(arrays,))
         return [strategy.reduce("SUM", value, axis=None) for value in values]

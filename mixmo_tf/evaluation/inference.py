@@ -24,7 +24,7 @@ def predict(model: keras.Model, batches: tf.data.Dataset) -> tuple[np.ndarray, n
         raise ValueError(f"model must have member_logits, as a MixMo, got a {type(model).__name__}")
     if isinstance(batches, (str, dict)) or not np.iterable(batches):
         raise ValueError(f"batches must be a tf.data.Dataset, got a {type(batches).__name__}")
-    compute = tf.function(model.member_logits, reduce_retracing=True)
+    compute = tf.function(model.member_logits, autograph=False, reduce_retracing=True)
     logits, labels = [], []
     with tqdm(desc="Predicting", unit=" images", disable=None, leave=False) as progress:
         for images, of_images in batches:

@@ -14,7 +14,9 @@ def answerer(models: list) -> Callable:
 
     The members of several models are the models, each with the logits of its own ensemble.
     """
-    compute = [tf.function(model.member_logits, reduce_retracing=True) for model in models]
+    compute = [
+        tf.function(model.member_logits, autograph=False, reduce_retracing=True) for model in models
+    ]
 
     def answer(images):
         return together([each(images).numpy() for each in compute], models)

@@ -148,7 +148,7 @@ def _answerer(model, top):
     if isinstance(model, ModelFile):
         compute = model.predict_members
     else:
-        compute = tf.function(compute, reduce_retracing=True)
+        compute = tf.function(compute, autograph=False, reduce_retracing=True)
 
     def answers_to(probabilities, count):
         """Of (n, C), the `count` most probable classes, a list of n tuples."""

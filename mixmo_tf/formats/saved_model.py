@@ -53,7 +53,9 @@ def write(
     served, others = signature.Served(model, decision=decision), {}
     if input == "jpeg":
         answer = functools.partial(served.answer_bytes, central_fraction=central_fraction)
-        others[signature.OF_BYTES] = tf.function(answer, input_signature=[signature.BYTES])
+        others[signature.OF_BYTES] = tf.function(
+            answer, autograph=False, input_signature=[signature.BYTES]
+        )
     write_served(served, folder, **others)
 
 
@@ -61,7 +63,7 @@ def write_served(served: signature.Served, folder: str | os.PathLike, **others: 
     """The same of a `signature.Served`, with `others`, tf.functions, as further signatures."""
     module = tf.Module()  # keras.export.ExportArchive would write every weight twice
     module.weights = [v.value for network in served.networks for v in network.variables]
-    function = tf.function(served.call, input_signature=served.input_signature)
+    function = tf.function(served.call, autograph=False, input_signature=served.input_signature)
     tf.saved_model.save(module, folder, signatures={"serving_default": function, **others})
 
 

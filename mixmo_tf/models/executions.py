@@ -138,7 +138,9 @@ def of_predictions(model: keras.Model) -> Callable[[list], tf.Tensor]:
                 found += strategy.experimental_local_results(values)
         return tf.concat(outputs, axis=0), tf.reduce_min(look_scaled)
 
-    compute = on_all if model.run_eagerly else tf.function(on_all, reduce_retracing=True)
+    compute = on_all
+    if not model.run_eagerly:
+        compute = tf.function(on_all, autograph=False, reduce_retracing=True)
 
     def run(batches):
         for batch in batches:  # or the graph's own error, of many lines, would say so

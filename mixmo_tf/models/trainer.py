@@ -106,8 +106,9 @@ class Trainer(Predictor):
 
     def computation(self) -> Callable:
         """`loss_and_gradients`, to be traced anew, where XLA is used compiled by it."""
-        compute = self.loss_and_gradients
-        return tf.function(compute, jit_compile=True) if self.uses_xla else compute
+        if not self.uses_xla:
+            return self.loss_and_gradients
+        return tf.function(self.loss_and_gradients, autograph=False, jit_compile=True)
 
     def get_compile_config(self) -> dict | None:
         config = super().get_compile_config()

@@ -142,6 +142,8 @@ def _draws(call):
         return layer(*args, **{**kwargs, "training": True})
 
     specs = [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in call.inputs]
-    definition = tf.function(train).get_concrete_function(*specs).graph.as_graph_def()
+    definition = (
+        tf.function(train, autograph=False).get_concrete_function(*specs).graph.as_graph_def()
+    )
     nodes = [*definition.node, *(n for f in definition.library.function for n in f.node_def)]
     return any("Random" in node.op for node in nodes)

@@ -53,7 +53,7 @@ def prediction_loop(model: Predictor, num_images: int, num_calls: int) -> Callab
 
 
 def _function(model):
-    return tf.function(model.call)
+    return tf.function(model.call, autograph=False)
 
 
 def _pixels(num_images):

@@ -196,7 +196,7 @@ def _mask_loop(settings, name, num_draws):
     """Draws of one block's masks for two members."""
     kappa = ratios.draw(settings.rows, 2, 2.0, [0, 0])
 
-    @tf.function(jit_compile=settings.jit_compile)
+    @tf.function(autograph=False, jit_compile=settings.jit_compile)
     def draw(seed):
         return masks.draw(name, kappa, (32, 32), seed)
 
