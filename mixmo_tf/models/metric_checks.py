@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_KNOWN = (keras.metrics.SparseCategoricalAccuracy,)  # "accuracy"; a trial takes 30 ms
+
 
 class UnusableMetricError(ValueError):
     """A compiled metric fails on what the model gives it, or gives a number without a meaning."""
@@ -29,6 +31,8 @@ def check(metrics: Iterable[keras.metrics.Metric], num_classes: int) -> None:
     labels, probabilities = _examples(num_classes)
     orders = [np.roll(np.arange(len(labels)), shift) for shift in range(len(labels))]
     for metric in metrics:
+        if type(metric) in _KNOWN:
+            continue
         try:
             _result(metric, labels[:1], probabilities[:1])
             found = [_result(metric, labels[order], probabilities[order]) for order in orders]
