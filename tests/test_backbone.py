@@ -53,7 +53,8 @@ def built(name):
 @functools.cache
 def model_on(name, num_members):
     """A MixMo on a network of a backbone; who changes its weights puts them back."""
-    return mixmo_tf.MixMo(from_backbone(built(name)[0], num_members, 5), batch_repetitions=1)
+    simple = {"batch_repetitions": 1, "augmentation": "none", "alpha": 0}
+    return mixmo_tf.MixMo(from_backbone(built(name)[0], num_members, 5), **simple)
 
 
 @functools.cache

@@ -41,7 +41,7 @@ def test_every_network_has_its_parts_and_is_counted_from_below(name, quick_weigh
             NETWORKS[name].kernels(**{**arguments, argument: -1})
 
 
-def test_inputs_and_output_by_name():
+def test_inputs_and_output_by_name(quick_weights):
     network = preact_resnet18(1, num_members=3, num_classes=7, image_shape=(64, 48, 3), filters=8)
     assert set(network.input) == {"image_0", "image_1", "image_2", "masks"}
     assert network.input["masks"].shape == (None, 32, 24, 3)
@@ -51,7 +51,7 @@ def test_inputs_and_output_by_name():
     assert plain.output.shape == (None, 1, 7)
 
 
-def test_resnets_mix_before_batch_norm_relu_and_pool():
+def test_resnets_mix_before_batch_norm_relu_and_pool(quick_weights):
     network = resnet18(image_shape=(64, 64, 3), num_classes=5)
     assert network.input["masks"].shape == (None, 32, 32, 2)
     assert network.get_layer("mixing").output.shape == (None, 32, 32, 64)
