@@ -9,7 +9,6 @@ import tensorflow as tf
 from small_models import (
     assert_same,
     assert_same_on_replicas,
-    tiny_model,
     tiny_network,
     two_replicas,
 )
@@ -191,7 +190,8 @@ def test_two_replicas_train_and_a_saved_run_goes_on(tmp_path, pixels_and_labels)
     with two_replicas().scope():
         fade = mixmo_tf.UnmixingFade(18)
         simple = {"augmentation": "none", "alpha": 0, "batch_repetitions": 1}
-        model = tiny_model(unmixing=fade, mixing_probability=1.0, **simple)
+        model = mixmo_tf.MixMo(tiny_network(), unmixing=fade, mixing_probability=1.0, **simple)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9))
     seen = []
     compute = model.compiled_loss_and_gradients
     model.compiled_loss_and_gradients = lambda *step: seen.append(step[-1]) or compute(*step)
