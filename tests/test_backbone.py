@@ -32,7 +32,7 @@ BUILDS = {
     "cnn": cnn,
     "vit": vit,
 }
-MEMBERS = {name: (2, 3) for name in BUILDS}
+MEMBERS = dict.fromkeys(BUILDS, (2, 3))
 MEMBERS |= {"EfficientNetV2B0": (3,), "ResNet50V2": (2,), "ConvNeXtTiny": (3,)}  # the deep ones
 RESCALE = ("MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "vit")
 
