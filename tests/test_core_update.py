@@ -1,10 +1,12 @@
 """A core that is frozen at first, and then takes a part of each update."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import assert_same, assert_same_on_replicas, tiny_model, two_replicas
+from small_models import assert_same, assert_same_on_replicas, tiny_network, two_replicas
 
 import mixmo_tf
 from mixmo_tf import networks
@@ -17,10 +19,26 @@ RATE, FACTOR = 0.5, 0.25
 
 
 def compiled(optimizer, freeze_steps=0, factor=1.0, **options):
-    model = tiny_model(num_members=1, batch_repetitions=1, augmentation="none", l2=1e-3)
+    keras.utils.set_random_seed(0)
+    network = tiny_network(num_members=1)
+    model = mixmo_tf.MixMo(network, batch_repetitions=1, augmentation="none", l2=1e-3)
     asked = {"freeze_steps": freeze_steps, "core_learning_rate_factor": factor}
-    model.compile(optimizer, metrics=["accuracy"], **asked, **options)
+    model.compile(optimizer, **asked, **options)
     return model
+
+
+def ready(optimizer, **asked):
+    """As `compiled` with what is asked, the same model for all, for tests that do not `fit` it."""
+    model, weights = made()
+    model.set_weights(weights)
+    model.compile(optimizer, **asked)
+    return model
+
+
+@functools.cache
+def made():
+    model = compiled("sgd")
+    return model, model.get_weights()
 
 
 def sgd():
@@ -58,7 +76,7 @@ def test_the_core_takes_its_part_of_every_update(momentum, nesterov, scaled):
     scale = 1.0
     if scaled:  # as with float16
         scale, optimizer = 2.0**15, keras.optimizers.LossScaleOptimizer(optimizer)
-    model = compiled(optimizer, factor=FACTOR)
+    model = ready(optimizer, core_learning_rate_factor=FACTOR)
     gamma, head = model.network.get_layer(index=2).gamma, model.network.get_layer("head_0").bias
     for gradient in (1.0, -2.0, 4.0):
         given = [scale * gradient * tf.ones(v.shape) for v in model.trainable_variables]
@@ -73,7 +91,8 @@ def test_every_optimizer_that_is_named_takes_a_part(name):
     """Two models with the same gradients: Δ and Δ/4, in the first step and in the next one."""
     updates = []
     for factor in (1.0, FACTOR):
-        model = compiled(getattr(keras.optimizers, name)(RATE), factor=factor)
+        optimizer = getattr(keras.optimizers, name)(RATE)
+        model = ready(optimizer, core_learning_rate_factor=factor)
         beta = model.network.get_layer(index=2).beta
         found = []
         for gradient in (1.0, 3.0):
@@ -149,8 +168,8 @@ def test_what_never_trains_does_not_after_it_was_frozen_with_the_core(pixels_and
     network = networks.from_backbone(keras.Model(image, x), 1, 4)
     nested = network.get_layer("nested")
     nested.dense.bias.trainable = False
-    model = mixmo_tf.MixMo(network, batch_repetitions=1)
-    model.compile(sgd(), freeze_steps=1)
+    model = mixmo_tf.MixMo(network, batch_repetitions=1, augmentation="none")
+    model.compile(sgd(), freeze_steps=1, run_eagerly=True)
     before = [v.numpy() for v in (nested.dense.bias, *nested.norm.variables)]
     model.fit(batches(pixels_and_labels).take(3), verbose=0)
     assert_same([v.numpy() for v in (nested.dense.bias, *nested.norm.variables)], before)
@@ -159,12 +178,12 @@ def test_what_never_trains_does_not_after_it_was_frozen_with_the_core(pixels_and
 
 def test_a_frozen_core_normalises_as_in_a_prediction(pixels_and_labels):
     """The loss of a step, before its update, is what `evaluate` gives."""
-    model = compiled(sgd(), 1)
+    model = compiled(sgd(), 1, run_eagerly=True)
     norm = model.network.get_layer(index=2)
     norm.moving_mean.assign(tf.fill(norm.moving_mean.shape, 0.5))
     norm.moving_variance.assign(tf.fill(norm.moving_variance.shape, 3.0))
     images, labels = (each[:8] for each in pixels_and_labels)
-    expected = model.evaluate(images, labels, verbose=0)[0]
+    expected = model.evaluate(images, labels, verbose=0, return_dict=True)["loss"]
     fitted = model.fit(images, labels, batch_size=8, verbose=0)
     assert fitted.history["loss"][0] == pytest.approx(expected, rel=1e-5)
 
@@ -180,7 +199,8 @@ def test_a_saved_model_goes_on(tmp_path, pixels_and_labels, frozen_then_trained)
 
 def test_averages_are_those_of_the_weights_as_they_are():
     """Of the core with its part of each update, and of a head with the whole of it."""
-    model = compiled(keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.75), factor=FACTOR)
+    optimizer = keras.optimizers.SGD(RATE, use_ema=True, ema_momentum=0.75)
+    model = ready(optimizer, core_learning_rate_factor=FACTOR)
     weights = [model.network.get_layer(index=2).beta, model.network.get_layer("head_0").bias]
     expected, (beta, head) = [], model.averages.of_weights(set(map(id, weights)))
     for gradient in (1.0, -2.0, 4.0):
@@ -195,7 +215,8 @@ def test_averages_are_those_of_the_weights_as_they_are():
 
 def test_averages_of_a_frozen_core_are_its_weights(pixels_and_labels):
     """Bit for bit, as its batch-norm statistics are; `fit` ends with averages in the network."""
-    model = compiled(keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7), 9)
+    optimizer = keras.optimizers.SGD(0.05, use_ema=True, ema_momentum=0.7)
+    model = compiled(optimizer, 9, run_eagerly=True)
     norm = model.network.get_layer(index=2)
     random = np.random.default_rng(0)
     norm.set_weights([random.uniform(0.5, 1.5, v.shape) for v in norm.variables])

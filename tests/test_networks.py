@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -20,6 +22,16 @@ COUNTS = [
 ]
 
 
+@functools.cache
+def built(name):
+    """The smallest network of this name, to be read; its tests let it draw zeros."""
+    return NETWORKS[name].build(**arguments_of(name))
+
+
+def arguments_of(name):
+    return small(name, num_members=3, image_shape=(32, 48, 3))
+
+
 @pytest.mark.parametrize("build, size, num_members, num_classes, count", COUNTS)
 def test_parameter_counts_are_exact(build, size, num_members, num_classes, count, quick_weights):
     network = build(*size, num_members=num_members, num_classes=num_classes)
@@ -28,8 +40,7 @@ def test_parameter_counts_are_exact(build, size, num_members, num_classes, count
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_network_has_its_parts_and_is_counted_from_below(name, quick_weights):
-    arguments = small(name, num_members=3, image_shape=(32, 48, 3))
-    network = NETWORKS[name].build(**arguments)
+    arguments, network = arguments_of(name), built(name)
     assert parts.image_shape(network) == (32, 48, 3) and network.output.shape == (None, 3, 7)
     assert len(parts.encoders(network)) == len(parts.heads(network)) == 3
     assert [calls[-1].operation for calls in parts.until_mixing(network)] == parts.encoders(network)
@@ -41,7 +52,7 @@ def test_every_network_has_its_parts_and_is_counted_from_below(name, quick_weigh
             NETWORKS[name].kernels(**{**arguments, argument: -1})
 
 
-def test_inputs_and_output_by_name():
+def test_inputs_and_output_by_name(quick_weights):
     network = preact_resnet18(1, num_members=3, num_classes=7, image_shape=(64, 48, 3), filters=8)
     assert set(network.input) == {"image_0", "image_1", "image_2", "masks"}
     assert network.input["masks"].shape == (None, 32, 24, 3)
@@ -51,7 +62,7 @@ def test_inputs_and_output_by_name():
     assert plain.output.shape == (None, 1, 7)
 
 
-def test_resnets_mix_before_batch_norm_relu_and_pool():
+def test_resnets_mix_before_batch_norm_relu_and_pool(quick_weights):
     network = resnet18(image_shape=(64, 64, 3), num_classes=5)
     assert network.input["masks"].shape == (None, 32, 32, 2)
     assert network.get_layer("mixing").output.shape == (None, 32, 32, 64)
@@ -127,13 +138,13 @@ def test_bad_values_are_named():
 
 
 def test_keras_set_to_channels_first_changes_no_network(quick_weights):
-    def shapes():
-        built = [NETWORKS[name].build(**small(name, num_members=2)) for name in NETWORKS]
-        return [[tuple(weight.shape) for weight in network.weights] for network in built]
+    def shapes(network):
+        return [tuple(weight.shape) for weight in network.weights]
 
-    expected = shapes()
+    expected = {name: shapes(built(name)) for name in NETWORKS}
     keras.config.set_image_data_format("channels_first")
     try:
-        assert shapes() == expected
+        for name in NETWORKS:
+            assert shapes(NETWORKS[name].build(**arguments_of(name))) == expected[name]
     finally:
         keras.config.set_image_data_format("channels_last")

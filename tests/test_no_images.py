@@ -4,6 +4,8 @@ oneDNN's convolution, on a processor with AVX-512, gives an empty batch a wrong 
 may come to a convolution. The encoders here check that, on any processor, in exported graphs too.
 """
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -38,19 +40,19 @@ def network(num_members, guarded=True):
 
 
 def model(num_members=2, guarded=True, **options):
-    mixing = "cutmix" if num_members > 1 else None
-    return mixmo_tf.MixMo(network(num_members, guarded), mixing=mixing, **options)
+    mixing = "linear" if num_members > 1 else None
+    simple = {"mixing": mixing, "augmentation": "none", "alpha": 0, "batch_repetitions": 1}
+    return mixmo_tf.MixMo(network(num_members, guarded), **simple, **options)
 
 
 NONE = np.zeros((0, 16, 16, 3), np.uint8)
 
 
+@functools.cache
 def models():
-    yield model()
-    yield model(1)
-    yield model(ensemble="probabilities")
-    yield mixmo_tf.DeepEnsemble([model(), model(1)])
-    yield deployment.fold(model(guarded=False))
+    several = [model(), model(1), model(ensemble="probabilities")]
+    folded = deployment.fold(model(guarded=False))
+    return *several, mixmo_tf.DeepEnsemble([model(), model(1)]), folded
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
@@ -70,13 +72,19 @@ def test_the_guard_guards():
         model(1).network({"image_0": tf.zeros(NONE.shape)})
 
 
-@pytest.mark.parametrize("num_images", [1, 5, 9])
-def test_replicas_without_a_share(num_images):
-    """Batches of 8 for two replicas: the second gets no image of the last."""
-    images, labels = np.zeros((num_images, 16, 16, 3), np.uint8), np.zeros(num_images, int)
+@pytest.fixture(scope="module")
+def on_replicas():
     with two_replicas().scope():
         ours = model()
         ours.compile(metrics=["accuracy"])
+    return ours
+
+
+@pytest.mark.parametrize("num_images", [1, 5, 9])
+def test_replicas_without_a_share(num_images, on_replicas):
+    """Batches of 8 for two replicas: the second gets no image of the last."""
+    images, labels = np.zeros((num_images, 16, 16, 3), np.uint8), np.zeros(num_images, int)
+    ours = on_replicas
     results = ours.evaluate(images, labels, batch_size=8, verbose=0, return_dict=True)
     assert results["loss"] == pytest.approx(np.log(4)) and results["accuracy"] == 1
     assert ours.predict(images, batch_size=8, verbose=0).shape == (num_images, 4)

@@ -146,8 +146,9 @@ def test_it_is_for_backbones_alone():
 
 def test_a_run_of_a_backbone_goes_on_as_if_undisturbed(tmp_path, whole):
     whole.save(tmp_path / "whole.keras")
-    common = {"pretrained": str(tmp_path / "whole.keras"), "batch_size": 128, "epochs": 2}
-    settings = Settings(**SETTINGS, **common, warmup_steps=0, output_dir=str(tmp_path / "run"))
+    common = {"pretrained": str(tmp_path / "whole.keras"), "output_dir": str(tmp_path / "run")}
+    simple = {"batch_size": 128, "epochs": 2, "warmup_steps": 0, "augmentation": "none", "alpha": 0}
+    settings = Settings(**SETTINGS, **common, **simple)
     run = experiments.train(settings)
     encoders = parts.encoders(run.model.network)
     assert len(encoders) == 2 and parts.takes_seed(run.model.network)

@@ -1,5 +1,7 @@
 """Networks, loss, gradients and statistics against the published PyTorch implementation."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +15,12 @@ CASES = {
     "wide_resnet_16_1_m3": lambda: wide_resnet(16, 1, num_members=3, num_classes=7),
     "preact_resnet18_8_m2": lambda: preact_resnet18(1, num_members=2, num_classes=12, filters=8),
 }
+
+
+@functools.cache
+def built(case):
+    """Its network, one for all tests: each gives it all of the weights."""
+    return CASES[case]()
 
 
 def entries(case, folder):
@@ -30,11 +38,11 @@ def assert_close(ours, theirs, what, tolerance=1e-4):
 @pytest.fixture(params=CASES)
 def case_and_model(request, reference):
     case = reference(request.param)
-    network = CASES[request.param]()
-    state = entries(case, "state/")
+    network = built(request.param)
+    state, variables = entries(case, "state/"), variables_by_torch_name(network)
     assert len(state) == len(network.variables)
     for name, array in state.items():
-        variables_by_torch_name(network)[name].assign(array)
+        variables[name].assign(array)
     return case, MixMo(network, weight_root=float(case["weight_root"]), l2=1.0)
 
 
@@ -56,7 +64,7 @@ def test_training(case_and_model, jit_compile):
     case, model = case_and_model
     network = model.network
 
-    @tf.function(jit_compile=jit_compile)
+    @tf.function(autograph=False, jit_compile=jit_compile)
     def step(members, masks, labels):
         with tf.GradientTape() as tape:
             logits = model.forward(tf.unstack(members, axis=1), masks, training=True)
@@ -73,25 +81,27 @@ def test_training(case_and_model, jit_compile):
     theirs = entries(case, "grad/")
     assert len(theirs) == len(gradients)
     by_variable = {id(v): g for v, g in zip(network.trainable_variables, gradients, strict=True)}
-    errors = {}
+    errors, variables = {}, variables_by_torch_name(network)
     for name, gradient in theirs.items():
-        ours = by_variable[id(variables_by_torch_name(network)[name])]
+        ours = by_variable[id(variables[name])]
         errors[name] = np.max(np.abs(ours - gradient)) / np.max(np.abs(gradient))
     print(f"gradients: largest error {max(errors.values()):.1e} of each one's largest value")
     assert max(errors.values()) < 1e-4, errors
 
 
-def test_batch_norm_statistics(case_and_model):
+def test_batch_norm_statistics(case_and_model, monkeypatch):
     case, model = case_and_model
     before, after = entries(case, "state/"), entries(case, "after/")
-    layers = {}
+    layers, variables = {}, variables_by_torch_name(model.network)
 
     def record(layer):  # the number of values that each variance is taken over
         call = layer.call
-        layer.call = lambda x, **kwargs: (
-            layers.__setitem__(id(layer.moving_variance), np.prod(x.shape[:3])),
-            call(x, **kwargs),
-        )[1]
+
+        def counted(x, **kwargs):
+            layers[id(layer.moving_variance)] = np.prod(x.shape[:3])
+            return call(x, **kwargs)
+
+        monkeypatch.setattr(layer, "call", counted)
 
     for layer in model.network.layers:
         if hasattr(layer, "moving_variance"):
@@ -99,7 +109,7 @@ def test_batch_norm_statistics(case_and_model):
     model.forward(tf.unstack(case["pixels"], axis=1), tf.constant(case["masks"]), training=True)
     assert len(after) == 2 * len(layers)
     for name, theirs in after.items():
-        variable = variables_by_torch_name(model.network)[name]
+        variable = variables[name]
         if name.endswith("running_var"):  # PyTorch keeps the unbiased one, n / (n - 1) of ours
             n = layers[id(variable)]
             old = before[name]
