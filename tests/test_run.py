@@ -147,7 +147,7 @@ def test_paths_in_place(tmp_path, monkeypatch):
     assert remote.in_place() == remote
 
 
-def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch):
+def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch, untraced):
     """`except Exception` lets it pass, as it lets Ctrl-C anywhere else."""
     settings, passed = small(tmp_path / "run", batch_size=256, checkpoint_steps=1, **QUICK), []
 
