@@ -214,9 +214,10 @@ def test_benchmarks_run(shallow, monkeypatch, request):
     small = ["--depth=10", "--width=1", "--rows=8", "--steps=1", "--turns=1", "--images=100"]
     small.append("--settings=two_replicas")  # the others' programs take minutes to compile
     small.append("--batch_size=8")
-    printed = "".join(said_of("benchmark", *small, name) for name in ("scaling", "masks", "input"))
+    printed = "".join(said_of("benchmark", *small, name) for name in ("scaling", "inference"))
     request.getfixturevalue("untraced")
-    printed += "".join(said_of("benchmark", *small, n) for n in ("train", "folder", "inference"))
+    names = "train", "input", "folder", "masks"
+    printed += "".join(said_of("benchmark", *small, name) for name in names)
     for line in (
         "two_replicas",
         "MixMo / plain Keras",
