@@ -145,6 +145,16 @@ def said(caplog):
 
 
 @pytest.fixture
+def untraced(request):
+    """TensorFlow runs its functions as Python: what is asked of a model once is answered sooner."""
+    of_datasets = "ignore:Even though the `tf.config.experimental_run_functions_eagerly` option"
+    request.node.add_marker(pytest.mark.filterwarnings(of_datasets))
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def forked(monkeypatch):
     """The processes of a suite's runs are forked from one that has imported TensorFlow."""
     import forking

@@ -40,7 +40,7 @@ def decoder(image_shape, central_fraction=1.0):
     decode = functools.partial(
         encoded_images.pixels, image_shape=image_shape, central_fraction=central_fraction
     )
-    return tf.function(decode, input_signature=signature)
+    return tf.function(decode, input_signature=signature, autograph=False)
 
 
 def check_same(tmp_path, contents, image_shape=SHAPE, central_fraction=1.0):
@@ -156,24 +156,27 @@ def exported(tmp_path_factory):
     return model, path
 
 
-def answer(path, contents):
-    signature = tf.saved_model.load(path).signatures["serving_bytes"]
-    return signature(image_bytes=tf.constant(contents, tf.string, [len(contents)]))
+@pytest.fixture(scope="module")
+def signature(exported):
+    return tf.saved_model.load(exported[1]).signatures["serving_bytes"]
 
 
-def test_the_signature_answers_as_the_model_does(exported, tmp_path):
+def test_the_signature_answers_as_the_model_does(exported, signature, tmp_path):
+    def answer(contents):
+        return signature(image_bytes=tf.constant(contents, tf.string, [len(contents)]))
+
     model, path = exported
     contents = [encoded(stored(6), "JPEG", 6), encoded(DOTS, "PNG"), encoded(NOISE, "JPEG")]
     files = [tmp_path / str(i) for i in range(3)]
     for file, content in zip(files, contents, strict=True):
         file.write_bytes(content)
     expected = model.predict(data.read_images(files, SHAPE), verbose=0)
-    answers = answer(path, contents)
+    answers = answer(contents)
     assert {name: value.shape for name, value in answers.items()} == {
         "probabilities": (3, 4), "member_probabilities": (3, 2, 4), "member_logits": (3, 2, 4),
     }  # fmt: skip
     np.testing.assert_allclose(answers["probabilities"], expected, atol=1e-6)
-    assert answer(path, [])["probabilities"].shape == (0, 4)
+    assert answer([])["probabilities"].shape == (0, 4)
     loaded = mixmo_tf.load(path)
     np.testing.assert_allclose(
         loaded.predict(data.read_images(files, SHAPE), verbose=0), expected, atol=1e-6
@@ -191,11 +194,6 @@ def test_it_is_described_and_named_for_base64(exported):
     assert list(signature.inputs) == ["image_bytes"]
     assert signature.inputs["image_bytes"].dtype == tf.string.as_datatype_enum
     assert [each.size for each in signature.inputs["image_bytes"].tensor_shape.dim] == [-1]
-
-
-@pytest.fixture(scope="module")
-def signature(exported):
-    return tf.saved_model.load(exported[1]).signatures["serving_bytes"]
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -61,7 +61,7 @@ def test_the_metrics_of_one_model(runs, tmp_path):
     assert read["held_out"]["nll"] == first["nll"] and read["held_out"]["nllc"] != first["nllc"]
 
 
-def test_a_fold_an_export_and_a_deep_ensemble_have_the_same_metrics(runs, tmp_path):
+def test_a_fold_an_export_and_a_deep_ensemble_have_the_same_metrics(runs, tmp_path, untraced):
     """All that is of the ensemble; what is between members as far as there are any."""
     model = checkpoints.load_model(runs / "run")
     deployment.fold(model).save(tmp_path / "folded.keras")
@@ -98,14 +98,15 @@ def never_wrong(tmp_path_factory):
             for number in range(16):
                 save(path / "images" / split / name / f"{number}.png", grey(255 * i, 16, 16))
     flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
-    flags += ["--filters=4", "--epochs=12", "--batch_size=8", "--batch_repetitions=1"]
+    flags += ["--filters=4", "--epochs=2", "--batch_size=4", "--batch_repetitions=1"]
+    flags += ["--learning_rate=0.1", "--warmup_steps=0"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch)
         return path / "run", said_of("train", *flags, "--augmentation=none")
 
 
-def test_metrics_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path):
+def test_metrics_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_path, untraced):
     path, said = never_wrong
     reason = "on no example are both of two members wrong"
     assert f"  ratio-error        – ({reason})\n" in said
@@ -133,7 +134,7 @@ def test_metrics_that_are_not_defined_are_null_with_a_reason(never_wrong, tmp_pa
     assert of_seeds.split()[-1] == "–"
 
 
-def test_what_is_wrong_is_one_line(runs, tmp_path):
+def test_what_is_wrong_is_one_line(runs, tmp_path, untraced):
     model = checkpoints.load_model(runs / "run")
     head = model.network.get_layer("head_1")
     head.bias.assign(head.bias + np.nan)

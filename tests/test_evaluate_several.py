@@ -15,6 +15,8 @@ from mixmo_tf import evaluation, experiments, strict_json
 from mixmo_tf.experiments import absl_flags
 from mixmo_tf.experiments.page import drawings
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def test_thresholds_and_a_paired_test(runs, tmp_path):
     held_out, seed_1, kept = runs / "held_out", tmp_path / "seed_1", tmp_path / "kept"

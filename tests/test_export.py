@@ -128,10 +128,10 @@ def test_nothing_is_left_where_writing_fails(tmp_path):
 
 
 def test_a_full_disk_leaves_nothing(tmp_path):
-    images = np.zeros((2, 16, 16, 3), np.uint8)
+    model, images = tiny_model(), np.zeros((2, 16, 16, 3), np.uint8)
     for names in (["saved_model"], ["onnx"], ["litert"]):
         with full_disk(1_000), pytest.raises(OSError) as error:
-            deployment.export(tiny_model(), tmp_path / "x", names, calibration_images=images)
+            deployment.export(model, tmp_path / "x", names, calibration_images=images)
         message = str(error.value)
         assert message.startswith(f"cannot write {tmp_path}/x: ") and "partial-" not in message
         assert "{{" not in message and "\n" not in message
@@ -143,9 +143,10 @@ def test_what_is_there_stays(tmp_path):
     (tmp_path / "partial-x" / "notes").touch()
     (tmp_path / "link").symlink_to(tmp_path / "target")
     model = tiny_model()
-    for name in ("x", "link"):
-        deployment.export(model, tmp_path / name, ["litert"], ["float32", "float32"])
-        assert (tmp_path / name / "model_float32.tflite").is_file()
+    files = {"x": ("litert", "model_float32.tflite"), "link": ("saved_model", "saved_model.pb")}
+    for name, (kind, file) in files.items():
+        deployment.export(model, tmp_path / name, [kind], ["float32", "float32"])
+        assert (tmp_path / name / file).is_file()
         with pytest.raises(FileExistsError, match="exists; choose another folder"):
             deployment.export(model, tmp_path / name)
     assert (tmp_path / "partial-x" / "notes").is_file()

@@ -167,7 +167,7 @@ def test_predict_says_what_a_file_decides(run, tmp_path):
     assert lines[1].endswith(f",{int(answer)},{'; '.join(names)},")
 
 
-def test_the_best_epoch_is_chosen(run, tmp_path):
+def test_the_best_epoch_is_chosen(run, tmp_path, untraced):
     flags = [f"--model={run}", "--which=best", "--check_images=0"]
     said = said_of("export", *flags, f"--output_dir={tmp_path / 'best'}")
     assert re.search(rf"^{run}: epoch \d of 2, the best on held-out images\.$", said, re.MULTILINE)
@@ -190,7 +190,7 @@ def test_the_best_epoch_is_chosen(run, tmp_path):
     assert line == f"{same}: the last epoch, 2, the best on held-out images too."
 
 
-def test_what_cannot_be_is_one_line_and_nothing_is_written(finished, run, tmp_path):
+def test_what_cannot_be_is_one_line_and_nothing_is_written(finished, run, tmp_path, untraced):
     x = f"--output_dir={tmp_path / 'x'}"
     of_run, no_held_out = [f"--model={run}", x], [f"--model={finished[0]}", x]
     alone = shutil.copy(run / "model.keras", tmp_path / "alone.keras")
@@ -216,7 +216,7 @@ def test_what_cannot_be_is_one_line_and_nothing_is_written(finished, run, tmp_pa
     assert not (tmp_path / "x").exists()
 
 
-def test_thresholds_that_are_not_there_are_said(run):
+def test_thresholds_that_are_not_there_are_said(run, untraced):
     settings = ExportSettings(model=[run], calibrate=True)
     model = mixmo_tf.load(run)
     tested_on, held_out = images.find(settings, [run], model)
@@ -238,7 +238,7 @@ def test_what_a_folder_without_test_images_lacks_is_said():
         decisions.Fitted(settings, flat, None, images.load, None)
 
 
-def test_a_temperature_that_makes_the_ece_larger_is_said(run):
+def test_a_temperature_that_makes_the_ece_larger_is_said(run, untraced):
     """At temperature 1 nothing changes; far above it, right answers' confidence is near 1/10."""
     model, settings = mixmo_tf.load(run), ExportSettings(model=[run], calibrate=True)
     of_run, _ = images.find(settings, [run], model)

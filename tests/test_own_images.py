@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import shallow_network
 from PIL import Image
 from scripts_at_work import assert_refused, call, exit_messages, said_of
 from test_image_folder import grey, save
@@ -13,7 +14,7 @@ from test_image_folder import grey, save
 from mixmo_tf import data
 from mixmo_tf.data import image_folder, notices
 
-pytestmark = pytest.mark.usefixtures("shallow")
+pytestmark = pytest.mark.usefixtures("shallow", "untraced")
 
 SMALL = ["--filters=4", "--epochs=1", "--batch_size=8", "--batch_repetitions=2", "--image_size=16"]
 
@@ -32,10 +33,18 @@ def folder(tmp_path_factory):
     return path
 
 
-def test_train_evaluate_fine_tune_export(folder, tmp_path):
-    dataset = f"--dataset=image_folder:{folder}"
-    first = tmp_path / "first"
-    said = said_of("train", dataset, *SMALL, f"--output_dir={first}", "--memory_gib=0")
+@pytest.fixture(scope="module")
+def trained(folder, tmp_path_factory):
+    """A run on these images, which stay on disk, and what train.py said."""
+    path = tmp_path_factory.mktemp("runs") / "first"
+    flags = [f"--dataset=image_folder:{folder}", *SMALL, f"--output_dir={path}", "--memory_gib=0"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        shallow_network.stand_in(monkeypatch)
+        return path, said_of("train", *flags)
+
+
+def test_train_evaluate_fine_tune_export(folder, trained, tmp_path):
+    first, said = shutil.copytree(trained[0], tmp_path / "first"), trained[1]
     assert "training images 36 of 16×16×3, on disk" in said
     assert "validated on    12 test images in val, after each epoch\n" in said
     assert "tested on       12 test images in val, at the end\n" in said
@@ -140,12 +149,13 @@ def test_validation_and_test_images_of_their_own(folder, tmp_path):
     assert message == "show_masks.py: num_members must be <= 2 classes, got 3"
 
 
-def test_a_run_from_before_test_folders_were_read_goes_on(folder, tmp_path):
+def test_a_run_from_before_test_folders_were_read_goes_on(folder, trained, tmp_path):
     """Then val/ was for the test, and test/ for nothing: as it is for a run without test/."""
-    images, path = tmp_path / "images", tmp_path / "run"
-    shutil.copytree(folder, images)
-    flags = [f"--dataset=image_folder:{images}", *SMALL, f"--output_dir={path}"]
-    said_of("train", *flags)
+    images = shutil.copytree(folder, tmp_path / "images")
+    path = shutil.copytree(trained[0], tmp_path / "run")
+    begun = (path / "run.flags").read_text()
+    (path / "run.flags").write_text(begun.replace(str(folder), str(images)))
+    flags = [f"--dataset=image_folder:{images}", *SMALL, f"--output_dir={path}", "--memory_gib=0"]
     shutil.copytree(folder / "train", images / "test")
     said = (
         f"{path}: in image_folder:{images}, val is for the test, test is not read, as when this "

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import tiny_model, two_replicas
+from small_models import ready_model, tiny_model, two_replicas
 
 from mixmo_tf.data import stream
 
@@ -56,7 +56,7 @@ def test_arrays_are_predicted_as_datasets_are(pixels_and_labels, steps_per_execu
 
 def test_a_callback_stops_it_and_a_list_of_keras_is_taken(pixels_and_labels):
     images, _ = pixels_and_labels
-    model = tiny_model()
+    model = ready_model()
     for data in (images, as_dataset(images, 8)):
         notes = Notes(stop_after=2)
         answers = model.predict(data, batch_size=8, verbose=0, callbacks=notes)
@@ -70,7 +70,7 @@ def test_a_callback_stops_it_and_a_list_of_keras_is_taken(pixels_and_labels):
 
 def test_progress_is_shown_as_keras_shows_it(pixels_and_labels, capsys):
     images, _ = pixels_and_labels
-    model = tiny_model()
+    model = ready_model()
     for verbose, said in ((1, "5/5"), ("auto", "5/5"), (2, "5/5"), (0, "")):
         model.predict(images, batch_size=8, verbose=verbose)
         printed = capsys.readouterr().out
@@ -79,7 +79,7 @@ def test_progress_is_shown_as_keras_shows_it(pixels_and_labels, capsys):
 
 def test_fewer_steps_than_there_are(pixels_and_labels):
     images, _ = pixels_and_labels
-    model = tiny_model()
+    model = ready_model()
     assert model.predict(images, 8, 0, 2).shape == (16, 4)
     keras.config.set_max_steps_per_epoch(1)
     try:
@@ -108,7 +108,7 @@ def test_an_array_makes_no_pipeline_and_few_graphs(pixels_and_labels, monkeypatc
 
 def test_under_strategies(pixels_and_labels):
     images, _ = pixels_and_labels
-    model = tiny_model()
+    model = ready_model()
     expected = model.predict(images, verbose=0)
     for strategy in (two_replicas(), tf.distribute.OneDeviceStrategy("/device:CPU:1")):
         with strategy.scope():
@@ -132,7 +132,7 @@ class Batches(keras.utils.PyDataset):
 
 def test_batches_of_every_kind(pixels_and_labels):
     images, labels = pixels_and_labels
-    model = tiny_model()
+    model = ready_model()
     expected = model.predict(images, verbose=0)
     halves = images[:20], images[20:]
     for batches in (

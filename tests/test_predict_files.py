@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from picture_files import AXES, UPRIGHT, encoded, stored
 from scripts_at_work import call, ending_of
-from small_models import tiny_model
+from small_models import as_if_trained, tiny_model
 
 import mixmo_tf
 from mixmo_tf import data, deployment
@@ -23,13 +23,9 @@ FORMATS = "model.keras", "exported", "exported/model.onnx", "exported/model_floa
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
-    """A folder with a trained model in every format."""
+    """A folder with a model in every format."""
     path = tmp_path_factory.mktemp("models")
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 4, 80)
-    pixels = random.integers(0, 60, (80, 16, 16, 3)) + 60 * labels[:, None, None, None]
-    model = tiny_model(class_names=NAMES)
-    model.fit(pixels.astype(np.uint8), labels, batch_size=8, epochs=2, verbose=0)
+    model = as_if_trained(tiny_model(class_names=NAMES))
     model.save(path / "model.keras")
     formats = "saved_model", "onnx", "litert"
     deployment.export(model, path / "exported", formats, ["float32"], input="jpeg")
@@ -83,7 +79,7 @@ def test_a_savedmodel_says_the_same_of_the_files_bytes(models, photos):
             assert each.classes[0].probability == pytest.approx(row.max(), abs=1e-5)
 
 
-def test_a_turned_photo_is_the_same_photo(models, tmp_path):
+def test_a_turned_photo_is_the_same_photo(models, tmp_path, untraced):
     for i in AXES:
         (tmp_path / f"{i}.png").write_bytes(encoded(stored(i), "PNG", i))
     predictions = predict(PredictSettings(model=models / "model.keras", files=[tmp_path], top=4))
@@ -93,7 +89,7 @@ def test_a_turned_photo_is_the_same_photo(models, tmp_path):
     assert sum(probabilities) == pytest.approx(1, abs=1e-6)
 
 
-def test_a_damaged_file_gets_its_line_and_the_rest_is_answered(models, photos):
+def test_a_damaged_file_gets_its_line_and_the_rest_is_answered(models, photos, untraced):
     (photos / "05.webp").write_bytes(b"")
     (photos / "07.png").write_bytes((photos / "07.png").read_bytes()[:100])
     flags = f"--model={models / 'model.keras'}", photos, "nowhere.jpg"
@@ -149,7 +145,7 @@ def test_answers_can_go_to_a_stream(models, photos, capfd):
     assert [row["class"] for row in rows] == [each.classes[0].name for each in predictions]
 
 
-def test_files_may_have_any_name(models, photos, tmp_path):
+def test_files_may_have_any_name(models, photos, tmp_path, untraced):
     """Of another encoding, or with a line break."""
     files = [photos / os.fsdecode(name) for name in (b"caf\xe9.jpg", b"two\nlines.jpg")]
     for file in files:
@@ -166,7 +162,7 @@ def test_files_may_have_any_name(models, photos, tmp_path):
     assert len(said.splitlines()) == 3 and name in said.splitlines()[2]
 
 
-def test_what_is_wrong_is_one_line(models, photos, tmp_path):
+def test_what_is_wrong_is_one_line(models, photos, tmp_path, untraced):
     (tmp_path / "empty").mkdir()
     good, exported = f"--model={models / 'model.keras'}", f"--model={models / 'exported'}"
     cases = [
@@ -208,7 +204,7 @@ def test_classes_without_names_are_numbers_and_one_member_is_none(tmp_path, phot
             assert each.classes[0].name == str(each.classes[0].label) and each.members == ()
 
 
-def test_several_models_are_members(models, photos, tmp_path):
+def test_several_models_are_members(models, photos, tmp_path, untraced):
     other = tiny_model(class_names=NAMES)
     other.save(tmp_path / "other.keras")
     both = f"{models / 'model.keras'},{tmp_path / 'other.keras'}"

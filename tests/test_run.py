@@ -25,6 +25,8 @@ from mixmo_tf.training import checkpoints, logs, loop, signals
 
 pytestmark = pytest.mark.usefixtures("shallow")
 
+QUICK = {"mixing": "linear", "alpha": 0, "augmentation": "none"}  # to trace
+
 
 def small(output_dir, **more):
     return experiments.Settings(
@@ -37,7 +39,7 @@ def test_a_call_is_what_the_script_does(finished, tmp_path, capsys, caplog):
     """In a thread that is not the main one, after a run that failed, and again."""
     path, _, _ = finished
     settings = experiments.Settings.from_flagfile(path / "run.flags", output_dir=tmp_path / "run")
-    failed = {"output_dir": tmp_path / "failed", "num_members": 3}
+    failed = {"output_dir": tmp_path / "failed", "num_members": 3, **QUICK}
     with pytest.raises(checkpoints.NotFiniteError) as error:
         experiments.train(small(**failed, learning_rate=1e30))
     assert str(error.value) == (
@@ -103,13 +105,16 @@ def test_random_state_is_put_back():
         assert drawn() == of_seed
 
 
-def test_a_run_stays_in_its_folder(tmp_path, monkeypatch):
-    """Whatever the working directory is when its settings are made, and while it trains."""
+def test_a_run_stays_in_its_folder_and_its_model_with_who_holds_it(tmp_path, monkeypatch):
+    """Whatever the working directory is when its settings are made, and while it trains.
+
+    What TensorFlow keeps of a training, BUILD.md says; it does not keep the model.
+    """
     made, called, elsewhere = (tmp_path / name for name in ("made", "called", "elsewhere"))
     for folder in (made, called, elsewhere):
         folder.mkdir()
     monkeypatch.chdir(made)
-    settings = small("runs/x", batch_size=512)
+    settings = small("runs/x", batch_size=512, **QUICK)
     monkeypatch.chdir(called)
     fit = loop.train
 
@@ -124,6 +129,10 @@ def test_a_run_stays_in_its_folder(tmp_path, monkeypatch):
     names = {"run.flags", "history.csv", "checkpoints", "tensorboard", "model.keras"}
     assert names <= {file.name for file in run.path.iterdir()}
     assert run_flags.read(run.path)["--output_dir"] == "runs/x"  # as it was said
+    threads, model = threading.active_count(), weakref.ref(run.model)
+    del run
+    gc.collect()
+    assert model() is None and threading.active_count() == threads
 
 
 def test_paths_in_place(tmp_path, monkeypatch):
@@ -138,9 +147,9 @@ def test_paths_in_place(tmp_path, monkeypatch):
     assert remote.in_place() == remote
 
 
-def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch):
+def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch, untraced):
     """`except Exception` lets it pass, as it lets Ctrl-C anywhere else."""
-    settings, passed = small(tmp_path / "run", checkpoint_steps=1), []
+    settings, passed = small(tmp_path / "run", batch_size=256, checkpoint_steps=1, **QUICK), []
 
     def send(self, batch, logs=None):
         if batch == 3:
@@ -157,7 +166,7 @@ def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch):
     assert not passed and interrupt.value.by == "SIGINT"
     said = "ended by SIGINT; the same call goes on from the newest checkpoint"
     assert str(interrupt.value) == said
-    assert experiments.train(settings).metrics["steps"] == 22
+    assert experiments.train(settings).metrics["steps"] == 5
 
 
 def test_a_folder_in_which_this_process_trains(tmp_path):
@@ -203,15 +212,6 @@ def test_who_sees_a_bar(where, monkeypatch):
         keras.utils.enable_interactive_logging()
 
 
-def test_a_model_that_nobody_holds_is_gone(tmp_path):
-    """What TensorFlow keeps of its training, BUILD.md says; it does not keep the model."""
-    run = experiments.train(small(tmp_path / "run", batch_size=1024))
-    threads, model = threading.active_count(), weakref.ref(run.model)
-    del run
-    gc.collect()
-    assert model() is None and threading.active_count() == threads
-
-
 def test_all_runs_of_a_process_share_a_strategy():
     assert strategies.choose("mirrored") is strategies.choose("mirrored")
 
@@ -231,7 +231,8 @@ def test_two_runs_at_once_are_those_that_each_is_alone(tmp_path):
     """The random state that initial weights come from is the whole process's."""
 
     def weights(name, seed):
-        run = experiments.train(small(tmp_path / name, seed=seed, batch_size=512))
+        settings = small(tmp_path / name, seed=seed, batch_size=1024, **QUICK)
+        run = experiments.train(settings)
         return run.model.get_weights()
 
     alone = [weights(f"alone_{seed}", seed) for seed in range(2)]

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 
+import forking
 import hostile_requests
 import numpy as np
 import pytest
@@ -42,11 +43,15 @@ def serve():
 
 @contextlib.contextmanager
 def server(model, folder):
-    """A server of its own process, on a port that is free, which must live to the end."""
+    """A server of its own process, on a port that is free, which must live to the end.
+
+    That of a SavedModel, which needs TensorFlow, is forked from one that has imported it.
+    """
     said = folder / f"{model.name}.log"
     command = [sys.executable, SERVE, model, "--name=tiny", "--port=0"]
+    popen = forking.Popen if model.is_dir() else subprocess.Popen
     with open(said, "w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+        process = popen(command, stdout=log, stderr=log, cwd=folder)
     try:
         deadline = time.monotonic() + 180
         while not (ready := re.search(r"running on http://127.0.0.1:(\d+)", said.read_text())):

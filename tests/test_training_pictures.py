@@ -196,7 +196,7 @@ def test_somebody_elses_history_png_is_no_place_for_a_run(tmp_path):
         directory.start(tmp_path, [], {})
 
 
-def test_without_matplotlib_a_sentence_is_all(tmp_path, monkeypatch, caplog):
+def test_without_matplotlib_a_sentence_is_all(tmp_path, monkeypatch, caplog, untraced):
     shallow_network.stand_in(monkeypatch, draws=True)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     few = {"filters": 2, "epochs": 1, "batch_size": 512, "batch_repetitions": 1}
