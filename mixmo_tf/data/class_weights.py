@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from mixmo_tf import arguments
-from mixmo_tf.data import checks
+from mixmo_tf.data import checks, stream
 
 CHOICES = "none", "balanced"
 
@@ -47,6 +47,7 @@ def join(batches: tf.data.Dataset, class_weight: Mapping[int, float]) -> tf.data
     """
     weights = tf.constant([class_weight[label] for label in sorted(class_weight)], tf.float32)
 
+    @stream.as_it_is
     def weigh(images, labels):
         return images, labels, tf.gather(weights, labels)
 

@@ -55,8 +55,10 @@ class Records:
         """int64 (N,), in order; all records are read for them, once."""
         cores = os.cpu_count()
         records = tf.data.Dataset.from_tensor_slices(self.indices).batch(_READ_BATCH)
-        records = records.map(lambda some: self._read(some)[0], cores).unbatch()
-        labels = records.map(lambda record: self._parse(record)[1], cores).batch(_READ_BATCH)
+        read = stream.as_it_is(lambda some: self._read(some)[0])
+        parse = stream.as_it_is(lambda record: self._parse(record)[1])
+        records = records.map(read, num_parallel_calls=cores).unbatch()
+        labels = records.map(parse, num_parallel_calls=cores).batch(_READ_BATCH)
         parts = []
         with progress_bar("Reading labels", len(self)) as progress:
             for some in labels.with_options(stream.without_autotune()).as_numpy_iterator():
@@ -110,13 +112,14 @@ class Records:
         """
         indices = tf.constant(self.indices)
 
+        @stream.as_it_is
         def read(positions):
             return self._read(tf.gather(indices, positions), positions)
 
         cores = os.cpu_count()
         positions = tf.data.Dataset.range(len(self)).batch(_READ_BATCH)
         records = positions.map(read, num_parallel_calls=cores).ignore_errors().unbatch()
-        decoded = records.map(self._decode, num_parallel_calls=cores)
+        decoded = records.map(stream.as_it_is(self._decode), num_parallel_calls=cores)
         decoded = decoded.with_options(stream.without_autotune())
         is_good = np.zeros(len(self), bool)
         good = decoded.ignore_errors().as_numpy_iterator()

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import mixmo_tf
 from mixmo_tf import augmentation, data, seeds, training
+from mixmo_tf.data import stream
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.networks import NETWORKS, parts, size
 
@@ -84,7 +85,7 @@ def plain_loop(
         return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
 
     batches = data.training_batches((images, labels), settings.rows, seed=0).enumerate()
-    batches = batches.map(augment, num_parallel_calls=2).prefetch(2)
+    batches = batches.map(stream.as_it_is(augment), num_parallel_calls=2).prefetch(2)
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
 
