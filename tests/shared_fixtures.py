@@ -54,6 +54,12 @@ def shallow(monkeypatch):
     shallow_network.stand_in(monkeypatch)
 
 
+@pytest.fixture
+def kept_models(shallow, monkeypatch):
+    """Commands in this process that train the same share a model: see `keep_models` there."""
+    shallow_network.keep_models(monkeypatch)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run of the command train on digits, to be read: its folder, its flags, what it said.
@@ -82,6 +88,7 @@ def _trained(path):
     """What train says, which makes the run `path`."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch, draws=True)
+        shallow_network.keep_models(monkeypatch)
         code, said = scripts_at_work.ending_of("train", *_flags(path))
     assert code is None, code
     return said

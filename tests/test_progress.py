@@ -241,7 +241,7 @@ def terminal(columns):
         said.append(b"".join(sent).decode())
 
 
-def test_the_command_in_a_terminal(finished, tmp_path, shallow, monkeypatch):
+def test_the_command_in_a_terminal(finished, tmp_path, kept_models, monkeypatch):
     """Killed in the middle of its second epoch at 80 columns, gone on with at 40."""
     path = first_epoch_of(finished, tmp_path / "run")
     train = load("train").load()

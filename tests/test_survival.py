@@ -157,7 +157,7 @@ def test_a_second_ctrl_c_ends_an_execution_at_once():
     assert process.stdout.read() == ""
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     """The damaged one is left for the one before, and that survives a disk that is full."""
     path = first_epoch_of(finished, tmp_path / "full")
@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ending, _ = ending_of("train", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     said = "train.py: the loss or a gradient became NaN or infinite at step 2; there is no checkpo"
@@ -187,7 +187,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_directory_in_use_is_refused(finished):
     path, flags, _ = finished
     with open(path / "run.lock", "w") as lock:
@@ -214,7 +214,7 @@ def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
     assert run_lock.trainer(tmp_path) is None
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):
     """Each run is a copy of the finished one, with something changed; nothing is overwritten."""
 
@@ -266,7 +266,7 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):
     assert [sorted(path.rglob("*.*")) for path, _ in cases] == before
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_only_a_runs_own_partial_files_are_removed(finished, tmp_path):
     path = shutil.copytree(finished[0], tmp_path / "run")
     own = [path / "partial-model.keras", path / "checkpoints" / "partial-step_00000050.keras"]
@@ -278,7 +278,7 @@ def test_only_a_runs_own_partial_files_are_removed(finished, tmp_path):
     assert not any(file.exists() for file in own) and all(file.exists() for file in others)
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_deterministic_kernels_give_a_run_as_well(finished, tmp_path):
     """With the draws of any other run, so with its losses but for rounding."""
     assert not config.is_op_determinism_enabled()
