@@ -197,7 +197,7 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     """The loss of the step was finite; what the step made of the weights is not."""
     model = new_model()
-    model.compile(keras.optimizers.SGD(1e38), metrics=["accuracy"])
+    model.compile(keras.optimizers.SGD(1e38), metrics=["accuracy"], run_eagerly=True)
     with pytest.raises(checkpoints.NotFiniteError, match="by step 1$|at step [12]$"):
         loop.train(
             model, examples(42, 0), examples(12, 1), tmp_path,

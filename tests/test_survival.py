@@ -61,7 +61,7 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
-        request.getfixturevalue("shallow")
+        request.getfixturevalue("kept_models")
         command_line = shallow_command
     flags = [*DIGITS, f"--epochs={2 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
@@ -98,8 +98,8 @@ def assert_ended_by(number, exit_code, errors):
 
 
 def test_ctrl_c_writes_a_checkpoint_of_its_step(tmp_path):
-    """Not at one that is written in any case: each 300, and the 718 of an epoch."""
-    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=300", "--epochs=40"]
+    """Not at one that is written in any case: each 120, and the 718 of an epoch."""
+    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=120", "--epochs=40"]
     process = start(shallow_command("train.py", *flags, f"--output_dir={tmp_path}"))
     wait_for_checkpoints(tmp_path, 1, process)
     time.sleep(0.1)  # some steps
@@ -107,7 +107,7 @@ def test_ctrl_c_writes_a_checkpoint_of_its_step(tmp_path):
     _, errors = process.communicate(timeout=600)
     assert_ended_by(signal.SIGINT, process.returncode, errors)
     steps = [int(re.findall(r"\d+", file.name)[0]) for file in tmp_path.glob("checkpoints/*")]
-    assert max(steps) > 300 and max(steps) % 300 and max(steps) % 718
+    assert max(steps) > 120 and max(steps) % 120 and max(steps) % 718
 
 
 LONG_EXECUTION = """
@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 
 
-@pytest.mark.usefixtures("kept_models")
+@pytest.mark.usefixtures("shallow", "eagerly")
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ending, _ = ending_of("train", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     said = "train.py: the loss or a gradient became NaN or infinite at step 2; there is no checkpo"
@@ -278,7 +278,7 @@ def test_only_a_runs_own_partial_files_are_removed(finished, tmp_path):
     assert not any(file.exists() for file in own) and all(file.exists() for file in others)
 
 
-@pytest.mark.usefixtures("kept_models")
+@pytest.mark.usefixtures("shallow")
 def test_deterministic_kernels_give_a_run_as_well(finished, tmp_path):
     """With the draws of any other run, so with its losses but for rounding."""
     assert not config.is_op_determinism_enabled()
