@@ -40,6 +40,7 @@ def start(script):
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         assert "SigCgt" in lines and process.poll() is None, process.communicate()
         caught = int(lines["SigCgt"], 16)
+        time.sleep(0.001)  # or this process would take its time
     return process
 
 
@@ -48,6 +49,7 @@ def wait_for(library, process):
     maps = pathlib.Path(f"/proc/{process.pid}/maps")
     while f"/{library}/" not in maps.read_text():
         assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
 
 
 def one_line(process, errors):

@@ -57,13 +57,13 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
 
     They are its weights, and the lines of its history. It is ended in processes of its own, and
     goes on in another than it began in. More kills than one are those of the real network.
-    An epoch has 20 steps; a process is ended after 21 at most, and what half a second brings.
+    An epoch has 20 steps; a process is ended after 12 at most, and what 0.2 seconds bring.
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
         request.getfixturevalue("kept_models")
         command_line = shallow_command
-    flags = [*DIGITS, f"--epochs={2 + 2 * kills}", "--validation_examples=100"]
+    flags = [*DIGITS, f"--epochs={1 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     said_of("train", *flags, f"--output_dir={quiet}")
     flags.append(f"--output_dir={killed}")
@@ -71,8 +71,8 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     for number in (signal.SIGTERM, *[signal.SIGKILL] * kills):
         process = start(command_line("train.py", *flags, "--checkpoint_steps=3"))
         least = number == signal.SIGTERM  # answered so once it trains
-        wait_for_checkpoints(killed, moments.randrange(least, 8), process)
-        time.sleep(moments.uniform(0, 0.5))
+        wait_for_checkpoints(killed, moments.randrange(least, 5), process)
+        time.sleep(moments.uniform(0, 0.2))
         process.send_signal(number)
         _, errors = process.communicate(timeout=600)
         if number == signal.SIGTERM:
