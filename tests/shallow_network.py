@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from mixmo_tf import networks
-from mixmo_tf.experiments import history_picture, suite_runs
+from mixmo_tf.experiments import history_picture, recipe, suite_runs
 from mixmo_tf.networks import layers, parts
 from mixmo_tf.training import members_log, mixing_sheet
 
@@ -38,3 +38,27 @@ def stand_in(monkeypatch, draws=False):
     monkeypatch.setattr(
         suite_runs, "_folder", lambda name: SCRIPTS if name == "scripts" else folder(name)
     )
+
+
+def keep_models(monkeypatch):
+    """Commands of this process whose models are to be the same get one, which is traced once.
+
+    Each finds it as it was made, in all that `Trainer.state` knows of it; so does one that goes on
+    with a run, which takes its state from a checkpoint as it does in a process of its own.
+    """
+
+    def build_model(settings, info):
+        key = repr((dataclasses.replace(settings, **_OF_FILES), info))
+        if key not in _MODELS:
+            model = build(settings, info)
+            _MODELS[key] = model, model.state()
+        model, state = _MODELS[key]
+        model.set_state(state)
+        return model
+
+    build = recipe.build_model
+    monkeypatch.setattr(recipe, "build_model", build_model)
+
+
+_MODELS = {}
+_OF_FILES = {"output_dir": None, "checkpoint_steps": None, "extend": False}  # not of the model

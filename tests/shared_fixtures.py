@@ -58,6 +58,20 @@ def shallow(monkeypatch):
     shallow_network.stand_in(monkeypatch)
 
 
+@pytest.fixture
+def kept_models(shallow, monkeypatch):
+    """Commands in this process that train the same share a model: see `keep_models` there."""
+    shallow_network.keep_models(monkeypatch)
+
+
+@pytest.fixture
+def eagerly():
+    """TensorFlow traces nothing: a step takes longer, the first of a new model a second less."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run of the command train on digits, to be read: its folder, its flags, what it said.
@@ -86,6 +100,7 @@ def _trained(path):
     """What train says, which makes the run `path`."""
     with pytest.MonkeyPatch.context() as monkeypatch:
         shallow_network.stand_in(monkeypatch, draws=True)
+        shallow_network.keep_models(monkeypatch)
         code, said = scripts_at_work.ending_of("train", *_flags(path))
     assert code is None, code
     return said

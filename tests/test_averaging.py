@@ -161,7 +161,7 @@ def train(path, model):
         model.set_state(newest.state())
     loop.train(
         model, IMAGES, examples(12, 1), path, epochs=EPOCHS, batch_size=8,
-        checkpoint_steps=2, keep_best=True, pictures=False,
+        checkpoint_steps=4, keep_best=True, pictures=False,
     )  # fmt: skip
     return model.state()
 

@@ -13,7 +13,7 @@ import mixmo_tf
 from mixmo_tf.experiments import run_flags
 from mixmo_tf.training import history, loop
 
-pytestmark = pytest.mark.usefixtures("shallow")
+pytestmark = pytest.mark.usefixtures("kept_models")
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ def start(script):
         lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
         assert "SigCgt" in lines and process.poll() is None, process.communicate()
         caught = int(lines["SigCgt"], 16)
+        time.sleep(0.001)  # or this process would take its time
     return process
 
 
@@ -48,6 +49,7 @@ def wait_for(library, process):
     maps = pathlib.Path(f"/proc/{process.pid}/maps")
     while f"/{library}/" not in maps.read_text():
         assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
 
 
 def one_line(process, errors):
@@ -230,7 +232,7 @@ def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
     assert ending.EXIT_CODE == 75
 
 
-def test_a_run_that_failed_leaves_nothing_behind(tmp_path, shallow):
+def test_a_run_that_failed_leaves_nothing_behind(tmp_path, shallow, eagerly):
     """In a process that keeps the errors, with their tracebacks, as notebooks do."""
     numbers = signal.SIGTERM, signal.SIGINT
 

@@ -12,7 +12,7 @@ from stopped_runs import Killed, at, kill
 from mixmo_tf.experiments import Settings, announcement, directory, run_flags
 from mixmo_tf.training import checkpoints, logs
 
-pytestmark = pytest.mark.usefixtures("shallow")
+pytestmark = pytest.mark.usefixtures("kept_models")
 
 LONGER = [*DIGITS, "--epochs=4", "--milestones=4"]
 

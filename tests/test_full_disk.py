@@ -25,7 +25,7 @@ def said(script, file):
     return f"{script}.py: cannot write {file}: File too large"
 
 
-def test_training(finished, tmp_path, shallow):
+def test_training(finished, tmp_path, kept_models):
     """A new run, and finished ones that lack something."""
     runs = {name: shutil.copytree(finished[0], tmp_path / name) for name in ("model", "metrics")}
     for name, file in (("model", "model.keras"), ("metrics", "metrics.json")):

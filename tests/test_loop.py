@@ -1,12 +1,15 @@
 """A run that stops anywhere and is taken up again ends as if it had never stopped."""
 
+import functools
 import os
+import shutil
 import signal
 import threading
 
 import keras
 import numpy as np
 import pytest
+import stopped_runs
 from stopped_runs import (
     EPOCHS,
     Killed,
@@ -16,20 +19,33 @@ from stopped_runs import (
     kill,
     new_model,
     renewed_model,
-    train,
 )
 
 from mixmo_tf.training import checkpoints, logs, loop, signals
 
+train = functools.partial(stopped_runs.train, checkpoint_steps=4)  # writing takes the most time
 
-@pytest.mark.parametrize("step", [1, 5, 8, 15])
-def test_killed_after_any_step(tmp_path, monkeypatch, undisturbed, step):
-    with monkeypatch.context() as patch:
-        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(step, kill))
-        with pytest.raises(Killed):
-            train(tmp_path)
-    model = new_model() if step == 8 else None  # as in another process
-    assert_equal_runs(train(tmp_path, model), tmp_path, *undisturbed)
+
+def killed_at(monkeypatch, path, hook, moment, model=None):
+    """Trains the run until a callback's method is called for the time number `moment`."""
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(logs.TensorBoardLogs, hook, at(moment, kill), raising=False)
+        train(path, model)
+
+
+def test_killed_after_any_step(tmp_path, monkeypatch, undisturbed):
+    """One run, again and again: before a checkpoint is there, after an epoch, within, at the end.
+
+    What the newest checkpoint has is what was done before the kill, but after the first step.
+    """
+    done = 0
+    for step in (1, 5, 8, 15):
+        model = new_model() if done == 8 else None  # as in another process
+        killed_at(monkeypatch, tmp_path, "on_train_batch_end", step - done, model)
+        found = checkpoints.files(tmp_path / "checkpoints")
+        done = checkpoints.step_of(found[-1]) if found else 0
+        assert done == (0 if step == 1 else step)
+    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 
 def test_classes_weigh_alike_after_a_kill(tmp_path, monkeypatch, undisturbed):
@@ -42,31 +58,39 @@ def test_classes_weigh_alike_after_a_kill(tmp_path, monkeypatch, undisturbed):
     assert np.any(state[1] != undisturbed[0][1])
 
 
-@pytest.mark.parametrize("hook", ["on_test_begin", "on_epoch_end"])
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_killed_before_or_after_validation(tmp_path, monkeypatch, undisturbed, hook, epoch):
-    """A checkpoint is there, the line of the epoch in history.csv is not."""
-    with monkeypatch.context() as patch:
-        patch.setattr(logs.TensorBoardLogs, hook, at(epoch, kill), raising=False)
-        with pytest.raises(Killed):
-            train(tmp_path)
+def test_killed_before_or_after_validation(tmp_path, monkeypatch, undisturbed):
+    """Of the first epoch, and of the last: a checkpoint is there, its line in history.csv is not.
+
+    One run; each time that it goes on, it begins with the validation in which it was killed.
+    """
     history_file = tmp_path / "history.csv"
-    lines = history_file.read_text().splitlines() if history_file.exists() else []
-    assert len(lines) in (0, epoch)
+    for hook, moment, num_lines in (
+        ("on_test_begin", 1, 0),  # of epoch 1
+        ("on_epoch_end", 1, 0),
+        ("on_test_begin", 3, 3),  # of epoch 3: the header and two epochs
+        ("on_epoch_end", 1, 3),
+    ):
+        killed_at(monkeypatch, tmp_path, hook, moment)
+        lines = history_file.read_text().splitlines() if history_file.exists() else []
+        assert len(lines) == num_lines
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_save_and_end_at_once(tmp_path, monkeypatch, undisturbed, number):
+def test_signals_save_and_end_at_once(tmp_path, monkeypatch, undisturbed):
+    """SIGTERM in its eighth step; where it has gone on, Ctrl-C in its twelfth."""
     handlers = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with monkeypatch.context() as patch:
-        send = at(8, lambda: os.kill(os.getpid(), number))
-        patch.setattr(logs.TensorBoardLogs, "on_train_batch_begin", send, raising=False)
-        with pytest.raises(signals.Interrupted, match=signal.Signals(number).name):
-            train(tmp_path, checkpoint_steps=None)
-    saved = sorted(f.name for f in (tmp_path / "checkpoints").iterdir())
-    assert saved == ["step_00000005.keras", "step_00000008.keras"]
-    assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
+    for number, moment, steps in (
+        (signal.SIGTERM, 8, [5, 8]),
+        (signal.SIGINT, 4, [10, 12]),  # the newest two
+    ):
+        with monkeypatch.context() as patch:
+            send = at(moment, functools.partial(os.kill, os.getpid(), number))
+            patch.setattr(logs.TensorBoardLogs, "on_train_batch_begin", send, raising=False)
+            with pytest.raises(signals.Interrupted, match=number.name):
+                train(tmp_path, checkpoint_steps=None)
+        saved = sorted(f.name for f in (tmp_path / "checkpoints").iterdir())
+        assert saved == [f"step_{step:08d}.keras" for step in steps]
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == handlers
     assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
 
 
@@ -122,26 +146,21 @@ def request_ends_with_ctrl_c():
             signal.pause()
 
 
-def test_history_that_is_lost_is_not_made_up(tmp_path):
-    train(tmp_path)
-    file = tmp_path / "history.csv"
+def test_history_that_is_lost_is_not_made_up(undisturbed, tmp_path):
+    shutil.copytree(undisturbed[1], tmp_path / "run")
+    file = tmp_path / "run" / "history.csv"
     for content in (b"", b"garbage\n", file.read_bytes().splitlines(keepends=True)[0]):
         file.write_bytes(content)
         with pytest.raises(ValueError, match="history.csv lacks some of the 2 epochs"):
-            train(tmp_path)
+            train(tmp_path / "run")
         assert file.read_bytes() == content
 
 
 def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undisturbed):
-    with monkeypatch.context() as patch:
-        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(8, kill))
-        with pytest.raises(Killed):
-            train(tmp_path)
+    killed_at(monkeypatch, tmp_path, "on_train_batch_end", 8)
     (tmp_path / "checkpoints" / "step_00000014.keras").write_bytes(b"damaged")
-    with monkeypatch.context() as patch, pytest.warns(UserWarning, match="00000014.keras is no"):
-        patch.setattr(logs.TensorBoardLogs, "on_train_batch_end", at(4, kill))
-        with pytest.raises(Killed):
-            train(tmp_path)
+    with pytest.warns(UserWarning, match="00000014.keras is no"):
+        killed_at(monkeypatch, tmp_path, "on_train_batch_end", 4)
     names = [file.name for file in checkpoints.files(tmp_path / "checkpoints")]
     assert names == ["step_00000010.keras", "step_00000012.keras", "step_00000014.keras"]
     with pytest.warns(UserWarning, match="step_00000014.keras is not a readable"):
@@ -149,17 +168,17 @@ def test_a_damaged_checkpoint_pushes_no_good_one_out(tmp_path, monkeypatch, undi
 
 
 def test_a_line_cut_short_in_history_is_written_anew(tmp_path, undisturbed):
-    train(tmp_path)
-    file = tmp_path / "history.csv"
+    path = shutil.copytree(undisturbed[1], tmp_path / "run")
+    file = path / "history.csv"
     file.write_bytes(file.read_bytes()[:-30])
-    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
+    assert_equal_runs(train(path), path, *undisturbed)
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path, undisturbed):
-    train(tmp_path)
-    newest = max((tmp_path / "checkpoints").iterdir()).stat().st_mtime_ns
-    assert_equal_runs(train(tmp_path), tmp_path, *undisturbed)
-    assert max((tmp_path / "checkpoints").iterdir()).stat().st_mtime_ns == newest
+    path = shutil.copytree(undisturbed[1], tmp_path / "run")
+    newest = max((path / "checkpoints").iterdir()).stat().st_mtime_ns
+    assert_equal_runs(train(path), path, *undisturbed)
+    assert max((path / "checkpoints").iterdir()).stat().st_mtime_ns == newest
 
 
 def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
@@ -178,7 +197,7 @@ def test_a_loss_that_is_no_number_ends_the_run_at_its_step(tmp_path):
 def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
     """The loss of the step was finite; what the step made of the weights is not."""
     model = new_model()
-    model.compile(keras.optimizers.SGD(1e38), metrics=["accuracy"])
+    model.compile(keras.optimizers.SGD(1e38), metrics=["accuracy"], run_eagerly=True)
     with pytest.raises(checkpoints.NotFiniteError, match="by step 1$|at step [12]$"):
         loop.train(
             model, examples(42, 0), examples(12, 1), tmp_path,

@@ -48,7 +48,7 @@ def contents(folder):
 
 
 @pytest.mark.torch
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_files_that_look_like_partial_ones_survive_every_command(finished, published, tmp_path):
     path, flags, _ = finished
     work = tmp_path / "work"
@@ -141,7 +141,7 @@ def test_metrics_and_pictures_are_made_anew(finished, tmp_path):
     assert names(tmp_path) == ["x.json", "x.svg"]
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_finished_run_that_is_repeated_stays_as_it_was(finished, tmp_path):
     """To the last byte; what is missing is made again, and what is another model's."""
     path = shutil.copytree(finished[0], tmp_path / "run")

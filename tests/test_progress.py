@@ -181,7 +181,8 @@ def test_with_fit_and_evaluate(pixels_and_labels, monkeypatch):
     """Five steps, two at a time; in a stream that is no terminal a line an epoch is all."""
     monkeypatch.setattr(progress, "_BETWEEN", 0)
     images, labels = pixels_and_labels
-    model = tiny_model(batch_repetitions=1)
+    cheap = {"mixing": "linear", "alpha": 0.0, "augmentation": "none"}  # to be traced
+    model = tiny_model(batch_repetitions=1, **cheap)
     model.steps_per_execution = 2
     model.evaluate(images, labels, batch_size=16, verbose=0)
     watched, file = Terminal(), io.StringIO()
@@ -241,7 +242,7 @@ def terminal(columns):
         said.append(b"".join(sent).decode())
 
 
-def test_the_command_in_a_terminal(finished, tmp_path, shallow, monkeypatch):
+def test_the_command_in_a_terminal(finished, tmp_path, kept_models, monkeypatch):
     """Killed in the middle of its second epoch at 80 columns, gone on with at 40."""
     path = first_epoch_of(finished, tmp_path / "run")
     train = load("train").load()

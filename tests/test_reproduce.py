@@ -193,7 +193,7 @@ def test_deep_ensembles_are_evaluated_once(finished, tmp_path, forked):
         suite_runs.complete_ensemble("x", folders, together, None)
 
 
-def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said, shallow, monkeypatch):
+def test_a_run_that_is_done_can_be_extended(finished, tmp_path, said, kept_models, monkeypatch):
     """As long as it has fewer epochs than it is to have, it is not done."""
 
     def run_in_this_process(script, folder, its_flags):

@@ -57,13 +57,13 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
 
     They are its weights, and the lines of its history. It is ended in processes of its own, and
     goes on in another than it began in. More kills than one are those of the real network.
-    An epoch has 20 steps; a process is ended after 21 at most, and what half a second brings.
+    An epoch has 20 steps; a process is ended after 12 at most, and what 0.2 seconds bring.
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
-        request.getfixturevalue("shallow")
+        request.getfixturevalue("kept_models")
         command_line = shallow_command
-    flags = [*DIGITS, f"--epochs={2 + 2 * kills}", "--validation_examples=100"]
+    flags = [*DIGITS, f"--epochs={1 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     said_of("train", *flags, f"--output_dir={quiet}")
     flags.append(f"--output_dir={killed}")
@@ -71,8 +71,8 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     for number in (signal.SIGTERM, *[signal.SIGKILL] * kills):
         process = start(command_line("train.py", *flags, "--checkpoint_steps=3"))
         least = number == signal.SIGTERM  # answered so once it trains
-        wait_for_checkpoints(killed, moments.randrange(least, 8), process)
-        time.sleep(moments.uniform(0, 0.5))
+        wait_for_checkpoints(killed, moments.randrange(least, 5), process)
+        time.sleep(moments.uniform(0, 0.2))
         process.send_signal(number)
         _, errors = process.communicate(timeout=600)
         if number == signal.SIGTERM:
@@ -98,8 +98,8 @@ def assert_ended_by(number, exit_code, errors):
 
 
 def test_ctrl_c_writes_a_checkpoint_of_its_step(tmp_path):
-    """Not at one that is written in any case: each 300, and the 718 of an epoch."""
-    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=300", "--epochs=40"]
+    """Not at one that is written in any case: each 120, and the 718 of an epoch."""
+    flags = [*DIGITS, "--batch_size=2", "--checkpoint_steps=120", "--epochs=40"]
     process = start(shallow_command("train.py", *flags, f"--output_dir={tmp_path}"))
     wait_for_checkpoints(tmp_path, 1, process)
     time.sleep(0.1)  # some steps
@@ -107,7 +107,7 @@ def test_ctrl_c_writes_a_checkpoint_of_its_step(tmp_path):
     _, errors = process.communicate(timeout=600)
     assert_ended_by(signal.SIGINT, process.returncode, errors)
     steps = [int(re.findall(r"\d+", file.name)[0]) for file in tmp_path.glob("checkpoints/*")]
-    assert max(steps) > 300 and max(steps) % 300 and max(steps) % 718
+    assert max(steps) > 120 and max(steps) % 120 and max(steps) % 718
 
 
 LONG_EXECUTION = """
@@ -157,7 +157,7 @@ def test_a_second_ctrl_c_ends_an_execution_at_once():
     assert process.stdout.read() == ""
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     """The damaged one is left for the one before, and that survives a disk that is full."""
     path = first_epoch_of(finished, tmp_path / "full")
@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("shallow", "eagerly")
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ending, _ = ending_of("train", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     said = "train.py: the loss or a gradient became NaN or infinite at step 2; there is no checkpo"
@@ -187,7 +187,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_a_directory_in_use_is_refused(finished):
     path, flags, _ = finished
     with open(path / "run.lock", "w") as lock:
@@ -214,7 +214,7 @@ def test_one_who_looks_whether_a_directory_is_in_use_does_not_use_it(tmp_path):
     assert run_lock.trainer(tmp_path) is None
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):
     """Each run is a copy of the finished one, with something changed; nothing is overwritten."""
 
@@ -266,7 +266,7 @@ def test_what_cannot_be_gone_on_with_is_refused(finished, tmp_path):
     assert [sorted(path.rglob("*.*")) for path, _ in cases] == before
 
 
-@pytest.mark.usefixtures("shallow")
+@pytest.mark.usefixtures("kept_models")
 def test_only_a_runs_own_partial_files_are_removed(finished, tmp_path):
     path = shutil.copytree(finished[0], tmp_path / "run")
     own = [path / "partial-model.keras", path / "checkpoints" / "partial-step_00000050.keras"]
