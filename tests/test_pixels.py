@@ -123,11 +123,11 @@ def test_what_looks_odd_but_is_right_passes(pixels_and_labels):
 def test_a_dataset_of_scaled_pixels_is_warned_of_once(replicas, pixels_and_labels):
     images, labels = pixels_and_labels
     if replicas == 1:
-        model = ready_model(**FEW_DRAWS)
+        model, scales = ready_model(**FEW_DRAWS), ((0, 1), (0.45, 0.225))
     else:
         with two_replicas().scope():
-            model = tiny_model(**ONE_MEMBER)
-    for mean, std in ((0, 1), (0.45, 0.225)):
+            model, scales = tiny_model(**ONE_MEMBER), ((0.45, 0.225),)
+    for mean, std in scales:
         scaled = ((images / 255 - mean) / std).astype(np.float32)
         dataset = tf.data.Dataset.from_tensor_slices((scaled, labels)).batch(8)
         for door in (model.fit, model.evaluate, model.predict):
