@@ -8,6 +8,11 @@ import numpy as np
 import mixmo_tf
 from mixmo_tf.distribution import strategies
 
+# Arguments of MixMo for tests of something else: what a step draws is traced, and compiled, in a
+# fraction of the time. Ratios that are drawn take the most of it.
+FEW_DRAWS = {"mixing": "linear", "alpha": 0.0, "augmentation": "none"}
+ONE_MEMBER = {"num_members": 1, "batch_repetitions": 1, "augmentation": "none"}
+
 
 def two_replicas():
     return strategies.mirrored(["/device:CPU:0", "/device:CPU:1"])

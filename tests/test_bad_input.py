@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import assert_same, tiny_model, tiny_network
+from small_models import ONE_MEMBER, assert_same, tiny_model, tiny_network
 
 import mixmo_tf
 
@@ -42,7 +42,7 @@ def test_bad_arguments_are_named(arguments, message):
 
 def test_bad_data_is_named(pixels_and_labels):
     images, labels = pixels_and_labels
-    model = tiny_model()
+    model = tiny_model(**ONE_MEMBER)
     with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\)"):
         model.fit(images[:, :8], labels, batch_size=8, verbose=0)
     with pytest.raises(ValueError, match=r"images must have the shape \(n, 16, 16, 3\)"):
@@ -76,7 +76,7 @@ def test_a_whole_number_may_be_a_float(pixels_and_labels):
     images, labels = pixels_and_labels
     results = []
     for kind in (int, float):
-        model = tiny_model(batch_repetitions=kind(2), seed=kind(3))
+        model = tiny_model(**{**ONE_MEMBER, "batch_repetitions": kind(2)}, seed=kind(3))
         model.compile("sgd", steps_per_execution=kind(2))
         options = {"batch_size": kind(8), "epochs": kind(2), "initial_epoch": kind(0)}
         model.fit(images, labels, **options, steps_per_epoch=kind(3), verbose=0)

@@ -6,7 +6,14 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import assert_same, assert_same_on_replicas, tiny_model, two_replicas
+from small_models import (
+    FEW_DRAWS,
+    ONE_MEMBER,
+    assert_same,
+    assert_same_on_replicas,
+    tiny_model,
+    two_replicas,
+)
 
 import mixmo_tf
 from mixmo_tf.training import checkpoints
@@ -32,21 +39,24 @@ def fitted(model, state, data):
 
 
 @pytest.mark.parametrize(
-    "scope, options",
+    "scope, arguments, options",
     [
-        (contextlib.nullcontext, {}),
-        (contextlib.nullcontext, {"steps_per_execution": 4}),
-        (tf.distribute.OneDeviceStrategy("CPU:0").scope, {}),
-        (lambda: two_replicas().scope(), {}),
-        (lambda: two_replicas().scope(), {"steps_per_execution": 4, "jit_compile": True}),
+        (contextlib.nullcontext, FEW_DRAWS, {}),
+        (contextlib.nullcontext, ONE_MEMBER, {"steps_per_execution": 4}),
+        (tf.distribute.OneDeviceStrategy("CPU:0").scope, ONE_MEMBER, {}),
+        (lambda: two_replicas().scope(), ONE_MEMBER, {}),
+        (
+            lambda: two_replicas().scope(),
+            ONE_MEMBER,
+            {"steps_per_execution": 4, "jit_compile": True},
+        ),
     ],
     ids=["plain", "execution of 4", "one device", "two", "two, execution of 4, xla"],
 )
-def test_the_model_is_as_before_the_bad_step(scope, options, pixels_and_labels):
+def test_the_model_is_as_before_the_bad_step(scope, arguments, options, pixels_and_labels):
     """Of two replicas only the second sees the NaN."""
     with scope():
-        # without draws that XLA takes long to compile
-        model = tiny_model(mixing="linear", alpha=0.0, augmentation="none")
+        model = tiny_model(**arguments)
         model.compile(keras.optimizers.SGD(**SGD), metrics=["accuracy"], **options)
     start, all_good = model.state(), batches(pixels_and_labels)
     good = fitted(model, start, all_good.take(2))
@@ -62,7 +72,7 @@ def test_the_model_is_as_before_the_bad_step(scope, options, pixels_and_labels):
 
 
 def test_batches_of_a_generator(pixels_and_labels):
-    model = tiny_model()
+    model = tiny_model(**FEW_DRAWS)
     model.compile(keras.optimizers.SGD(**SGD), metrics=["accuracy"], steps_per_execution=3)
     start = model.state()
     with pytest.raises(NotFiniteError, match=MESSAGE.format(2)):
@@ -73,7 +83,7 @@ def test_batches_of_a_generator(pixels_and_labels):
 
 def test_moving_statistics_that_overflow(pixels_and_labels):
     """The loss and the gradients are finite: what is normalised by an infinite variance is 0."""
-    model = tiny_model(num_members=1, batch_repetitions=1, augmentation="none")
+    model = tiny_model(**ONE_MEMBER)
     before = model.state()
     with pytest.raises(NotFiniteError, match=MESSAGE.format(1)):
         model.fit(batches(pixels_and_labels, bad=0, value=1e24), verbose=0)
@@ -92,7 +102,7 @@ def test_a_gradient_that_is_infinite_where_the_loss_is_finite():
     network = mixmo_tf.networks.build(
         "root", encoder, core, 2, 4, (16, 16, 3), keras.initializers.RandomNormal(stddev=0.01)
     )
-    model = mixmo_tf.MixMo(network, augmentation="none")
+    model = mixmo_tf.MixMo(network, **FEW_DRAWS)
     model.compile(keras.optimizers.SGD(**SGD))
     images = np.full((8, 16, 16, 3), 127.5, np.float32)
     labels = np.arange(8) % 4
@@ -107,7 +117,8 @@ def test_a_gradient_that_is_infinite_where_the_loss_is_finite():
 
 
 def test_an_overflow_of_a_scaled_loss_is_left_out_as_ever(pixels_and_labels):
-    model = tiny_model(l2=10.0)  # whose gradient, scaled, is beyond the largest float32
+    # its gradient, scaled, is beyond the largest float32
+    model = tiny_model(l2=10.0, **ONE_MEMBER)
     inner = keras.optimizers.SGD(**SGD)
     model.compile(keras.optimizers.LossScaleOptimizer(inner, initial_scale=2.0**127))
     before = [weight.numpy() for weight in model.network.trainable_variables]

@@ -5,7 +5,7 @@ import contextlib
 import keras
 import pytest
 import tensorflow as tf
-from small_models import assert_same, tiny_model, two_replicas
+from small_models import FEW_DRAWS, ONE_MEMBER, assert_same, tiny_model, two_replicas
 
 from mixmo_tf.models import executions
 
@@ -31,17 +31,19 @@ def test_an_iterator_of_python_that_has_ended(run_eagerly):
 def test_data_that_says_none_where_there_are_no_weights(pixels_and_labels):
     """Keras puts a tf.experimental.Optional there, for batches of a generator."""
     images, labels = pixels_and_labels
-    histories = []
+    model, histories = tiny_model(**FEW_DRAWS), []
+    start = model.state()
     for weights in ((), (None,)):
         batches = ((images[i : i + 8], labels[i : i + 8], *weights) for i in range(0, 40, 8))
-        histories.append(tiny_model().fit(batches, verbose=0).history)
+        model.set_state(start)
+        histories.append(model.fit(batches, verbose=0).history)
     assert histories[0] == histories[1]
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 3])
 def test_data_without_a_batch_is_an_error(pixels_and_labels, steps_per_execution):
     images, labels = pixels_and_labels
-    model = tiny_model()
+    model = tiny_model(**ONE_MEMBER)
     model.compile("sgd", metrics=["accuracy"], steps_per_execution=steps_per_execution)
     weights = model.get_weights()
     none, dropped = batches(images[:0], labels[:0], 8, False), batches(images, labels, 64, True)
@@ -66,7 +68,7 @@ def test_data_that_ends_after_a_batch_is_none(pixels_and_labels):
     """The last epoch of two has half as many steps; all that is there is trained on."""
     once = iter([pixels_and_labels])
     shapes = tf.TensorSpec((None, 16, 16, 3), tf.uint8), tf.TensorSpec((None,), tf.int64)
-    model = tiny_model()
+    model = tiny_model(**ONE_MEMBER)
     dataset = tf.data.Dataset.from_generator(lambda: once, output_signature=shapes)
     model.fit(dataset, epochs=2, verbose=0)
     assert int(model.step.numpy()) == 1
@@ -86,7 +88,7 @@ def test_what_backup_and_restore_brings_back_goes_on(
 ):
     """Two epochs, a crash, and two more are four epochs, bit for bit; of five steps each."""
     with two_replicas().scope() if replicas > 1 else contextlib.nullcontext():
-        model = tiny_model(seed=3)
+        model = tiny_model(seed=3, **FEW_DRAWS)
         optimizer = keras.optimizers.SGD(0.05, momentum=0.9)
         model.compile(optimizer, steps_per_execution=steps_per_execution)
     start = model.state()
@@ -111,7 +113,7 @@ def test_what_backup_and_restore_brings_back_goes_on(
 
 def test_weights_that_a_callback_loads_bring_their_order(pixels_and_labels, tmp_path):
     """In the middle of an epoch too: `fit` begins an epoch at that step."""
-    model = tiny_model(seed=3)
+    model = tiny_model(seed=3, **FEW_DRAWS)
     start = model.state()
     model.fit(*pixels_and_labels, batch_size=8, steps_per_epoch=3, verbose=0)
     model.save_weights(tmp_path / "step_3.weights.h5")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import ready_model, tiny_model
+from small_models import FEW_DRAWS, ready_model, tiny_model
 
 from mixmo_tf import evaluation, seeds
 
@@ -27,7 +27,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
     images, labels = pixels_and_labels
     model = tiny_model(augmentation="none", mixing="linear", learning_rate=0.1)
     history = model.fit(
-        images, labels, batch_size=8, epochs=20, verbose=0, validation_data=(images, labels)
+        images, labels, batch_size=8, epochs=12, verbose=0, validation_data=(images, labels)
     ).history
     assert set(history) == {
         "loss", "member_0_accuracy", "member_1_accuracy", "binary_share",
@@ -36,7 +36,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
     }  # fmt: skip
     assert history["loss"][-1] < 0.7 * history["loss"][0]
     assert history["val_accuracy"][-1] > 0.9
-    assert int(model.step.numpy()) == 20 * 5
+    assert int(model.step.numpy()) == 12 * 5
 
 
 def test_training_logs_are_means_over_the_epoch(pixels_and_labels):
@@ -139,7 +139,7 @@ def test_sample_and_class_weights_of_zero_hide_images(pixels_and_labels):
     other[labels == 2] = 3
     hidden = {0: 1.0, 1: 1.0, 2: 0.0, 3: 1.0}
     first, *others = each_fitted(
-        ready_model(),
+        ready_model(**FEW_DRAWS),
         {"x": images, "y": labels, "sample_weight": weights},
         {"x": images, "y": labels, "class_weight": hidden},
         {"x": images, "y": other, "sample_weight": weights},
@@ -157,8 +157,9 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(pixels_and_labels):
 
 
 def test_xla_gives_the_same_run(pixels_and_labels):
+    """With few draws, which take XLA long; the files of each kind of draw compile it."""
     call = dict(zip("xy", pixels_and_labels, strict=True)) | {"epochs": 4}
-    models = ready_model(), tiny_model(jit_compile=True)
+    models = ready_model(**FEW_DRAWS), tiny_model(jit_compile=True, **FEW_DRAWS)
     (ours,), (theirs,) = (each_fitted(model, call) for model in models)
     assert [int(model.step.numpy()) for model in models] == [20, 20]
     assert largest_difference(ours, theirs) < 1e-4
@@ -169,7 +170,7 @@ def test_mimo_and_the_plain_network_train(pixels_and_labels):
     for arguments in (
         {"mixing": "linear", "alpha": 0.0, "weight_root": 1.0, "input_repetition": 0.6},
         {"num_members": 1, "batch_repetitions": 1},
-        {"num_members": 3},
+        {"num_members": 3, "alpha": 0.0},
     ):
         model = tiny_model(learning_rate=0.1, **arguments)
         history = model.fit(images, labels, batch_size=8, epochs=4, verbose=0).history
@@ -178,10 +179,11 @@ def test_mimo_and_the_plain_network_train(pixels_and_labels):
 
 
 def test_labels_and_weights_may_be_columns(pixels_and_labels):
-    """As Keras' datasets have labels, in uint8."""
+    """As Keras' datasets have labels, in uint8; eagerly, as each kind would be traced anew."""
     images, labels = pixels_and_labels
     weights, column = np.linspace(0, 2, 40), labels[:, None].astype(np.uint8)
-    model = tiny_model()
+    model = tiny_model(**FEW_DRAWS)
+    model.compile("sgd", metrics=["accuracy"], run_eagerly=True)
     first, *others = each_fitted(
         model,
         {"x": images, "y": labels, "sample_weight": weights},
@@ -204,12 +206,12 @@ def test_a_confident_error_has_its_full_loss(pixels_and_labels):
 
 
 def test_fit_takes_a_dataset_and_drops_its_incomplete_batch(pixels_and_labels):
-    model = ready_model()
+    model = ready_model(**FEW_DRAWS)
     dataset = tf.data.Dataset.from_tensor_slices(pixels_and_labels).batch(16)  # 16, 16, 8
     for steps in (4, 8):
         model.fit(dataset, epochs=2, verbose=0, validation_data=dataset)
         assert int(model.step.numpy()) == int(model.optimizer.iterations.numpy()) == steps
-    again = tiny_model()
+    again = tiny_model(**FEW_DRAWS)
     again.set_state(model.state())
     again.compile("sgd")
     assert (int(model.step.numpy()), int(again.step.numpy())) == (8, 0)

@@ -19,7 +19,7 @@ def members(file):
 
 
 def written(path, contents, compression=zipfile.ZIP_STORED):
-    with zipfile.ZipFile(path, "w", compression) as archive:
+    with zipfile.ZipFile(path, "w", compression, compresslevel=1) as archive:
         for name, content in contents.items():
             archive.writestr(name, content)
     return path

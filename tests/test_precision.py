@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import assert_same, tiny_model, tiny_network, two_replicas
+from small_models import FEW_DRAWS, assert_same, tiny_model, tiny_network, two_replicas
 
 import mixmo_tf
 from mixmo_tf import networks
@@ -13,15 +13,15 @@ from mixmo_tf import networks
 @pytest.fixture(scope="module")
 def exact_loss(pixels_and_labels):
     """The loss of a model in float32 after an epoch."""
-    model = tiny_model()
+    model = tiny_model(**FEW_DRAWS)
     model.fit(*pixels_and_labels, batch_size=8, verbose=0)
-    return model.evaluate(*pixels_and_labels, verbose=0)[0]
+    return model.evaluate(*pixels_and_labels, batch_size=8, verbose=0)[0]
 
 
 @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
 def test_heads_weights_loss_and_metrics_are_float32(precision, pixels_and_labels, exact_loss):
     """And what is learnt is near to what float32 learns."""
-    model = tiny_model()
+    model = tiny_model(**FEW_DRAWS)
     network = model.network
     networks.set_precision(network, precision)
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True), metrics=["accuracy"])
@@ -31,9 +31,9 @@ def test_heads_weights_loss_and_metrics_are_float32(precision, pixels_and_labels
     assert network.get_layer("mixing").compute_dtype == precision.removeprefix("mixed_")
     assert {variable.dtype for variable in network.variables} == {"float32"}
     assert model.compute_dtype == "float32"  # or float pixels would lose bits
-    before = model.evaluate(*pixels_and_labels, verbose=0)[0]
+    before = model.evaluate(*pixels_and_labels, batch_size=8, verbose=0)[0]
     model.fit(*pixels_and_labels, batch_size=8, verbose=0)
-    loss = model.evaluate(*pixels_and_labels, verbose=0)[0]
+    loss = model.evaluate(*pixels_and_labels, batch_size=8, verbose=0)[0]
     assert loss == pytest.approx(exact_loss, rel=0.02) != pytest.approx(before, rel=0.02)
     assert loss != exact_loss
     assert model.member_logits(pixels_and_labels[0][:2]).dtype == tf.float32
@@ -44,7 +44,7 @@ def test_a_step_that_overflows_on_one_replica_is_left_out_on_both(pixels_and_lab
     with two_replicas().scope():
         network = tiny_network()
         networks.set_precision(network, "mixed_float16")
-        model = mixmo_tf.MixMo(network, batch_repetitions=1)
+        model = mixmo_tf.MixMo(network, batch_repetitions=1, **FEW_DRAWS)
         model.compile(keras.optimizers.SGD(0.05))
     finite = model.loss_and_gradients
 
@@ -63,7 +63,7 @@ def test_a_step_that_overflows_on_one_replica_is_left_out_on_both(pixels_and_lab
 
 
 def test_a_saved_model_changes_its_precision(tmp_path, pixels_and_labels):
-    images = pixels_and_labels[0]
+    images = pixels_and_labels[0][:8]
     model = tiny_model()
     exact = model.predict(images, verbose=0)
     networks.set_precision(model.network, "mixed_bfloat16")
