@@ -64,14 +64,6 @@ def kept_models(shallow, monkeypatch):
     shallow_network.keep_models(monkeypatch)
 
 
-@pytest.fixture
-def eagerly():
-    """TensorFlow traces nothing: a step takes longer, the first of a new model a second less."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A run of the command train on digits, to be read: its folder, its flags, what it said.

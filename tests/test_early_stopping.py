@@ -111,7 +111,7 @@ def settings(path, **more):
     return experiments.Settings(**small, **more, output_dir=path)
 
 
-def test_a_run_that_ended_early_is_complete(tmp_path, shallow, eagerly, caplog):
+def test_a_run_that_ended_early_is_complete(tmp_path, shallow, untraced, caplog):
     caplog.set_level(logging.INFO, "mixmo_tf")
     path = tmp_path / "run"
     run = experiments.train(settings(path, class_weight="balanced", freeze_epochs=1))

@@ -232,7 +232,7 @@ def test_scripts_and_package_answer_the_same_signals_with_the_same_exit_code():
     assert ending.EXIT_CODE == 75
 
 
-def test_a_run_that_failed_leaves_nothing_behind(tmp_path, shallow, eagerly):
+def test_a_run_that_failed_leaves_nothing_behind(tmp_path, shallow, untraced):
     """In a process that keeps the errors, with their tracebacks, as notebooks do."""
     numbers = signal.SIGTERM, signal.SIGINT
 

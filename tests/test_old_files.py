@@ -77,7 +77,7 @@ def test_exported_models_answer_as_they_did(name, then):
     np.testing.assert_allclose(probabilities, then["mixmo/predict"], **CLOSE)
 
 
-def test_a_run_that_was_stopped_in_mid_epoch_goes_on(tmp_path, then, eagerly):
+def test_a_run_that_was_stopped_in_mid_epoch_goes_on(tmp_path, then, untraced):
     """It has 7 of its 10 steps, 2 of them in its second epoch."""
     path = shutil.copytree(GOLDEN / "run", tmp_path / "run")
     stopped = checkpoints.load_newest(path / "checkpoints")

@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_and_a_full_disk(finished, tmp_path):
     assert_same_weights(finished[0] / "model.keras", path / "model.keras")
 
 
-@pytest.mark.usefixtures("shallow", "eagerly")
+@pytest.mark.usefixtures("shallow", "untraced")
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path):
     ending, _ = ending_of("train", *DIGITS, "--learning_rate=1e30", f"--output_dir={tmp_path}")
     said = "train.py: the loss or a gradient became NaN or infinite at step 2; there is no checkpo"
