@@ -27,7 +27,7 @@ def test_steps_per_execution_changes_no_number(pixels_and_labels):
                 keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
                 metrics=["accuracy"],
                 steps_per_execution=steps,
-                run_eagerly=untraced,
+                run_eagerly=eagerly,
             )
         history = model.fit(
             images, labels, batch_size=8, epochs=2, verbose=0, validation_data=(images, labels)
