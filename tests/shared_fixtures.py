@@ -15,9 +15,11 @@ import scripts_at_work
 import shallow_network
 import tensorflow as tf
 from keras.src.saving import saving_lib
+from tensorflow.python.data.ops import dataset_ops
 from tensorflow.python.framework import ops
 
 import mixmo_tf
+from mixmo_tf.data import stream
 
 REFERENCE = pathlib.Path(__file__).parent / "reference"
 
@@ -28,7 +30,18 @@ def pytest_configure():
     tf.config.set_logical_device_configuration(cpu, two)
     # Keras 3.15 looks for what it keeps of these under another name, and makes them for each layer
     saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
+    dataset_ops.DatasetV2._apply_debug_options = _untuned
     gc.freeze()  # what the libraries have made is not looked through again and again
+    gc.set_threshold(20_000, 20)  # tracing makes, and drops, so much that 700 are soon there
+
+
+def _untuned(dataset):
+    """A tf.data.Dataset as it is when it begins to be read, without TensorFlow's tuning.
+
+    The thread that tunes sleeps for longer and longer, up to a minute; told that its iterator
+    ends, it may look too early, sleep again, and be waited for. Here it had nothing to tune.
+    """
+    return dataset.with_options(stream.without_autotune())
 
 
 @pytest.fixture(scope="module", autouse=True)

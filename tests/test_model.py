@@ -195,6 +195,26 @@ def test_labels_and_weights_may_be_columns(pixels_and_labels):
     assert evaluated[0] == evaluated[1] == evaluated[2]
 
 
+def test_datasets_of_one_model_may_have_labels_of_both_shapes(pixels_and_labels):
+    """TensorFlow traces one graph for those that come later; it looks at the shape itself."""
+    images, labels = pixels_and_labels
+    one_hot = np.eye(4, dtype=np.int64)[labels]
+    flat, columns, wrong = (
+        tf.data.Dataset.from_tensor_slices((images, each)).batch(8)
+        for each in (labels, labels[:, None], one_hot)
+    )
+    model = ready_model(**FEW_DRAWS)
+    first, *others = each_fitted(
+        model, *({"x": each, "batch_size": None} for each in (flat, columns, flat))
+    )
+    assert all(largest_difference(first, other) < 1e-6 for other in others)
+    for call in (model.fit, model.evaluate):
+        call(flat, verbose=0)
+        call(columns, verbose=0)
+        with pytest.raises(ValueError, match=r"^labels must be integers of shape \(n,\), got"):
+            call(wrong, verbose=0)
+
+
 def test_a_confident_error_has_its_full_loss(pixels_and_labels):
     images, labels = pixels_and_labels
     for ensemble in ("logits", "probabilities"):
