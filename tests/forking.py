@@ -100,6 +100,7 @@ def _serve(requests):
         importlib.import_module(name)
     gc.collect()
     gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)  # as in the tests' own processes
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT, signal.SIGTERM])  # for its children
     requests.send(b"imported")
     while True:

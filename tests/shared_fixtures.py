@@ -32,7 +32,7 @@ def pytest_configure():
     saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
     dataset_ops.DatasetV2._apply_debug_options = _untuned
     gc.freeze()  # what the libraries have made is not looked through again and again
-    gc.set_threshold(20_000, 20)  # tracing makes, and drops, so much that 700 are soon there
+    gc.set_threshold(200_000, 50, 1_000)  # tracing makes so much; each file ends with a collection
 
 
 def _untuned(dataset):

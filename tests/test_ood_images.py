@@ -53,7 +53,7 @@ def test_out_of_distribution(shifted, model, tmp_path):
     assert "  far image_folder:noise, all: energy  " in said
 
 
-def test_the_protocols_sets_that_are_there(shifted, model, tmp_path, monkeypatch):
+def test_the_protocols_sets_that_are_there(shifted, model, tmp_path, monkeypatch, untraced):
     protocol = ood.OPENOOD["cifar10"]
     monkeypatch.setitem(ood.OPENOOD, data.full_name(f"image_folder:{shifted / 'images'}"), protocol)
     with pytest.raises(FileNotFoundError, match=f"OpenOOD's sets is in {tmp_path}: cifar100"):
@@ -70,7 +70,7 @@ def test_the_protocols_sets_that_are_there(shifted, model, tmp_path, monkeypatch
     assert "Not there: cifar100, tiny_imagenet, tfds:svhn_cropped, " in said
 
 
-def test_damaged_images_of_something_else_are_named(shifted, model, tmp_path):
+def test_damaged_images_of_something_else_are_named(shifted, model, tmp_path, untraced):
     folder = shutil.copytree(shifted / "noise", tmp_path / "noise")
     whole = (folder / "2.png").read_bytes()
     (folder / "2.png").write_bytes(whole[:-200])

@@ -81,7 +81,7 @@ def approximately(content):
     return pytest.approx(content, abs=1e-4) if isinstance(content, float) else content
 
 
-def test_several_models_side_by_side(shifted, model, tmp_path, monkeypatch):
+def test_several_models_side_by_side(shifted, model, tmp_path, monkeypatch, untraced):
     monkeypatch.setattr(drawings, "PICTURES", ())  # but for those of other images
     plain = model.parent / "plain.keras"
     tiny_model(num_members=1).save(plain)
@@ -117,7 +117,7 @@ def test_several_models_side_by_side(shifted, model, tmp_path, monkeypatch):
     assert metrics == found[1].shift["ood"]["sets"][0]["scores"]["energy"]
 
 
-def test_what_is_wrong_is_one_line(shifted, model, tmp_path):
+def test_what_is_wrong_is_one_line(shifted, model, tmp_path, untraced):
     one = write_arrays(tmp_path / "grey", "fog", shape=(16, 16, 1))
     many = write_arrays(tmp_path / "many", "fog", shape=(16, 16, 3))
     np.save(many / "labels.npy", np.full(10, 4))
