@@ -147,6 +147,22 @@ def test_the_average_of_what_never_trains_is_itself():
     assert_same([still.numpy()], [before])
 
 
+def test_the_average_of_what_stands_still_for_now_is_itself():
+    """A core that is frozen: its weights have averages of the optimizer, which rounds them."""
+    weight, frozen, statistic = (keras.Variable(np.linspace(0.1, 3, 50)) for _ in range(3))
+    before = frozen.numpy()
+    optimizer = sgd(ema_momentum=0.9)
+    optimizer.build([weight, frozen])
+    averages = averaging.Averages(optimizer, [weight, frozen], [statistic])
+    for step in range(3):
+        statistic.assign(before + step)  # set on purpose: said to be still, it is not averaged
+        gradients = keras.ops.ones(50), keras.ops.zeros(50)
+        optimizer.apply_gradients(zip(gradients, (weight, frozen), strict=True))
+        averages.update(still=frozenset(map(id, (frozen, statistic))))
+    averages.swap(into_network=True)
+    assert_same([frozen.numpy(), statistic.numpy()], [before, before + 2])
+
+
 def test_an_optimizer_that_scales_the_loss_has_its_averages_within():
     model = tiny_model()
     assert not model.averages.variables
