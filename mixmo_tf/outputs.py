@@ -9,9 +9,9 @@ import errno
 import os
 import pathlib
 import re
+import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 
 import tensorflow as tf
@@ -70,12 +70,10 @@ def atomically(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Pa
     prefix = f"partial-{target.name[:_LONGEST]}-"
     with (
         naming(path, target.parent / prefix),
-        tempfile.TemporaryDirectory(
-            prefix=prefix, dir=target.parent, ignore_cleanup_errors=True
-        ) as folder,
+        _temporary(target.parent / f"{prefix}{secrets.token_hex(4)}") as folder,
     ):
         name = path.name if os.path.islink(path) else target.name  # by its ending libraries go
-        partial = pathlib.Path(folder, name)
+        partial = folder / name
         yield partial
         for file in [partial, *partial.rglob("*")]:
             if file.is_file():
@@ -84,6 +82,25 @@ def atomically(path: pathlib.Path, replace: bool = False) -> Iterator[pathlib.Pa
             partial.replace(target)
         else:
             _appear(partial, target)
+
+
+@contextlib.contextmanager
+def _temporary(folder):
+    """A new folder, which goes in the end, also where a signal ends it while it is being made.
+
+    tempfile.TemporaryDirectory would leave it then: it looks after a folder that is made.
+    """
+    is_ours = True
+    try:
+        try:
+            folder.mkdir(0o700)
+        except FileExistsError:
+            is_ours = False
+            raise
+        yield folder
+    finally:
+        if is_ours:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(path: pathlib.Path, content: str | bytes, replace: bool = False) -> None:

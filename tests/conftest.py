@@ -7,8 +7,6 @@ import shutil
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-# XLA makes the same operations of a graph, and compiles them in three quarters of the time
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 BROWSERS = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
 BROWSER = next(BROWSERS, None)

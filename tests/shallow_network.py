@@ -54,6 +54,7 @@ def keep_models(monkeypatch):
             _MODELS[key] = model, model.state()
         model, state = _MODELS[key]
         model.set_state(state)
+        model.has_warned = False
         return model
 
     build = recipe.build_model

@@ -28,7 +28,7 @@ def pytest_configure():
     cpu = tf.config.list_physical_devices("CPU")[0]
     two = [tf.config.LogicalDeviceConfiguration() for _ in range(2)]
     tf.config.set_logical_device_configuration(cpu, two)
-    # Keras 3.15 looks for what it keeps of these under another name, and makes them for each layer
+    # Keras 3.15 keeps the attributes to skip under one name and looks for them under another
     saving_lib.get_attr_skipset = functools.cache(saving_lib.get_attr_skipset)
     dataset_ops.DatasetV2._apply_debug_options = _untuned
     gc.freeze()  # what the libraries have made is not looked through again and again

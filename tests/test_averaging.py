@@ -148,7 +148,7 @@ def test_the_average_of_what_never_trains_is_itself():
 
 
 def test_the_average_of_what_stands_still_for_now_is_itself():
-    """A core that is frozen: its weights have averages of the optimizer, which rounds them."""
+    """A core that is frozen: the optimizer averages its weights too, which would round them."""
     weight, frozen, statistic = (keras.Variable(np.linspace(0.1, 3, 50)) for _ in range(3))
     before = frozen.numpy()
     optimizer = sgd(ema_momentum=0.9)

@@ -88,6 +88,7 @@ def test_a_wrong_rescaling_or_stride_shows():
     folded = fold(mixmo_tf.MixMo(model.network, mean=(0.5,) * 3, std=(0.5,) * 3))
     assert error(folded, images, features) > 0.1  # normalised twice
     folded.mean, folded.std = model.mean, model.std
+    assert error(folded, images, features) < 1e-4
     folded.network.get_layer("encoder_0").strides = (1, 1)
     assert error(folded, images, features) > 0.1
 

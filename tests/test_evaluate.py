@@ -98,7 +98,7 @@ def never_wrong(tmp_path_factory):
             for number in range(16):
                 save(path / "images" / split / name / f"{number}.png", grey(255 * i, 16, 16))
     flags = [f"--dataset=image_folder:{path / 'images'}", f"--output_dir={path / 'run'}"]
-    flags += ["--filters=4", "--epochs=2", "--batch_size=4", "--batch_repetitions=1"]
+    flags += ["--filters=4", "--epochs=4", "--batch_size=4", "--batch_repetitions=1"]
     flags += ["--learning_rate=0.1", "--warmup_steps=0"]
     flags += ["--mixing=linear", "--alpha=0", "--weight_root=1", "--input_repetition=1"]
     with pytest.MonkeyPatch.context() as monkeypatch:

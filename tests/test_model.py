@@ -27,7 +27,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
     images, labels = pixels_and_labels
     model = tiny_model(augmentation="none", mixing="linear", learning_rate=0.1)
     history = model.fit(
-        images, labels, batch_size=8, epochs=12, verbose=0, validation_data=(images, labels)
+        images, labels, batch_size=8, epochs=16, verbose=0, validation_data=(images, labels)
     ).history
     assert set(history) == {
         "loss", "member_0_accuracy", "member_1_accuracy", "binary_share",
@@ -36,7 +36,7 @@ def test_fit_learns_and_reports_members_and_ensemble(pixels_and_labels):
     }  # fmt: skip
     assert history["loss"][-1] < 0.7 * history["loss"][0]
     assert history["val_accuracy"][-1] > 0.9
-    assert int(model.step.numpy()) == 12 * 5
+    assert int(model.step.numpy()) == 16 * 5
 
 
 def test_training_logs_are_means_over_the_epoch(pixels_and_labels):
@@ -203,7 +203,7 @@ def test_datasets_of_one_model_may_have_labels_of_both_shapes(pixels_and_labels)
         tf.data.Dataset.from_tensor_slices((images, each)).batch(8)
         for each in (labels, labels[:, None], one_hot)
     )
-    model = ready_model(**FEW_DRAWS)
+    model = tiny_model(**FEW_DRAWS)
     first, *others = each_fitted(
         model, *({"x": each, "batch_size": None} for each in (flat, columns, flat))
     )

@@ -200,7 +200,7 @@ def test_training_learns(name, num_members, pixels_and_labels):
     model = tiny_model(
         num_members=num_members, msda=name, alpha=0.0, augmentation="none", learning_rate=0.1
     )
-    model.fit(images, labels, batch_size=8, epochs=12, verbose=0)
+    model.fit(images, labels, batch_size=8, epochs=16, verbose=0)
     assert model.evaluate(images, labels, verbose=0, return_dict=True)["accuracy"] > 0.7
 
 

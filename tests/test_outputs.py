@@ -2,6 +2,8 @@
 
 import errno
 import os
+import pathlib
+import secrets
 import sys
 import threading
 
@@ -147,6 +149,27 @@ def test_what_has_to_do_with_it_names_the_file(tmp_path):
     with pytest.raises(OSError, match=f"^cannot write {tmp_path}/{'x' * 300}: File name too long"):
         outputs.write(tmp_path / ("x" * 300), "")
     assert names(tmp_path) == []
+
+
+def test_a_signal_while_the_temporary_folder_is_made_leaves_nothing(tmp_path, monkeypatch):
+    """And one that somebody else has made stays."""
+    make = pathlib.Path.mkdir
+
+    def made_then_interrupted(folder, mode):
+        make(folder, mode)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(pathlib.Path, "mkdir", made_then_interrupted)
+        outputs.write(tmp_path / "x", "content")
+    assert not list(tmp_path.iterdir())
+
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)
+    (tmp_path / "partial-x-00000000").mkdir()
+    (tmp_path / "partial-x-00000000" / "notes").touch()
+    with pytest.raises(OSError, match="^cannot write .*x: File exists$"):
+        outputs.write(tmp_path / "x", "content")
+    assert [path.name for path in tmp_path.rglob("*")] == ["partial-x-00000000", "notes"]
 
 
 def test_only_what_a_killed_writer_left_is_removed(tmp_path):

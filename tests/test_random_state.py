@@ -61,7 +61,7 @@ def test_the_state_is_what_a_layer_moves():
         assert random.random() == random.Random(7).random()
 
 
-def test_train_and_evaluate(finished, tmp_path, shallow, untraced):
+def test_train_and_evaluate(finished, tmp_path, shallow):
     path = tmp_path / "run"
     settings = experiments.Settings.from_flagfile(
         finished[0] / "run.flags", output_dir=path, epochs=1, batch_size=512

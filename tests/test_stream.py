@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mixmo_tf.data import full_batches, training_batches
-from mixmo_tf.data.stream import Shares, evaluation_batches
+from mixmo_tf.data import augmix, full_batches, training_batches
+from mixmo_tf.data.stream import Shares, evaluation_batches, training_batches_from
 
 
 def take(dataset, count):
@@ -118,3 +118,14 @@ def test_rows_have_seeds_of_their_own_whoever_reads_them():
     np.testing.assert_array_equal([batch[-1] for batch in seeds(start_step=2)[:2]], whole[2:])
     second = np.array([batch[-1] for batch in seeds(shares=Shares(2, 1, 1))])
     np.testing.assert_array_equal(second, whole[:, 3:])
+
+
+def test_nothing_is_tuned():
+    """The end of what is tuned may be waited for; the tests themselves would not show it."""
+    images, labels = np.zeros((8, 8, 8, 3), np.uint8), np.zeros(8, np.int64)
+    datasets = [training_batches((images, labels), 4, 0), evaluation_batches((images, labels), 4)]
+    datasets += [
+        training_batches_from(lambda: 0, (images, labels), 4, 0),
+        augmix(datasets[0]),
+    ]
+    assert all(dataset.options().autotune.enabled is False for dataset in datasets)

@@ -61,7 +61,7 @@ def test_ended_and_killed_at_random_moments(tmp_path, request):
     """
     kills, command_line = request.config.getoption("kills"), command
     if kills == 1:
-        request.getfixturevalue("kept_models")
+        request.getfixturevalue("shallow")
         command_line = shallow_command
     flags = [*DIGITS, f"--epochs={1 + 2 * kills}", "--validation_examples=100"]
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"

@@ -7,9 +7,10 @@ import socket
 import time
 
 import forking
+import keras
 import numpy as np
 import pytest
-from scripts_at_work import DIGITS, ROOT, assert_same_weights, said_of, shallow_command
+from scripts_at_work import DIGITS, ROOT, said_of, shallow_command
 
 from mixmo_tf import data
 from mixmo_tf.distribution import strategies
@@ -63,7 +64,7 @@ def wait_for_checkpoint(path, workers):
 def test_two_workers_ended_and_killed(tmp_path, shallow):
     """SIGTERM, then SIGKILL to one of them; in the end they are where two replicas get alone.
 
-    A mean of two numbers is rounded alike wherever they come together, in this process too.
+    But for rounding: the replicas' gradients come from one process there, and from two here.
     """
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
     flags = [*DIGITS, "--validation_examples=101", "--mixing=linear", "--alpha=0"]
@@ -94,10 +95,17 @@ def test_two_workers_ended_and_killed(tmp_path, shallow):
     assert other[1] == f"{waits}Training with the chief, which writes {killed} on its machine.\n"
     check_every_image_is_evaluated_once(killed)
     for name in ("model.keras", "best.keras"):
-        assert_same_weights(quiet / name, killed / name)
+        assert_close_weights(quiet / name, killed / name)
     histories = [np.loadtxt(p / "history.csv", delimiter=",", skiprows=1) for p in (quiet, killed)]
     assert histories[0].shape[0] == 2
     np.testing.assert_allclose(*histories, rtol=1e-6)  # sums of two workers, rounded anew
+
+
+def assert_close_weights(file, other_file):
+    models = map(keras.saving.load_model, (file, other_file))
+    variables = [[*model.variables, *model.optimizer.variables] for model in models]
+    for ours, theirs in zip(*variables, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-4, atol=1e-5)
 
 
 def test_ctrl_c_ends_a_worker_that_waits_for_others():

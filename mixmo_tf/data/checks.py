@@ -187,9 +187,10 @@ def check_labels(labels: arguments.Array, num_classes: int) -> tf.Tensor:
     labels = tf.convert_to_tensor(labels)
     if labels.shape.rank is None:  # after datasets of both shapes, TensorFlow traces for any
         shape = tf.shape(labels)
-        is_flat = tf.reduce_prod(shape) == shape[0]
-        tf.debugging.Assert(is_flat, ["labels must be integers of shape (n,), got", shape])
-        labels = tf.reshape(labels, [-1])
+        is_flat = (tf.size(shape) <= 2) & (tf.reduce_prod(shape[1:]) == 1)
+        said = ["labels must be integers of shape (n,), got", shape]
+        with tf.control_dependencies([tf.debugging.Assert(is_flat, said)]):
+            labels = tf.reshape(labels, [-1])
     _check_kind(labels.dtype.as_numpy_dtype, labels.shape.as_list())
     labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)  # int32 would make 0 of 2^32
     in_range = tf.reduce_all((labels >= 0) & (labels < num_classes))

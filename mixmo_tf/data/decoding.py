@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from mixmo_tf.data import crops, headers
+from mixmo_tf.data import crops, headers, stream
 
 _CODES = {"opaque": "o", "transparent": "t", "pillow": "p"}  # of a Header's reader
 _CODE_LENGTH = 2  # a reader and an orientation
@@ -39,6 +39,7 @@ def decoder(
     """
     codes = sorted({each[:_CODE_LENGTH] for each in elements})
 
+    @stream.as_it_is
     def decode(element):
         content = tf.io.read_file(tf.strings.substr(element, _CODE_LENGTH, _NO_LIMIT))
         ways = [functools.partial(_pixels, code.decode(), content) for code in codes]

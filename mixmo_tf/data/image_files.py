@@ -159,7 +159,6 @@ def _good_batches(decode, elements, indices, shape, batch_size):
     if not len(indices):
         return
 
-    @stream.as_it_is
     def decoded(index, element):
         return index, tf.ensure_shape(decode(element), shape)
 

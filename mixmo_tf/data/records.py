@@ -88,7 +88,7 @@ class Records:
             seed,
             start_step,
             read=self._read,
-            decode=self._random_crop,
+            decode=stream.as_it_is(self._random_crop),
             row_seeds=True,
             shares=shares,
         )
@@ -96,7 +96,11 @@ class Records:
     def batches(self, batch_size: int, shares: stream.Shares = stream.WHOLE) -> tf.data.Dataset:
         """`stream.evaluation_batches` of central crops, (images, labels) in order."""
         return stream.evaluation_batches(
-            (self.indices,), batch_size, read=self._read, decode=self._central_crop, shares=shares
+            (self.indices,),
+            batch_size,
+            read=self._read,
+            decode=stream.as_it_is(self._central_crop),
+            shares=shares,
         )
 
     def in_memory(self) -> Examples:

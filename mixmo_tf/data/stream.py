@@ -254,4 +254,4 @@ def _on_cpu(arrays):
 
 def _decoded(batches, decode):
     """Single rows of `batches`, decoded."""
-    return batches.unbatch().map(as_it_is(decode), num_parallel_calls=os.cpu_count())
+    return batches.unbatch().map(decode, num_parallel_calls=os.cpu_count())

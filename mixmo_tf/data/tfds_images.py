@@ -10,7 +10,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 
-from mixmo_tf.data import crops, prepared
+from mixmo_tf.data import crops, prepared, stream
 from mixmo_tf.data.examples import Examples, Info
 from mixmo_tf.paths import expanded
 
@@ -63,6 +63,7 @@ def read_unsized(name: str, split: str, data_dir: str | None) -> Examples:
     try:
         rows = builder.as_dataset(split=in_tfds, decoders=encoded)
         rows = rows.map(lambda row: (row[image], row[label])).batch(_READ_BATCH)
+        rows = rows.with_options(stream.without_autotune())
         parts = list(rows.as_numpy_iterator())
     except tf.errors.OpError as error:
         raise ValueError(
@@ -77,6 +78,7 @@ def read_unsized(name: str, split: str, data_dir: str | None) -> Examples:
     halves = (0.5,) * shape[2]
     info = Info(name, len(labels), shape, classes, halves, halves)
 
+    @stream.as_it_is
     def decode(image):
         pixels = tf.io.decode_image(image, channels=shape[2], expand_animations=False)
         return tf.ensure_shape(pixels, shape)
