@@ -9,6 +9,8 @@ from mixmo_tf.networks import layers, parts
 from mixmo_tf.training import members_log, mixing_sheet
 
 SCRIPTS = pathlib.Path(__file__).parent / "shallow_scripts"
+_MODELS = {}  # of keep_models, by what they were made of
+_OF_FILES = {"output_dir": None, "checkpoint_steps": None, "extend": False}  # not of the model
 
 
 def build(width, num_members, num_classes, image_shape, filters):
@@ -59,7 +61,3 @@ def keep_models(monkeypatch):
 
     build = recipe.build_model
     monkeypatch.setattr(recipe, "build_model", build_model)
-
-
-_MODELS = {}
-_OF_FILES = {"output_dir": None, "checkpoint_steps": None, "extend": False}  # not of the model

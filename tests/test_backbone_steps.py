@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from backbones import CONV, IMAGES, cnn, model_of
-from small_models import assert_same, two_replicas
+from small_models import FEW_DRAWS, assert_same, two_replicas
 
 import mixmo_tf
 from mixmo_tf import draws, networks
 from mixmo_tf.networks import from_backbone
 
 layers = keras.layers
-SIMPLE = {"mixing": "linear", "augmentation": "none", "alpha": 0, "batch_repetitions": 1}
+SIMPLE = {**FEW_DRAWS, "batch_repetitions": 1}
 
 
 def random_model(seed=0, **options):

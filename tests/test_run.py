@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from scripts_at_work import assert_same_weights
+from small_models import FEW_DRAWS
 
 from mixmo_tf import experiments, random_state
 from mixmo_tf.distribution import strategies
@@ -24,8 +25,6 @@ from mixmo_tf.experiments import process, run_flags, run_lock
 from mixmo_tf.training import checkpoints, logs, loop, signals
 
 pytestmark = pytest.mark.usefixtures("shallow")
-
-QUICK = {"mixing": "linear", "alpha": 0, "augmentation": "none"}  # to trace
 
 
 def small(output_dir, **more):
@@ -39,7 +38,7 @@ def test_a_call_is_what_the_script_does(finished, tmp_path, capsys, caplog):
     """In a thread that is not the main one, after a run that failed, and again."""
     path, _, _ = finished
     settings = experiments.Settings.from_flagfile(path / "run.flags", output_dir=tmp_path / "run")
-    failed = {"output_dir": tmp_path / "failed", "num_members": 3, **QUICK}
+    failed = {"output_dir": tmp_path / "failed", "num_members": 3, **FEW_DRAWS}
     with pytest.raises(checkpoints.NotFiniteError) as error:
         experiments.train(small(**failed, learning_rate=1e30))
     assert str(error.value) == (
@@ -114,7 +113,7 @@ def test_a_run_stays_in_its_folder_and_its_model_with_who_holds_it(tmp_path, mon
     for folder in (made, called, elsewhere):
         folder.mkdir()
     monkeypatch.chdir(made)
-    settings = small("runs/x", batch_size=512, **QUICK)
+    settings = small("runs/x", batch_size=512, **FEW_DRAWS)
     monkeypatch.chdir(called)
     fit = loop.train
 
@@ -149,7 +148,7 @@ def test_paths_in_place(tmp_path, monkeypatch):
 
 def test_ctrl_c_in_a_call_is_no_error_of_the_run(tmp_path, monkeypatch, untraced):
     """`except Exception` lets it pass, as it lets Ctrl-C anywhere else."""
-    settings, passed = small(tmp_path / "run", batch_size=256, checkpoint_steps=1, **QUICK), []
+    settings, passed = small(tmp_path / "run", batch_size=256, checkpoint_steps=1, **FEW_DRAWS), []
 
     def send(self, batch, logs=None):
         if batch == 3:
@@ -231,7 +230,7 @@ def test_two_runs_at_once_are_those_that_each_is_alone(tmp_path):
     """The random state that initial weights come from is the whole process's."""
 
     def weights(name, seed):
-        settings = small(tmp_path / name, seed=seed, batch_size=1024, **QUICK)
+        settings = small(tmp_path / name, seed=seed, batch_size=1024, **FEW_DRAWS)
         run = experiments.train(settings)
         return run.model.get_weights()
 

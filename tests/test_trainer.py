@@ -9,11 +9,9 @@ import keras
 import numpy as np
 import pytest
 from scripts_at_work import ROOT
-from small_models import ready_model, tiny_model
+from small_models import FEW_DRAWS, ready_model, tiny_model
 
 from mixmo_tf.models.trainer import Trainer
-
-CHEAP = {"mixing": "linear", "alpha": 0.0, "augmentation": "none"}  # to be traced
 
 
 def test_steps_per_execution_changes_no_number(pixels_and_labels):
@@ -21,7 +19,7 @@ def test_steps_per_execution_changes_no_number(pixels_and_labels):
     images, labels = pixels_and_labels
     found = []
     for steps, eagerly in ((1, False), (3, False), (3, True)):
-        model = (ready_model if steps == 1 else tiny_model)(**CHEAP)
+        model = (ready_model if steps == 1 else tiny_model)(**FEW_DRAWS)
         if steps > 1:
             model.compile(
                 keras.optimizers.SGD(0.05, momentum=0.9, nesterov=True),
@@ -113,7 +111,7 @@ def test_keras_calls_what_our_models_override(pixels_and_labels, monkeypatch):
             return method(self, *args, **kwargs)
 
         monkeypatch.setattr(Trainer, name, noted)
-    model = ready_model(**CHEAP)
+    model = ready_model(**FEW_DRAWS)
     assert model._loss_tracker.name == "loss"
     assert [metric.name for metric in model._compile_metrics.metrics] == ["accuracy"]
     model.fit(*pixels_and_labels, batch_size=8, verbose=0)
