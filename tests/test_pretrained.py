@@ -32,7 +32,9 @@ def preprocess_input(pixels):
 
 
 @pytest.fixture(autouse=True)
-def tiny_net(monkeypatch):
+def tiny_net(monkeypatch, tmp_path):
+    """TinyNet; and a folder without runs/, in which a run of README's first command may lie."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(keras.applications, "TinyNet", TinyNet, raising=False)
 
 
