@@ -11,7 +11,7 @@ from mixmo_tf.evaluation import CALIBRATED, METRICS, metrics_json
 from mixmo_tf.experiments import Settings, absl_flags, tables
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.masks import BLOCKS
-from mixmo_tf.networks import NETWORKS
+from mixmo_tf.networks import NETWORKS, size
 
 ROOT = pathlib.Path(__file__).parent.parent
 # By dataset: training images, their shape, classes.
@@ -107,7 +107,7 @@ def _costs():
             image_shape=image_shape,
             **{name: getattr(settings, name) for name in network.sizes},
         )
-        forward = 2 * sum(kernel.weights * kernel.pixels for kernel in kernels)
+        forward = size.operations(kernels)
         steps = settings.epochs * (num_images // settings.batch_size)
         num_rows = steps * settings.batch_size * settings.batch_repetitions
         cost = f"{steps:,}", f"{num_rows:,}", f"{forward / 1e9:.3f}"

@@ -7,6 +7,8 @@
     python scripts/benchmark.py masks     drawing the masks of a step beside the step itself
     python scripts/benchmark.py inference a folded network beside a plain one and its members;
                                           with --model, latencies of your own, in each format
+    python scripts/benchmark.py device    for GPUs: rows/s of `fit` in each precision, and how much
+                                          of the device's rate of matrix products that is
 
 Rates differ from machine to machine and from minute to minute: compare only numbers of one
 run. The loops take turns, and a ratio is the median over the turns, with the

@@ -49,7 +49,7 @@ METHOD = "ratios masks pairing msda augmentation seeds".split()
 ELSEWHERE = {
     "convert_checkpoint": "tests/test_torch_checkpoint.py",
     "reproduce": "tests/test_reproduce.py",
-    "benchmark": "tests/test_scripts.py, tests/test_latency.py",
+    "benchmark": "tests/test_scripts.py, tests/test_latency.py, tests/test_device_benchmark.py",
     "mixmo.keras": "is what convert_checkpoint writes",
     "TF_CONFIG": "tests/test_workers.py",
     "srun": "tests/test_workers.py",

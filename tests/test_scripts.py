@@ -236,5 +236,5 @@ def test_benchmarks_run(shallow, monkeypatch, request):
 def test_a_benchmark_must_be_named():
     for wrong in (["speed"], [], ["train", "masks"]):
         code, _ = ending_of("benchmark", *wrong)
-        names = "train, scaling, input, folder, masks, inference"
+        names = "train, scaling, input, folder, masks, inference, device"
         assert code == f"benchmark.py: say which, once: {names}"

@@ -51,6 +51,15 @@ def activations(kernels: Iterable[Kernel]) -> int:
     return sum(kernel.outputs * kernel.pixels for kernel in kernels)
 
 
+def operations(kernels: Iterable[Kernel]) -> int:
+    """Of a forward pass of one row; a multiplication and an addition are two.
+
+    A training step takes three times as many: the gradients of the weights, and those of what came
+    in, are as much work as the pass itself.
+    """
+    return 2 * sum(kernel.weights * kernel.pixels for kernel in kernels)
+
+
 def halved(side: int) -> int:
     """A side of the map after a stride of 2."""
     return -(-side // 2)

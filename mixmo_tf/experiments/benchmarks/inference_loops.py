@@ -41,9 +41,11 @@ def cost(model: Predictor) -> tuple[int, int]:
     return len(operations), sum(math.prod(v.shape) for v in model.trainable_variables)
 
 
-def prediction_loop(model: Predictor, num_images: int, num_calls: int) -> Callable[[], None]:
+def prediction_loop(
+    model: Predictor, num_images: int, num_calls: int, jit_compile: bool
+) -> Callable[[], None]:
     """Predicts batches of `num_images`, one after the other."""
-    function, images = _function(model), _pixels(num_images)
+    function, images = _function(model, jit_compile), _pixels(num_images)
 
     def predict():
         for _ in range(num_calls):
@@ -52,8 +54,8 @@ def prediction_loop(model: Predictor, num_images: int, num_calls: int) -> Callab
     return predict
 
 
-def _function(model):
-    return tf.function(model.call, autograph=False)
+def _function(model, jit_compile=False):
+    return tf.function(model.call, autograph=False, jit_compile=jit_compile)
 
 
 def _pixels(num_images):

@@ -14,6 +14,7 @@ from mixmo_tf import augmentation, data, seeds, training
 from mixmo_tf.data import stream
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 from mixmo_tf.networks import NETWORKS, parts, size
+from mixmo_tf.networks.precision import uses_float16
 
 NUM_CLASSES = 10
 
@@ -42,20 +43,28 @@ def mixmo_loop(
 
     With a recipe of today: TrivialAugment, random erasing, smoothed labels, a cosine and averages.
     """
-    today = {"trivial_augment": True, "random_erasing": 0.1, "label_smoothing": 0.1}
     with (strategy or tf.distribute.get_strategy()).scope():
         network = build_network(
             settings, "wide_resnet", (32, 32, 3), depth=settings.depth, width=settings.width
         )
         mixmo_tf.networks.set_precision(network, precision)
-        method = {"batch_repetitions": settings.batch_repetitions}
-        model = mixmo_tf.MixMo(network, **method, **(today if with_today else {}))
-        of_loop = averaging_optimizer() if with_today else optimizer()
-        model.compile(of_loop, **{"jit_compile": settings.jit_compile, **options})
+        options = {"jit_compile": settings.jit_compile, **options}
+        model = compiled_mixmo(network, settings.batch_repetitions, with_today, **options)
     batches = data.training_batches(
         (images, labels), settings.rows // settings.batch_repetitions, seed=0
     )
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
+
+
+def compiled_mixmo(
+    network: keras.Model, batch_repetitions: int, with_today: bool = False, **options: Any
+) -> mixmo_tf.MixMo:
+    """A MixMo of the network; `options` are those of `compile`."""
+    today = {"trivial_augment": True, "random_erasing": 0.1, "label_smoothing": 0.1}
+    method = {"batch_repetitions": batch_repetitions, **(today if with_today else {})}
+    model = mixmo_tf.MixMo(network, **method)
+    model.compile(averaging_optimizer() if with_today else optimizer(), **options)
+    return model
 
 
 def plain_loop(
@@ -66,27 +75,38 @@ def plain_loop(
     Its batch norm is Keras' own, or the fused one of `mixmo_tf.networks`.
     """
     network = mixmo_tf.networks.wide_resnet(settings.depth, settings.width, 1, NUM_CLASSES)
+    model = compiled_keras(network, fused_batch_norm, jit_compile=settings.jit_compile)
+    batches = augmented_batches(images, labels, settings.rows)
+    options = {"steps_per_epoch": settings.steps, "verbose": 0, "shuffle": False}
+    return lambda: model.fit(batches, **options)
+
+
+def compiled_keras(
+    network: keras.Model, fused_batch_norm: bool = False, **options: Any
+) -> keras.Model:
+    """A Keras model of a network of M = 1; `options` are those of `compile`."""
     if not fused_batch_norm:
         network = keras.models.clone_model(network, clone_function=with_batch_norm_of_keras)
     model = keras.Model(network.input[parts.IMAGE.format(0)], network.output[:, 0])
-    model.compile(
-        optimizer(),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=["accuracy"],
-        jit_compile=settings.jit_compile,
-    )
-    rows = tf.range(settings.rows)[:, None]
+    of_loop = optimizer()
+    if uses_float16(network):
+        of_loop = keras.optimizers.LossScaleOptimizer(of_loop)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(of_loop, loss, metrics=["accuracy"], **options)
+    return model
+
+
+def augmented_batches(images: np.ndarray, labels: np.ndarray, num_rows: int) -> tf.data.Dataset:
+    """Batches for a Keras model, without end: cropped, flipped, normalised images, and labels."""
+    rows = tf.range(num_rows)[:, None]
 
     def augment(step, batch):
-        offsets, flips = augmentation.draw(
-            "crop_flip", [settings.rows, 1], seeds.step_seed(0, step)
-        )
+        offsets, flips = augmentation.draw("crop_flip", [num_rows, 1], seeds.step_seed(0, step))
         images = augmentation.apply(batch[0], rows, offsets, flips)[:, 0]
         return augmentation.normalise(images, (0.5,) * 3, (0.5,) * 3), batch[1]
 
-    batches = data.training_batches((images, labels), settings.rows, seed=0).enumerate()
-    batches = batches.map(stream.as_it_is(augment), num_parallel_calls=2).prefetch(2)
-    return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
+    batches = data.training_batches((images, labels), num_rows, seed=0).enumerate()
+    return batches.map(stream.as_it_is(augment), num_parallel_calls=2).prefetch(2)
 
 
 def with_batch_norm_of_keras(layer: keras.layers.Layer) -> keras.layers.Layer:
@@ -103,8 +123,7 @@ def folder_loop(
     """MixMo's `fit`, M = 2, on PreActResNet-18-1."""
     shape = examples.info.image_shape
     network = build_network(settings, "preact_resnet18", shape, width=1, filters=64)
-    model = mixmo_tf.MixMo(network, batch_repetitions=settings.batch_repetitions)
-    model.compile(optimizer(), jit_compile=settings.jit_compile)
+    model = compiled_mixmo(network, settings.batch_repetitions, jit_compile=settings.jit_compile)
     batches = examples.training_batches(settings.rows // settings.batch_repetitions, seed=0)
     return lambda: model.fit(batches, steps_per_epoch=settings.steps, verbose=0)
 
@@ -147,9 +166,16 @@ def imagenet_records(count: int) -> data.Records:
 
 def random_cifar10(num_images: int) -> tuple[np.ndarray, np.ndarray]:
     """Random pixels and labels in CIFAR-10's shapes; what they show does not change the rate."""
+    return random_examples(num_images, (32, 32, 3), NUM_CLASSES)
+
+
+def random_examples(
+    num_images: int, image_shape: Sequence[int], num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Random pixels, uint8 (n, H, W, channels), and random labels, int64 (n,)."""
     random = np.random.default_rng(0)
-    images = random.integers(0, 256, (num_images, 32, 32, 3), dtype=np.uint8)
-    return images, random.integers(0, NUM_CLASSES, num_images)
+    images = random.integers(0, 256, (num_images, *image_shape), dtype=np.uint8)
+    return images, random.integers(0, num_classes, num_images)
 
 
 def optimizer() -> keras.optimizers.Optimizer:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from mixmo_tf import data, masks, ratios
 from mixmo_tf.distribution import strategies
+from mixmo_tf.experiments.benchmarks.device import measure_device
 from mixmo_tf.experiments.benchmarks.inference_loops import cost, inference_models, prediction_loop
 from mixmo_tf.experiments.benchmarks.latency import measure_latency
 from mixmo_tf.experiments.benchmarks.loops import (
@@ -175,16 +176,18 @@ def measure_inference(settings: BenchmarkSettings) -> None:
         measure_latency(settings)
         return
     models = inference_models(settings)
-    _say(f"WRN-{settings.depth}-{settings.width}, {settings.turns} turns")
+    _say(
+        f"WRN-{settings.depth}-{settings.width}, XLA {'on' if settings.jit_compile else 'off'}, "
+        f"{settings.turns} turns"
+    )
     for name, model in models.items():
         operations, parameters = cost(model)
         _say(f"  {name:<24} {operations:>4} operations, {parameters:>11,} parameters")
     for num_images in settings.batch_size:
         num_calls = max(1, 64 // num_images)
-        wall, _ = take_turns(
-            {name: prediction_loop(m, num_images, num_calls) for name, m in models.items()},
-            settings.turns,
-        )
+        of_batch = num_images, num_calls, settings.jit_compile
+        loops = {name: prediction_loop(model, *of_batch) for name, model in models.items()}
+        wall, _ = take_turns(loops, settings.turns)
         _say(f"Batches of {num_images}:")
         for name, seconds in wall.items():
             latency = spread([1000 * turn / num_calls for turn in seconds], ".1f")
@@ -218,4 +221,5 @@ BENCHMARKS = {
     "folder": measure_folder,
     "masks": measure_masks,
     "inference": measure_inference,
+    "device": measure_device,
 }
