@@ -15,6 +15,7 @@ from small_models import (
 
 from mixmo_tf import data, networks, seeds
 from mixmo_tf.data import stream
+from mixmo_tf.distribution import replicas
 
 
 def random_batch(seed, count):
@@ -118,6 +119,22 @@ def test_a_batch_that_cannot_be_shared_alike_is_refused(trained):
     model, images, labels = trained
     with pytest.raises(ValueError, match="batch_size must be a multiple of the 2 replicas, got 5"):
         model.fit(images, labels, batch_size=5, verbose=0)
+
+
+def test_what_the_chief_has_comes_bit_for_bit(monkeypatch):
+    """Of every dtype, and what a sum of floats would change: the sign of -0.0, a NaN's bits."""
+    odd = np.array([0x80000000, 0x7FC00123, 0xFF800000, 1], np.uint32).view(np.float32)
+    arrays = [
+        odd, np.array(-0.0), np.iinfo(np.int64).min, np.array([[True, False, True]]),
+        np.arange(5, dtype=np.int8), np.zeros([0, 3]), np.float16([[0.1], [2.0]]),
+    ]  # fmt: skip
+    strategy = two_replicas()
+    monkeypatch.setattr(replicas, "num_workers", lambda strategy: 2)  # whose chief is replica 0
+    for found, array in zip(replicas.from_chief(strategy, arrays), arrays, strict=True):
+        array = np.asarray(array)
+        assert (found.dtype, found.shape) == (array.dtype, array.shape)
+        assert found.tobytes() == array.tobytes()
+    assert replicas.from_chief(strategy, []) == []
 
 
 def test_replicas_draw_for_themselves():
