@@ -64,32 +64,21 @@ def distribute(strategy: tf.distribute.Strategy, batches_of: Callable) -> Batche
         first = context.input_pipeline_id * held
         return batches_of(stream.Shares(context.num_replicas_in_sync, first, held))
 
-    return strategy.distribute_datasets_from_function(shares_of_worker, input_options())
+    return strategy.distribute_datasets_from_function(shares_of_worker)
 
 
 def split(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Batches:
     """Splits the batches of a tf.data.Dataset for the replicas of this worker, if several."""
     if strategy.num_replicas_in_sync == 1 or num_workers(strategy) > 1:
         return dataset
-    return strategy.experimental_distribute_dataset(dataset, input_options())
+    return strategy.experimental_distribute_dataset(dataset)
 
 
 def for_every_worker(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Batches:
     """Lets every worker read all of a tf.data.Dataset, for `predict`."""
     if num_workers(strategy) == 1:
         return split(strategy, dataset)
-    return strategy.distribute_datasets_from_function(lambda context: dataset, input_options())
-
-
-def input_options() -> tf.distribute.InputOptions:
-    """tf.distribute.InputOptions: buffers on GPUs, none on a CPU's devices.
-
-    A buffer there comes with a tuning of tf.data that nothing switches off, and the end of
-    every iterator waits for it, up to a minute.
-    """
-    if tf.config.list_logical_devices("GPU"):
-        return tf.distribute.InputOptions()
-    return tf.distribute.InputOptions(experimental_per_replica_buffer_size=0)
+    return strategy.distribute_datasets_from_function(lambda context: dataset)
 
 
 def from_chief(strategy: tf.distribute.Strategy, arrays: list) -> list:
