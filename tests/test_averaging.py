@@ -1,14 +1,23 @@
 """Averaged weights: by hand, in what predicts, in what is saved, and under what ends a run."""
 
+import h5py
 import keras
 import numpy as np
 import pytest
-from small_models import assert_same, assert_same_on_replicas, tiny_model, two_replicas
+from small_models import (
+    as_if_trained,
+    assert_same,
+    assert_same_on_replicas,
+    tiny_model,
+    two_replicas,
+)
 from stopped_runs import EPOCHS, STEPS, Killed, at, examples, kill
 
+from mixmo_tf import load
+from mixmo_tf.experiments import EvaluationSettings
 from mixmo_tf.models import averaging
 from mixmo_tf.models.executions import NotFiniteError
-from mixmo_tf.training import WarmupCosine, checkpoints, logs, loop
+from mixmo_tf.training import WarmupCosine, checkpoints, logs, loop, model_archive
 
 TODAY = {"trivial_augment": True, "random_erasing": 0.5, "label_smoothing": 0.1, "msda": "cutmix"}
 IMAGES = examples(42, 0)
@@ -67,6 +76,15 @@ def assert_averages_by_hand(model):
     assert_same(model.network.get_weights(), others[-1])  # bit for bit
 
 
+def evaluation(model):
+    return model.evaluate(IMAGES.batches(14), verbose=0, return_dict=True)
+
+
+def saved_folder(model, folder):
+    model.save(folder / "saved", zipped=False)
+    return folder / "saved"
+
+
 def test_averages_by_hand(model):
     assert_averages_by_hand(model)
 
@@ -97,7 +115,7 @@ def test_a_second_fit_goes_on_from_the_raw_weights(model, traced):
 def test_what_is_evaluated_and_saved(model, tmp_path):
     """The averages; in the middle of training too, when what predicts is raw."""
     raw = fit(model)[-1]
-    evaluated = model.evaluate(IMAGES.batches(14), verbose=0, return_dict=True)
+    evaluated = evaluation(model)
     averaged = model.network.get_weights()
     checkpoints.save_model(model, tmp_path / "model.keras")
     loaded = checkpoints.load_model(tmp_path / "model.keras")
@@ -108,8 +126,43 @@ def test_what_is_evaluated_and_saved(model, tmp_path):
 
     model.averages.swap(into_network=False)
     assert not np.array_equal(raw[0], averaged[0])
-    assert model.evaluate(IMAGES.batches(14), verbose=0, return_dict=True) == evaluated
+    assert evaluation(model) == evaluated
     assert_same(model.network.get_weights(), raw)
+
+
+def test_whatever_is_loaded_the_averages_predict(model, tmp_path):
+    """Of a checkpoint too, with its optimizer or without; and `fit` goes on from the raw ones."""
+    fit(model)
+    averaged, evaluated = model.network.get_weights(), evaluation(model)
+    model.averages.swap(into_network=False)
+    raw, state = model.network.get_weights(), model.state()
+    file = tmp_path / "step_00000005.keras"
+    checkpoints.save_model(model, file)
+    for compile in (True, False):
+        loaded = checkpoints.load_model(file, compile)
+        assert_same(loaded.network.get_weights(), averaged)
+        assert evaluation(loaded) == evaluated
+        loaded.averages.swap(into_network=False)
+        assert_same(loaded.network.get_weights(), raw)
+        assert_same(loaded.state(), state)
+    model.save(tmp_path / "shared", zipped=False)
+    assert_same(load(tmp_path / "shared").network.get_weights(), averaged)
+    (one,) = EvaluationSettings(model=[file]).load([file])
+    assert_same(one.network.get_weights(), averaged)
+
+
+def test_a_file_without_averages_is_as_it_was(tmp_path):
+    """Of a model that keeps none, or of a version that did not save those of the statistics."""
+    model = as_if_trained(tiny_model())
+    model.save(tmp_path / "none.keras")
+    assert not model_archive.has_averages_aside(tmp_path / "none.keras")
+    model.compile(sgd())
+    model.optimizer.iterations.assign(3)
+    with h5py.File(saved_folder(model, tmp_path) / "model.weights.h5", "r+") as file:
+        for name in [name for name in file["vars"] if name.startswith("average")]:
+            del file["vars"][name]
+    loaded = checkpoints.load_model(tmp_path / "saved")
+    assert_same(loaded.network.get_weights(), model.network.get_weights())
 
 
 def test_averages_before_the_first_step_are_the_weights(model):
@@ -197,6 +250,7 @@ def test_killed_with_all_of_todays_recipe(model, traced, tmp_path, monkeypatch):
     assert (path / "history.csv").read_text() == (quiet / "history.csv").read_text()
     ours, theirs = (checkpoints.load_model(each / "best.keras") for each in (path, quiet))
     assert_same(ours.state(), theirs.state())
-    assert ours.averages.are_in_network  # which no checkpoint has there
-    newest = checkpoints.load_newest(path / "checkpoints")
-    assert not newest.averages.are_in_network
+    assert ours.averages.are_in_network and not model_archive.has_averages_aside(
+        path / "best.keras"
+    )
+    assert all(map(model_archive.has_averages_aside, checkpoints.files(path / "checkpoints")))

@@ -40,10 +40,14 @@ def save_model(model: Predictor, path: pathlib.Path, replace: bool = True) -> No
 def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     """Loads a .keras file that this package wrote, or the model.keras of a run's folder.
 
+    Where averages of the weights were kept, they are in the network, also if it is a checkpoint,
+    which holds the raw weights there. `fit` goes on from these, as after a `fit`.
+
     Args:
         file: its path, or that of a folder with what a .keras file holds, as models are shared;
             ~ is the home folder.
-        compile: bool, whether the model gets its optimizer back.
+        compile: bool, whether the model gets its optimizer back; it does in any case where the
+            averages are kept with it.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -56,7 +60,8 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
         file = _keras_file(file)
     try:
         with model_archive.within_its_size(file), random_state.kept():
-            model = keras.saving.load_model(file, compile=compile)
+            are_aside = model_archive.has_averages_aside(file)
+            model = keras.saving.load_model(file, compile=compile or are_aside)
     except model_archive.RefusedError:
         raise
     except masks.MissingBlockError as error:
@@ -66,6 +71,8 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
         raise ValueError(f"{file} is not a readable {kind}: {reason}") from error
     if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
+    if are_aside:
+        model.averages.swap(into_network=True)
     return model
 
 

@@ -19,6 +19,7 @@ from mixmo_tf.networks import variable_limit
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 PARTS = "metadata.json", _CONFIG, _WEIGHTS
+_IN_NETWORK = "vars/average_0"  # in the weights of a Trainer that keeps averages: where they are
 _ASSETS = "assets"  # of layers that no model of this package has; Keras makes an empty folder
 _MOST_CONFIG = 2**23  # bytes of config.json; a ResNet-50's has 200,000
 _MOST_PARTS = 100_000  # dicts and lists in it; a ResNet-50's has 3,500
@@ -61,6 +62,22 @@ def within_its_size(file: pathlib.Path) -> Iterator[None]:
         raise RefusedError(
             f"{file} is refused: its {error}, and it holds weights of {stored:,}"
         ) from None
+
+
+def has_averages_aside(file: pathlib.Path) -> bool:
+    """Whether raw weights are in the network of the model, and their averages beside it.
+
+    Args:
+        file: as for `within_its_size`, which has passed it.
+    """
+    with contextlib.ExitStack() as opened:
+        if is_folder(file):
+            weights = opened.enter_context(open(file / _WEIGHTS, "rb"))
+        else:
+            archive = opened.enter_context(zipfile.ZipFile(file))
+            weights = opened.enter_context(archive.open(_WEIGHTS))
+        stored = opened.enter_context(h5py.File(weights, "r"))
+        return _IN_NETWORK in stored and not stored[_IN_NETWORK][()]
 
 
 def _checked_size(file):
