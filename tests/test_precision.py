@@ -4,10 +4,19 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_models import FEW_DRAWS, assert_same, tiny_model, tiny_network, two_replicas
+from backbones import model_of
+from small_models import (
+    FEW_DRAWS,
+    as_if_trained,
+    assert_same,
+    tiny_model,
+    tiny_network,
+    two_replicas,
+)
 
 import mixmo_tf
 from mixmo_tf import networks
+from mixmo_tf.networks.precision import computes_in_float32
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +90,68 @@ def test_a_saved_model_changes_its_precision(tmp_path, pixels_and_labels):
         images=tf.constant(images)
     )
     np.testing.assert_allclose(answer["probabilities"], exact, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable(package="test_precision")
+class Twice(keras.layers.Layer):
+    """Layers inside that compute in float32, whatever it is told: it hands no dtype on."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inside = [keras.layers.Conv2D(8, 1), keras.layers.Conv2D(8, 1)]
+
+    def call(self, x):
+        for layer in self.inside:
+            x = layer(x)
+        return x
+
+
+class Unregistered(Twice):
+    pass
+
+
+def attention():
+    flat = keras.layers.Reshape((49, 8))
+    of_itself = keras.layers.MultiHeadAttention(2, 4)
+    return lambda x: keras.layers.Reshape((7, 7, 8))(of_itself(flat(x), flat(x)))
+
+
+def shared_model():
+    """A nested model that is called twice, which stays closed."""
+    inner = keras.Input((None, None, 8))
+    model = keras.Model(inner, keras.layers.Conv2D(8, 1)(inner))
+    return lambda x: model(model(x))
+
+
+INSIDE = {attention: "bfloat16", shared_model: "bfloat16", Twice: "float32"}
+
+
+@pytest.mark.parametrize("layer", INSIDE)
+def test_what_is_inside_a_layer_computes_as_after_loading(layer, tmp_path, pixels_and_labels):
+    """In 16 bits if the layer says so; a loaded model, and one set back, give the same bits."""
+    images = pixels_and_labels[0][:8]
+    network = networks.from_backbone(model_of(keras.layers.Conv2D(8, 3, 2), layer()), 2, 3)
+    model = as_if_trained(mixmo_tf.MixMo(network))
+    exact = model.member_logits(images)
+    networks.set_precision(network, "mixed_bfloat16")
+    assert not computes_in_float32(network)
+    inside = set(network._flatten_layers(include_self=False)) - set(network.layers)
+    of_kernels = {part.compute_dtype for part in inside if hasattr(part, "kernel")}
+    assert of_kernels == {INSIDE[layer]}
+    rough = mixmo_tf.MixMo(network).member_logits(images)
+    assert 0 < np.abs(rough - exact).max() < 0.2
+    model.save(tmp_path / "x.keras")
+    loaded = mixmo_tf.load(tmp_path / "x.keras")
+    assert_same(loaded.member_logits(images), rough)
+    networks.set_precision(loaded.network, "float32")
+    assert computes_in_float32(loaded.network)
+    assert_same(mixmo_tf.MixMo(loaded.network).member_logits(images), exact)
+
+
+def test_a_layer_that_cannot_be_saved_has_its_precision(pixels_and_labels):
+    network = networks.from_backbone(model_of(keras.layers.Conv2D(8, 3, 2), Unregistered()), 2, 3)
+    networks.set_precision(network, "mixed_bfloat16")
+    assert mixmo_tf.MixMo(network).predict(pixels_and_labels[0][:2], verbose=0).shape == (2, 3)
 
 
 def test_an_unknown_precision_is_refused():

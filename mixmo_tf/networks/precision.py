@@ -2,7 +2,7 @@
 
 import keras
 
-from mixmo_tf import arguments
+from mixmo_tf import arguments, random_state
 from mixmo_tf.networks import parts
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
@@ -24,15 +24,48 @@ def set_precision(network: keras.Model, precision: str) -> None:
     parts.check_network(network)
     arguments.one_of("precision", precision, PRECISIONS)
     for layer in network.layers:
-        if not isinstance(layer, keras.layers.InputLayer) and not parts.is_head(layer):
-            layer.dtype_policy = keras.DTypePolicy(precision)
+        if not parts.is_head(layer):
+            _set(layer, keras.DTypePolicy(precision))
 
 
 def computes_in_float32(network: keras.Model) -> bool:
-    """Whether no layer computes in 16 bits."""
-    return all(layer.compute_dtype == "float32" for layer in network.layers)
+    """Whether no layer computes in 16 bits, nor a layer inside one."""
+    return _dtypes(network) == {"float32"}
 
 
 def uses_float16(network: keras.Model) -> bool:
     """Whether a layer computes in float16, whose gradients need a scaled loss."""
-    return any(layer.compute_dtype == "float16" for layer in network.layers)
+    return "float16" in _dtypes(network)
+
+
+def _dtypes(network):
+    return {layer.compute_dtype for layer in network._flatten_layers(include_self=False)}
+
+
+def _set(layer, policy):
+    """Of a layer; those inside it get what they would have if it were loaded from a file.
+
+    Only its class knows whether they compute as it does. A nested model stays in float32 itself,
+    as Keras does not save its policy; its layers are set one by one.
+    """
+    if isinstance(layer, keras.layers.InputLayer):
+        return
+    if isinstance(layer, keras.Model) and getattr(layer, "inputs", None):
+        for inner in layer.layers:
+            _set(inner, policy)
+        return
+    layer.dtype_policy = policy
+    if inside := layer._flatten_layers(include_self=False):
+        for ours, theirs in zip(inside, _inside_when_loaded(layer), strict=False):
+            ours.dtype_policy = theirs.dtype_policy
+
+
+def _inside_when_loaded(layer):
+    """The layers inside a copy that is made of the layer's config; [] where none can be made."""
+    try:
+        with random_state.kept():
+            config = keras.saving.serialize_keras_object(layer)
+            loaded = keras.saving.deserialize_keras_object(config)
+    except (TypeError, ValueError):  # of a class that nobody has registered
+        return []
+    return loaded._flatten_layers(include_self=False)
