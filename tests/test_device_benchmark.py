@@ -2,17 +2,18 @@
 
 import dataclasses
 import re
+import sys
 
 import keras
 import numpy as np
 import pytest
 import shallow_network
 import tensorflow as tf
-from scripts_at_work import refusal, said_of
+from scripts_at_work import ending_of, refusal, said_of
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from mixmo_tf import networks
-from mixmo_tf.experiments.benchmarks import device_fit, idle, loops, matmul
+from mixmo_tf.experiments.benchmarks import device_fit, device_table, idle, loops, matmul
 from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
 
 
@@ -30,20 +31,48 @@ def one_block(monkeypatch):
 
 def test_each_fit_has_a_line(one_block, untraced):
     """One that does not fit into memory says so, and the others are timed."""
-    flags = ["--networks=wide_resnet_10_1", "--row_counts=8,80000000", "--precisions=tf32,float32"]
-    flags += ["--xla=off", "--steps_per_execution=1", "--matrix_side=8", "--turns=2", "--steps=1"]
-    said = said_of("benchmark", "device", *flags)
-    lines = re.findall(r"^  wide_resnet_10_1 +(\d+) +float32 +off +1 +(\w+) +(.+)$", said, re.M)
-    assert [line[:2] for line in lines] == [
-        (rows, method) for rows in ("8", "80000000") for method in ("mixmo", "plain", "keras")
+    settings = BenchmarkSettings(
+        networks=["wide_resnet_10_1"], row_counts=[80_000_000, 8], xla=["off"],
+        steps_per_execution=[1], matrix_side=8, turns=2, steps=1,
+    )  # fmt: skip
+    rate, _, *lines = device_table.lines(settings, "float32")
+    assert re.fullmatch(r"float32: products of matrices of 8 × 8 at [\d.]+ \(.*\) TFLOP/s", rate)
+    found = [re.match(r"  wide_resnet_10_1 +(\d+) +off +1 +(\w+) +(.+)$", line) for line in lines]
+    assert [match.groups()[:2] for match in found] == [
+        (rows, method) for rows in ("80000000", "8") for method in ("mixmo", "plain", "keras")
     ]
-    for rows, _, measured in lines:
-        if rows == "8":
-            assert re.fullmatch(r"[\d.,]+ \(.*\) +\d+\.\d\d +[\d.]+ % +– +-?[\d.]+ +–", measured)
-        else:
-            assert re.fullmatch(r"a step would take .* of memory or more, of .*", measured)
+    measured = r"[\d.,]+ \(.*\) +\d+\.\d\d +[\d.]+ % +– +-?[\d.]+ +–"
+    for match in found[:3]:
+        assert re.fullmatch(r"a step would take .* of memory or more, of .*", match[3])
+    for match in found[3:]:
+        assert re.fullmatch(measured, match[3])
+
+
+def test_each_precision_has_a_process(monkeypatch):
+    """Where one ends too early, the others are measured all the same."""
+    flags = ["--networks=wide_resnet_10_1", "--methods=plain", "--row_counts=4", "--xla=off"]
+    flags += ["--steps_per_execution=1", "--matrix_side=8", "--turns=1", "--steps=1"]
+    said = said_of("benchmark", "device", *flags, "--precisions=tf32,float32")
     assert "tf32 is left out: this device does not compute in it" in said
-    assert re.search(r"^Products of matrices of 8 × 8, 2 turns:\n  float32 +[\d.]+ \(", said, re.M)
+    assert "\n1 trainings, 1 turns of 1 steps" in said
+    assert "\nfloat32: products of matrices of 8 × 8 at " in said
+    assert re.search(r"^  wide_resnet_10_1 +4 +off +1 +plain +[\d.]+ \(", said, re.M)
+    monkeypatch.setattr(device_table, "__name__", "no_such_module")
+    ending, _ = ending_of("benchmark", "device", *flags, "--precisions=float32,mixed_bfloat16")
+    fault = f"ended with exit code 1: {sys.executable}: No module named no_such_module"
+    assert ending == f"benchmark.py: float32 {fault}; mixed_bfloat16 {fault}"
+
+
+@pytest.mark.parametrize("precision", matmul.DTYPES)
+def test_only_tf32_multiplies_tensor_float_32(precision):
+    is_on = tf.config.experimental.tensor_float_32_execution_enabled
+    before = is_on()
+    settings = BenchmarkSettings(matrix_side=2, turns=1)
+    try:
+        next(device_table.lines(settings, precision))
+        assert is_on() == (precision == "tf32")
+    finally:
+        tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
 def test_operations_are_three_times_those_of_a_forward_pass(one_block, untraced):
@@ -76,8 +105,9 @@ def test_a_turn_is_of_whole_executions(one_block, monkeypatch, untraced):
 
 def test_all_that_is_named_is_timed():
     settings = BenchmarkSettings()
-    found = device_fit.cases(settings)
-    assert len(found) == len(set(found)) == 2 * 3 * 3 * 4 * 2 * 2
+    found = device_fit.cases(settings, "tf32")
+    assert len(found) == len(set(found)) == 2 * 3 * 3 * 2 * 2
+    assert {case.precision for case in found} == {"tf32"}
     assert [case.method for case in found[:3]] == ["mixmo", "plain", "keras"]
     with pytest.raises(ValueError, match="row_counts must be multiples of b, got 6"):
         BenchmarkSettings(row_counts=[64, 6])
@@ -99,16 +129,6 @@ def test_float16_of_keras_has_a_scaled_loss():
         assert dtypes == {precision.removeprefix("mixed_")}
 
 
-def test_tensor_float_32_is_as_it_was_afterwards():
-    is_on = tf.config.experimental.tensor_float_32_execution_enabled
-    before = is_on()
-    for precision in matmul.DTYPES:
-        with pytest.raises(ZeroDivisionError), matmul.as_in(precision):
-            assert is_on() == (precision == "tf32")
-            raise ZeroDivisionError
-        assert is_on() == before
-
-
 def test_a_product_is_two_operations_for_each_pair_of_numbers(monkeypatch):
     """Of a turn of two seconds, whatever it really took."""
 
@@ -118,9 +138,8 @@ def test_a_product_is_two_operations_for_each_pair_of_numbers(monkeypatch):
         return {name: [2.0] * turns for name in loops}, None
 
     monkeypatch.setattr(matmul, "take_turns", two_seconds)
-    found = matmul.rates(["float32", "mixed_bfloat16"], 64, turns=3)
     of_a_turn = matmul._PRODUCTS * 64 * 64 * (64 + 64)
-    assert found == dict.fromkeys(("float32", "mixed_bfloat16"), [of_a_turn / 2] * 3)
+    assert matmul.rates("mixed_bfloat16", 64, turns=3) == [of_a_turn / 2] * 3
 
 
 def test_idle_is_what_no_stream_fills():

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from mixmo_tf import data
-from mixmo_tf.experiments.benchmarks import idle, matmul
+from mixmo_tf.experiments.benchmarks import idle
 from mixmo_tf.experiments.benchmarks.loops import (
     augmented_batches,
     compiled_keras,
@@ -46,14 +46,13 @@ class Timing(NamedTuple):
     idle: float | None  # share of the time in which the GPU computed nothing; None without one
 
 
-def cases(settings: BenchmarkSettings) -> list[Case]:
+def cases(settings: BenchmarkSettings, precision: str) -> list[Case]:
     """All that the settings name; those that are to be compared follow each other."""
     return [
-        Case(*each)
-        for each in itertools.product(
+        Case(network, rows, precision, xla, steps, method)
+        for network, rows, xla, steps, method in itertools.product(
             settings.networks,
             settings.row_counts,
-            settings.precisions,
             settings.xla,
             settings.steps_per_execution,
             settings.methods,
@@ -70,8 +69,7 @@ def time_fit(settings: BenchmarkSettings, case: Case) -> Timing:
     """
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
     try:
-        with matmul.as_in(case.precision):
-            return _timed(settings, case, has_gpu)
+        return _timed(settings, case, has_gpu)
     finally:
         keras.backend.clear_session()  # or the next case finds the memory full
         gc.collect()

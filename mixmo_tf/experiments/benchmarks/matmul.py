@@ -1,7 +1,4 @@
-"""What a device makes of products of large matrices, in each precision."""
-
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+"""What a device makes of products of large matrices, in one precision."""
 
 import tensorflow as tf
 
@@ -16,35 +13,17 @@ DTYPES = {  # by precision: of the numbers that are multiplied
 _PRODUCTS = 20  # of a turn
 
 
-@contextlib.contextmanager
-def as_in(precision: str) -> Iterator[None]:
-    """Under it, GPUs multiply float32 as TensorFloat-32 if that is the precision, and only then."""
-    tf32 = tf.config.experimental
-    before = tf32.tensor_float_32_execution_enabled()
-    tf32.enable_tensor_float_32_execution(precision == "tf32")
-    try:
-        yield
-    finally:
-        tf32.enable_tensor_float_32_execution(before)
-
-
-def rates(precisions: Sequence[str], side: int, turns: int) -> dict[str, list[float]]:
-    """Operations per second of each turn, by precision, of products (side, side)·(side, side)."""
-    wall, _ = take_turns({name: _products(name, side) for name in precisions}, turns)
-    operations = _PRODUCTS * 2 * side**3
-    return {name: [operations / turn for turn in seconds] for name, seconds in wall.items()}
-
-
-def _products(precision, side) -> Callable[[], None]:
+def rates(precision: str, side: int, turns: int) -> list[float]:
+    """Operations per second of each turn, of products (side, side)·(side, side)."""
     a, b = (
         tf.cast(tf.random.stateless_normal([side, side], [0, i]), DTYPES[precision])
         for i in range(2)
     )
 
     def multiply():
-        with as_in(precision):
-            for _ in range(_PRODUCTS):
-                product = tf.matmul(a, b)
-            product[0, 0].numpy()  # which waits for all of them
+        for _ in range(_PRODUCTS):
+            product = tf.matmul(a, b)
+        product[0, 0].numpy()  # which waits for all of them
 
-    return multiply
+    wall, _ = take_turns({precision: multiply}, turns)
+    return [_PRODUCTS * 2 * side**3 / seconds for seconds in wall[precision]]

@@ -105,7 +105,7 @@ class BenchmarkSettings(OfFlags):
         None,
         "Side of the matrices whose products `device` times; if not set, 8192 on a GPU, 1024 on a "
         "CPU.",
-        bounds=(1, None),
+        bounds=(1, 2**15),
     )
     today: bool = setting(
         False, "In `train`, also time MixMo with all parts of a modern training recipe."
