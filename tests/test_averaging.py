@@ -151,6 +151,23 @@ def test_whatever_is_loaded_the_averages_predict(model, tmp_path):
     assert_same(one.network.get_weights(), averaged)
 
 
+class Unregistered(keras.optimizers.SGD):
+    pass
+
+
+def test_raw_weights_come_with_a_warning(tmp_path):
+    """Where the averages cannot be had, as the optimizer that keeps them is not registered."""
+    model = as_if_trained(tiny_model())
+    model.compile(Unregistered(0.1, use_ema=True))
+    model.optimizer.iterations.assign(3)
+    model.save(tmp_path / "x.keras")
+    with pytest.warns(UserWarning, match="the optimizer of .*x.keras cannot be loaded, and with"):
+        loaded = checkpoints.load_model(tmp_path / "x.keras", compile=False)
+    assert_same(loaded.network.get_weights(), model.network.get_weights())
+    with pytest.raises(ValueError, match="x.keras is not a readable .keras file: Could not locate"):
+        checkpoints.load_model(tmp_path / "x.keras")
+
+
 def test_a_file_without_averages_is_as_it_was(tmp_path):
     """Of a model that keeps none, or of a version that did not save those of the statistics."""
     model = as_if_trained(tiny_model())

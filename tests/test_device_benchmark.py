@@ -1,20 +1,27 @@
 """`benchmark.py device`: what it times, how it counts, and how it reads a GPU's trace."""
 
 import dataclasses
+import json
 import re
 import sys
+import time
 
 import keras
-import numpy as np
 import pytest
 import shallow_network
 import tensorflow as tf
-from scripts_at_work import ending_of, refusal, said_of
+from scripts_at_work import refusal, said_of
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
-from mixmo_tf import networks
-from mixmo_tf.experiments.benchmarks import device_fit, device_table, idle, loops, matmul
-from mixmo_tf.experiments.benchmarks.settings import BenchmarkSettings
+from mixmo_tf import data, networks
+from mixmo_tf.experiments.benchmarks import device, device_fit, device_process, idle, loops, matmul
+from mixmo_tf.experiments.benchmarks.settings import METHODS, BenchmarkSettings
+from mixmo_tf.models.executions import NotFiniteError
+
+CASE = device_fit.Case("wide_resnet_10_1", 8, "float32", "off", 1, "plain")
+needs_no_gpu = pytest.mark.skipif(
+    bool(tf.config.list_physical_devices("GPU")), reason="says what is said without a GPU"
+)
 
 
 @pytest.fixture
@@ -29,93 +36,146 @@ def one_block(monkeypatch):
     monkeypatch.setattr(device_fit, "_IMAGES", 100)
 
 
-def test_each_fit_has_a_line(one_block, untraced):
+def run_here(settings, precision, case):
+    """What a process of its own would give, as it comes out of JSON."""
+    of_settings, *what = json.loads(json.dumps([dataclasses.asdict(settings), precision, case]))
+    return json.loads(json.dumps(device_process.measured(BenchmarkSettings(**of_settings), *what)))
+
+
+@needs_no_gpu
+def test_each_fit_has_a_line(one_block, untraced, monkeypatch):
     """One that does not fit into memory says so, and the others are timed."""
-    settings = BenchmarkSettings(
-        networks=["wide_resnet_10_1"], row_counts=[80_000_000, 8], xla=["off"],
-        steps_per_execution=[1], matrix_side=8, turns=2, steps=1,
-    )  # fmt: skip
-    rate, _, *lines = device_table.lines(settings, "float32")
-    assert re.fullmatch(r"float32: products of matrices of 8 × 8 at [\d.]+ \(.*\) TFLOP/s", rate)
-    found = [re.match(r"  wide_resnet_10_1 +(\d+) +off +1 +(\w+) +(.+)$", line) for line in lines]
-    assert [match.groups()[:2] for match in found] == [
-        (rows, method) for rows in ("80000000", "8") for method in ("mixmo", "plain", "keras")
-    ]
-    measured = r"[\d.,]+ \(.*\) +\d+\.\d\d +[\d.]+ % +– +-?[\d.]+ +–"
-    for match in found[:3]:
-        assert re.fullmatch(r"a step would take .* of memory or more, of .*", match[3])
-    for match in found[3:]:
-        assert re.fullmatch(measured, match[3])
-
-
-def test_each_precision_has_a_process(monkeypatch):
-    """Where one ends too early, the others are measured all the same."""
-    flags = ["--networks=wide_resnet_10_1", "--methods=plain", "--row_counts=4", "--xla=off"]
-    flags += ["--steps_per_execution=1", "--matrix_side=8", "--turns=1", "--steps=1"]
+    monkeypatch.setattr(device, "_in_process", run_here)
+    flags = ["--networks=wide_resnet_10_1", "--row_counts=80000000,8", "--xla=off", "--turns=2"]
+    flags += ["--steps_per_execution=1", "--matrix_side=8", "--steps=1"]
     said = said_of("benchmark", "device", *flags, "--precisions=tf32,float32")
     assert "tf32 is left out: this device does not compute in it" in said
-    assert "\n1 trainings, 1 turns of 1 steps" in said
-    assert "\nfloat32: products of matrices of 8 × 8 at " in said
-    assert re.search(r"^  wide_resnet_10_1 +4 +off +1 +plain +[\d.]+ \(", said, re.M)
-    monkeypatch.setattr(device_table, "__name__", "no_such_module")
-    ending, _ = ending_of("benchmark", "device", *flags, "--precisions=float32,mixed_bfloat16")
-    fault = f"ended with exit code 1: {sys.executable}: No module named no_such_module"
-    assert ending == f"benchmark.py: float32 {fault}; mixed_bfloat16 {fault}"
+    assert "\nTrainings: 6; turns: 2; steps per turn: 1, rounded up to whole executions; " in said
+    assert re.search(r"^float32: products of matrices of 8 × 8: [\d.]+ \(.*\) TFLOP/s$", said, re.M)
+    lines = re.findall(r"^  wide_resnet_10_1 +(\d+) +off +1 +(\w+) +(.+)$", said, re.M)
+    assert [line[:2] for line in lines] == [
+        (rows, method) for rows in ("80000000", "8") for method in ("mixmo", "plain", "keras")
+    ]
+    for _, _, measured in lines[:3]:
+        assert re.fullmatch(r"a step would take .* of memory or more, of .*", measured)
+    for _, _, measured in lines[3:]:
+        assert re.fullmatch(r"[\d.,]+ \(.*\) +\d+\.\d\d +[\d.]+ % +– +-?[\d.]+ +–", measured)
+
+
+def test_what_is_measured_in_a_process_of_its_own():
+    settings = BenchmarkSettings(matrix_side=8, turns=3)
+    rates, fault = device._in_process(settings, "float32", None)
+    assert fault is None and len(rates) == 3 and min(rates) > 0
+
+
+def test_a_process_that_fails_leaves_the_others(monkeypatch):
+    monkeypatch.setattr(device_process, "__name__", "no_such_module")
+    flags = ["--networks=wide_resnet_10_1", "--methods=plain", "--row_counts=4", "--xla=off"]
+    said = said_of("benchmark", "device", *flags, "--precisions=float32,mixed_bfloat16")
+    fault = f"ended with exit code 1: {sys.executable}: No module named no_such_module\n"
+    assert said.count(fault) == 2 * (1 + 2)  # the products, and 1 and 16 steps per execution
+
+
+def test_what_cannot_be_computed_is_said_in_a_line(monkeypatch):
+    def fail(error):
+        def time_fit(settings, case):
+            raise error
+
+        monkeypatch.setattr(device_process, "time_fit", time_fit)
+        return run_here(BenchmarkSettings(), "float32", CASE)
+
+    of_graph = "Graph execution error:\n\nDetected at node x\n\nno such kernel\n\t [[{{node x}}]]"
+    of_graph += " [Op:__inference_step_7]"
+    for error, said in (
+        (tf.errors.ResourceExhaustedError(None, None, "OOM when allocating"), "out of memory"),
+        (tf.errors.InternalError(None, None, of_graph), "no such kernel"),
+        (NotFiniteError("the loss became NaN"), "the loss became NaN"),
+        (ValueError("too large"), "too large"),
+    ):
+        assert fail(error) == [None, said]
 
 
 @pytest.mark.parametrize("precision", matmul.DTYPES)
 def test_only_tf32_multiplies_tensor_float_32(precision):
     is_on = tf.config.experimental.tensor_float_32_execution_enabled
     before = is_on()
-    settings = BenchmarkSettings(matrix_side=2, turns=1)
     try:
-        next(device_table.lines(settings, precision))
+        device_process.measured(BenchmarkSettings(matrix_side=2, turns=1), precision, None)
         assert is_on() == (precision == "tf32")
     finally:
         tf.config.experimental.enable_tensor_float_32_execution(before)
 
 
-def test_operations_are_three_times_those_of_a_forward_pass(one_block, untraced):
-    settings = BenchmarkSettings(turns=3, steps=2)
-    case = device_fit.Case("wide_resnet_10_1", 8, "float32", "off", 1, "plain")
-    timing = device_fit.time_fit(settings, case)
-    assert len(timing.rows_per_second) == 3
-    of_row = timing.operations_per_second / np.median(timing.rows_per_second)
-    by_hand = 32**2 * 9 * (3 * 16 + 2 * 16 * 16 + 16 * 32)  # to where the second group halves
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("precision", "xla", "dtype"),
+    [("tf32", "on", "float32"), ("mixed_bfloat16", "off", "bfloat16")],
+)
+def test_a_case_is_what_is_timed(method, precision, xla, dtype, one_block, monkeypatch):
+    """The model that `fit` gets, and all that is made of the seconds of its turns."""
+    found = {}
+
+    def fit(model, batches, steps, turns, is_traced):
+        found.update(model=model, batches=batches, steps=steps, turns=turns)
+        return [9.0, 2.0, 1.0, 4.0], None
+
+    monkeypatch.setattr(device_fit, "_fit", fit)
+    case = device_fit.Case("wide_resnet_10_1", 8, precision, xla, 3, method)
+    timing = device_fit.time_fit(BenchmarkSettings(turns=3, steps=4, batch_repetitions=2), case)
+    model, of_mixmo = found["model"], method == "mixmo"
+    assert (found["steps"], found["turns"], model.steps_per_execution) == (6, 3, 3)
+    assert (model.jit_compile if method == "keras" else model.uses_xla) == (xla == "on")
+    convolutions = [x for x in model._flatten_layers() if isinstance(x, keras.layers.Conv2D)]
+    assert [each.compute_dtype for each in convolutions] == [dtype] * (2 if of_mixmo else 1)
+    images, _ = next(iter(found["batches"]))
+    assert images.shape == (4 if of_mixmo else 8, 32, 32, 3)  # b = 2
+    assert timing.rows_per_second == [24.0, 48.0, 12.0]
+    assert timing.start == 7.0
+    by_hand = 32**2 * 9 * (3 * 16 * (1 + of_mixmo) + 2 * 16 * 16 + 16 * 32)  # the first group
     by_hand += 16**2 * (16 * 32 + 9 * (32 * 32 + 32 * 64)) + 8**2 * (32 * 64 + 9 * 64 * 64)
-    by_hand += 64 * 10
-    assert of_row == pytest.approx(3 * 2 * by_hand, rel=1e-9)
+    by_hand += 64 * 10 * (1 + of_mixmo)
+    assert timing.operations_per_second == pytest.approx(3 * 2 * by_hand * 24.0, rel=1e-9)
 
 
-def test_a_turn_is_of_whole_executions(one_block, monkeypatch, untraced):
-    steps = []
-    fit = device_fit._fit
+def test_epochs_are_timed_and_the_last_one_traced(one_block, untraced):
+    """Without a GPU a trace says nothing, and what was timed before it stays."""
+    model = loops.compiled_mixmo(shallow_network.build(1, 1, 3, (8, 8, 3), filters=4), 1)
+    batches = data.training_batches(loops.random_examples(20, (8, 8, 3), 3), 4, seed=0)
+    for is_traced in (False, True):
+        start = time.perf_counter()
+        seconds, idle_share = device_fit._fit(model, batches, 2, 3, is_traced)
+        assert len(seconds) == 4 and 0 < sum(seconds) < time.perf_counter() - start
+        if not tf.config.list_physical_devices("GPU"):
+            assert idle_share is None
+    assert int(model.step.numpy()) == 2 * (4 + 5)
 
-    def noted(model, batches, num_steps, turns, is_traced):
-        steps.append((num_steps, model.steps_per_execution))
-        return fit(model, batches, num_steps, turns, is_traced)
 
-    monkeypatch.setattr(device_fit, "_fit", noted)
-    settings = BenchmarkSettings(turns=1, steps=4)
-    for method in ("mixmo", "keras"):
-        case = device_fit.Case("wide_resnet_10_1", 8, "float32", "off", 3, method)
-        device_fit.time_fit(settings, case)
-    assert steps == [(6, 3)] * 2
+def test_a_trace_that_fails_leaves_what_was_timed(one_block, untraced, monkeypatch):
+    folder = idle.start()  # so that another cannot begin
+    try:
+        test_epochs_are_timed_and_the_last_one_traced(None, None)
+    finally:
+        idle.stop(folder)
 
 
 def test_all_that_is_named_is_timed():
-    settings = BenchmarkSettings()
-    found = device_fit.cases(settings, "tf32")
+    found = device_fit.cases(BenchmarkSettings(), "tf32")
     assert len(found) == len(set(found)) == 2 * 3 * 3 * 2 * 2
     assert {case.precision for case in found} == {"tf32"}
     assert [case.method for case in found[:3]] == ["mixmo", "plain", "keras"]
-    with pytest.raises(ValueError, match="row_counts must be multiples of b, got 6"):
-        BenchmarkSettings(row_counts=[64, 6])
-    assert BenchmarkSettings(row_counts=[6], methods=["plain"]).row_counts == (6,)
     for name in ("networks", "methods", "row_counts", "precisions", "xla", "steps_per_execution"):
         assert refusal("benchmark", "device", f"--{name}=").endswith(
             f"{name} must have a value, got none"
         )
+
+
+def test_rows_are_multiples_of_b_where_it_is_used():
+    b = "--batch_repetitions=3"
+    for wrong in (["train", "--rows=64"], ["device", "--row_counts=6,64"]):
+        assert refusal("benchmark", *wrong, b).endswith("rows must be a multiple of b, got 64")
+    few = ["--networks=wide_resnet_10_1", "--row_counts=80000000", "--precisions=tf32"]
+    if not tf.config.list_physical_devices("GPU"):
+        said_of("benchmark", "device", *few, "--methods=plain", b)  # nothing is left to be timed
 
 
 def test_float16_of_keras_has_a_scaled_loss():

@@ -1,5 +1,7 @@
 """16 bits: what stays float32, that it learns, and that a model moves between precisions."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -16,7 +18,7 @@ from small_models import (
 
 import mixmo_tf
 from mixmo_tf import networks
-from mixmo_tf.networks.precision import computes_in_float32
+from mixmo_tf.networks.precision import computes_in_float32, uses_float16
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,8 @@ class Twice(keras.layers.Layer):
 
 
 class Unregistered(Twice):
-    pass
+    def get_config(self):
+        raise NotImplementedError
 
 
 def attention():
@@ -123,7 +126,16 @@ def shared_model():
     return lambda x: model(model(x))
 
 
-INSIDE = {attention: "bfloat16", shared_model: "bfloat16", Twice: "float32"}
+def wrapped():
+    return keras.layers.SpectralNormalization(keras.layers.Conv2D(8, 1))
+
+
+INSIDE = {
+    attention: "bfloat16",
+    shared_model: "bfloat16",
+    wrapped: "bfloat16",
+    Twice: "float32",
+}
 
 
 @pytest.mark.parametrize("layer", INSIDE)
@@ -133,7 +145,9 @@ def test_what_is_inside_a_layer_computes_as_after_loading(layer, tmp_path, pixel
     network = networks.from_backbone(model_of(keras.layers.Conv2D(8, 3, 2), layer()), 2, 3)
     model = as_if_trained(mixmo_tf.MixMo(network))
     exact = model.member_logits(images)
+    before = random.getstate()
     networks.set_precision(network, "mixed_bfloat16")
+    assert random.getstate() == before
     assert not computes_in_float32(network)
     inside = set(network._flatten_layers(include_self=False)) - set(network.layers)
     of_kernels = {part.compute_dtype for part in inside if hasattr(part, "kernel")}
@@ -149,8 +163,13 @@ def test_what_is_inside_a_layer_computes_as_after_loading(layer, tmp_path, pixel
 
 
 def test_a_layer_that_cannot_be_saved_has_its_precision(pixels_and_labels):
-    network = networks.from_backbone(model_of(keras.layers.Conv2D(8, 3, 2), Unregistered()), 2, 3)
-    networks.set_precision(network, "mixed_bfloat16")
+    def encoder(member, image):
+        return keras.layers.Conv2D(8, 3, name=f"encoder_{member}")(image)
+
+    network = networks.build("own", encoder, Unregistered(), 2, 3, (16, 16, 3), "he_normal")
+    networks.set_precision(network, "mixed_float16")
+    dtypes = {layer.compute_dtype for layer in network.layers if isinstance(layer, Unregistered)}
+    assert dtypes == {"float16"} and uses_float16(network)
     assert mixmo_tf.MixMo(network).predict(pixels_and_labels[0][:2], verbose=0).shape == (2, 3)
 
 

@@ -1,5 +1,7 @@
 """What a network computes in: float32, or 16 bits with float32 weights (Micikevicius 2018)."""
 
+import warnings
+
 import keras
 
 from mixmo_tf import arguments, random_state
@@ -54,18 +56,21 @@ def _set(layer, policy):
         for inner in layer.layers:
             _set(inner, policy)
         return
-    layer.dtype_policy = policy
-    if inside := layer._flatten_layers(include_self=False):
-        for ours, theirs in zip(inside, _inside_when_loaded(layer), strict=False):
-            ours.dtype_policy = theirs.dtype_policy
+    inside = layer._flatten_layers(include_self=False)
+    for each in (layer, *inside):  # what is inside a wrapper is saved as it is
+        if not isinstance(each, keras.layers.InputLayer):
+            each.dtype_policy = policy
+    for ours, theirs in zip(inside, _inside_when_loaded(layer) if inside else [], strict=False):
+        ours.dtype_policy = theirs.dtype_policy
 
 
 def _inside_when_loaded(layer):
     """The layers inside a copy that is made of the layer's config; [] where none can be made."""
     try:
-        with random_state.kept():
+        with random_state.kept(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # which loading the model repeats
             config = keras.saving.serialize_keras_object(layer)
             loaded = keras.saving.deserialize_keras_object(config)
-    except (TypeError, ValueError):  # of a class that nobody has registered
+    except Exception:  # whatever a class raises that cannot be saved, or not be loaded
         return []
     return loaded._flatten_layers(include_self=False)

@@ -61,7 +61,10 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
     try:
         with model_archive.within_its_size(file), random_state.kept():
             are_aside = model_archive.has_averages_aside(file)
-            model = keras.saving.load_model(file, compile=compile or are_aside)
+            if are_aside and not compile:
+                model = _with_optimizer_if_known(file)
+            else:
+                model = keras.saving.load_model(file, compile=compile)
     except model_archive.RefusedError:
         raise
     except masks.MissingBlockError as error:
@@ -71,9 +74,22 @@ def load_model(file: str | os.PathLike, compile: bool = True) -> Predictor:
         raise ValueError(f"{file} is not a readable {kind}: {reason}") from error
     if not isinstance(model, Predictor):
         raise ValueError(f"{file} holds a {type(model).__name__}, not a MixMo")
-    if are_aside:
+    if are_aside and model.compiled:
         model.averages.swap(into_network=True)
     return model
+
+
+def _with_optimizer_if_known(file):
+    """The model with its averages, unless its optimizer is of a class that nobody registered."""
+    try:
+        return keras.saving.load_model(file)
+    except Exception:
+        model = keras.saving.load_model(file, compile=False)  # or that raises what is wrong
+        warnings.warn(
+            f"the optimizer of {file} cannot be loaded, and with it the averages of the weights: "
+            "the network holds the raw ones"
+        )
+        return model
 
 
 def _keras_file(file):

@@ -1,6 +1,6 @@
 """What `device` times: one `fit`, in one precision, with XLA or without."""
 
-import gc
+import contextlib
 import itertools
 import math
 import statistics
@@ -43,7 +43,7 @@ class Timing(NamedTuple):
     operations_per_second: float  # median, by the formula of `networks.size`
     start: float  # seconds that the first turn took beyond another: tracing and compiling
     peak_bytes: int | None  # of the GPU's memory; None without one
-    idle: float | None  # share of the time in which the GPU computed nothing; None without one
+    idle: float | None  # share of the time in which the GPU did nothing; None where not known
 
 
 def cases(settings: BenchmarkSettings, precision: str) -> list[Case]:
@@ -65,17 +65,10 @@ def time_fit(settings: BenchmarkSettings, case: Case) -> Timing:
 
     Raises:
         ValueError: if a step on so many rows does not fit into the machine's memory.
-        tf.errors.OpError: if TensorFlow cannot compute it, for one as the GPU's memory is full.
+        tf.errors.OpError: if TensorFlow cannot compute it.
+        NotFiniteError: if the loss becomes NaN or infinite.
     """
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
-    try:
-        return _timed(settings, case, has_gpu)
-    finally:
-        keras.backend.clear_session()  # or the next case finds the memory full
-        gc.collect()
-
-
-def _timed(settings, case, has_gpu):
     name, sizes, image_shape, num_classes = DEVICE_NETWORKS[case.network]
     num_members = 2 if case.method == "mixmo" else 1
     sizes = {
@@ -101,8 +94,6 @@ def _timed(settings, case, has_gpu):
         repetitions = settings.batch_repetitions if case.method == "mixmo" else 1
         model = compiled_mixmo(network, repetitions, **options)
         batches = data.training_batches(examples, case.rows // repetitions, seed=0)
-    if has_gpu:
-        tf.config.experimental.reset_memory_stats("GPU:0")
     per_execution = case.steps_per_execution
     steps = per_execution * math.ceil(settings.steps / per_execution)
     seconds, idle_share = _fit(model, batches, steps, settings.turns, is_traced=has_gpu)
@@ -134,7 +125,10 @@ def _fit(model, batches, steps, turns, is_traced):
 
 
 class _Clock(keras.callbacks.Callback):
-    """How long epochs take; it has nothing to do after a step, where it would be waited for."""
+    """How long epochs take; it has nothing to do after a step, where it would be waited for.
+
+    A trace that fails leaves what was timed before it.
+    """
 
     def __init__(self, traced_epoch):
         super().__init__()
@@ -144,11 +138,13 @@ class _Clock(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         if epoch == self._traced_epoch:
-            self._trace = idle.start()
+            with contextlib.suppress(tf.errors.OpError):
+                self._trace = idle.start()
         self._start = time.perf_counter()
 
     def on_epoch_end(self, epoch, logs=None):
-        if epoch == self._traced_epoch:
-            self.idle = idle.idle_share(idle.stop(self._trace))
-        else:
+        if epoch != self._traced_epoch:
             self.seconds.append(time.perf_counter() - self._start)
+        elif self._trace:
+            with contextlib.suppress(tf.errors.OpError):
+                self.idle = idle.idle_share(idle.stop(self._trace))

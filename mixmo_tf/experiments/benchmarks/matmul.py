@@ -6,7 +6,7 @@ from mixmo_tf.experiments.benchmarks.turns import take_turns
 
 DTYPES = {  # by precision: of the numbers that are multiplied
     "float32": tf.float32,
-    "tf32": tf.float32,  # of which the GPU's matrix units take 19 bits
+    "tf32": tf.float32,  # rounded to 19 bits by the GPU's matrix units
     "mixed_bfloat16": tf.bfloat16,
     "mixed_float16": tf.float16,
 }

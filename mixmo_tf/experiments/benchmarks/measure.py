@@ -35,10 +35,15 @@ def measure(name: str, settings: BenchmarkSettings) -> None:
     """What is called so in `BENCHMARKS`.
 
     Raises:
-        ValueError: if the settings have a model, and it is for none.
+        ValueError: if the settings have a model, and it is for none, or rows that are no multiple
+            of b.
     """
     if settings.model and name != "inference":
         raise ValueError(f"model is for inference, not for {name}")
+    repeats = name != "device" or "mixmo" in settings.methods
+    for rows in settings.row_counts if name == "device" else [settings.rows]:
+        if repeats and rows % settings.batch_repetitions:
+            raise ValueError(f"rows must be a multiple of b, got {rows}")
     BENCHMARKS[name](settings)
 
 

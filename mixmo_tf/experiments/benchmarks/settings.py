@@ -28,7 +28,7 @@ class BenchmarkSettings(OfFlags):
     """The flags of benchmark.py.
 
     Raises:
-        ValueError: if a value is out of bounds, or rows are not a multiple of b.
+        ValueError: if a value is out of bounds, or missing.
     """
 
     settings: tuple[str, ...] = setting(
@@ -87,7 +87,8 @@ class BenchmarkSettings(OfFlags):
     )
     precisions: tuple[str, ...] = setting(
         tuple(matmul.DTYPES),
-        "What `device` computes in, separated by commas; tf32 is float32 with products of 19 bits.",
+        "What `device` computes in, separated by commas; tf32 is float32 whose factors "
+        "are rounded to 19 bits.",
         choices=matmul.DTYPES,
     )
     xla: tuple[str, ...] = setting(
@@ -114,11 +115,6 @@ class BenchmarkSettings(OfFlags):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.rows % self.batch_repetitions:
-            raise ValueError(f"rows must be a multiple of b, got {self.rows}")
-        odd = [rows for rows in self.row_counts if rows % self.batch_repetitions]
-        if odd and "mixmo" in self.methods:
-            raise ValueError(f"row_counts must be multiples of b, got {odd[0]}")
         for name in (
             "networks",
             "methods",
