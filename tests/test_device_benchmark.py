@@ -137,6 +137,13 @@ def test_a_case_is_what_is_timed(method, precision, xla, dtype, one_block, monke
     assert timing.operations_per_second == pytest.approx(3 * 2 * by_hand * 24.0, rel=1e-9)
 
 
+def test_the_cells_of_a_line():
+    timing = device_fit.Timing([10.0, 30.0, 20.0], 2e12, 3.5, 2**31, 0.25)
+    cells = ("20.0 (10.0 … 30.0)", "2.00", "25.0 %", "25.0 %", "3.5", "2.0")
+    assert device._cells(timing, 8e12) == cells
+    assert device._cells(timing, None)[2] == "–"
+
+
 def test_epochs_are_timed_and_the_last_one_traced(one_block, untraced):
     """Without a GPU a trace says nothing, and what was timed before it stays."""
     model = loops.compiled_mixmo(shallow_network.build(1, 1, 3, (8, 8, 3), filters=4), 1)
