@@ -205,3 +205,32 @@ def test_a_convolution_of_ones_own_is_neither_summed_nor_scaled():
     fused = fold(model, fuse_batch_norm=True)
     np.testing.assert_allclose(fused(images), model(images), atol=1e-5)
     assert type(fused.network.get_layer("own")) is Standardised
+
+
+@keras.saving.register_keras_serializable(package="test_fold")
+class Nameless(keras.layers.Layer):
+    """Its config says nothing of a layer's own, such as the name."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = keras.layers.Conv2D(8, 1)
+
+    def build(self, shape):
+        self.inside.build(shape)
+
+    def call(self, x):
+        return self.inside(x)
+
+    def get_config(self):
+        return {}
+
+
+def test_a_layer_whose_config_has_no_name_is_folded():
+    def encoder(member, image):
+        return keras.layers.Conv2D(8, 3, name=f"encoder_{member}")(image)
+
+    network = networks.build("own", encoder, Nameless(), 2, 3, (32, 32, 3), "he_normal")
+    model = mixmo_tf.MixMo(shaken(network))
+    for fused in (False, True):
+        folded = fold(model, fuse_batch_norm=fused)
+        np.testing.assert_allclose(folded(IMAGES), model(IMAGES), atol=1e-6)

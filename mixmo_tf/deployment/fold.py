@@ -80,7 +80,7 @@ def _plain_network(network, kept):
             return args[0]
         return args[0][0] if layer.name == parts.MIXING else layer(*args, **kwargs)
 
-    copy = keras.models.clone_model(network, call_function=call)
+    copy = keras.models.clone_model(network, clone_function=_copied, call_function=call)
     image = parts.IMAGE.format(0)
     logits = [parts.logits(copy)[i] for i in kept]
     stacked = keras.ops.stack(logits, axis=1)
@@ -170,10 +170,7 @@ def _fused(network):
     fused_away = {norm.name for norm in norm_after.values()}
 
     def copy(layer):
-        config = layer.get_config()
-        if layer.name in norm_after:
-            config["use_bias"] = True
-        return type(layer).from_config(config)
+        return _copied(layer, **({"use_bias": True} if layer.name in norm_after else {}))
 
     def call(layer, inputs, *args, **kwargs):
         return inputs if layer.name in fused_away else layer(inputs, *args, **kwargs)
@@ -184,6 +181,12 @@ def _fused(network):
             original, norm = network.get_layer(layer.name), norm_after.get(layer.name)
             layer.set_weights(_scaled(original, norm) if norm else original.get_weights())
     return fused
+
+
+def _copied(layer, **changes):
+    copy = type(layer).from_config({**layer.get_config(), **changes})
+    copy.name = layer.name  # which the config of somebody's own layer may leave out
+    return copy
 
 
 def _scaled(convolution, norm):
