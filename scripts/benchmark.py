@@ -11,9 +11,9 @@
                                           of the device's rate of matrix products that is
 
 Rates differ from machine to machine and from minute to minute: compare only numbers of one
-run. The loops take turns, and a ratio is the median over the turns, with the
-least and the largest in brackets. On a CPU that others use too, processor seconds are the
-steadier measure.
+run. The loops take turns (but for those of `device`, each of which has a process of its own), and a
+ratio is the median over the turns, with the least and the largest in brackets. On a CPU that others
+use too, processor seconds are the steadier measure.
 """
 
 import functools

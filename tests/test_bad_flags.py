@@ -1,5 +1,6 @@
 """Every flag of every script, with values that it cannot have: a line that names it."""
 
+import io
 import sys
 import typing
 
@@ -119,3 +120,23 @@ def test_a_description_is_shown_as_it_is(monkeypatch, capsys):
 def test_what_a_script_cannot_take_is_named(script, flag_line, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert message in refusal(script, *NEEDED.get(script, []), *flag_line.split())
+
+
+class Gone(io.StringIO):
+    """A stream whose reader has gone."""
+
+    def write(self, text):
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_what_no_machine_can_do_is_one_line(monkeypatch):
+    """Memory that is not there; and --help to a reader that has gone."""
+
+    def allocate():
+        raise MemoryError("Unable to allocate 2 TiB")
+
+    with pytest.raises(SystemExit, match="^toy.py: Unable to allocate 2 TiB$"):
+        command_line.run(allocate, argv=["toy.py"])
+    monkeypatch.setattr(sys, "stdout", Gone())
+    with pytest.raises(SystemExit, match=r"^toy.py: \[Errno 32\] Broken pipe$"):
+        command_line.run(allocate, argv=["toy.py", "--help"])

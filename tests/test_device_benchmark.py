@@ -170,6 +170,8 @@ def test_all_that_is_named_is_timed():
     assert len(found) == len(set(found)) == 2 * 3 * 3 * 2 * 2
     assert {case.precision for case in found} == {"tf32"}
     assert [case.method for case in found[:3]] == ["mixmo", "plain", "keras"]
+    twice = BenchmarkSettings(row_counts=[8, 4, 8], methods=["plain", "plain"])
+    assert len(device_fit.cases(twice, "tf32")) == 2 * 2 * 2 * 2  # networks, rows, XLA, executions
     for name in ("networks", "methods", "row_counts", "precisions", "xla", "steps_per_execution"):
         assert refusal("benchmark", "device", f"--{name}=").endswith(
             f"{name} must have a value, got none"

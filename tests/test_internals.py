@@ -17,6 +17,7 @@ ROOT = pathlib.Path(mixmo_tf.__file__).parent
 INSIDE = {  # by file: modules that are not public, and names that begin with _
     "deployment/model_file.py": {"tensorflow.lite.python"},
     "distribution/strategies.py": {"tensorflow.python.distribute.cluster_resolver"},
+    "experiments/benchmarks/idle.py": {"tensorflow.tsl.profiler.protobuf"},
     "experiments/process.py": {"tensorflow.python.framework"},
     "formats/litert_graphs.py": {"tensorflow.lite.python", "tensorflow.lite.tools"},
     "formats/trusted_operations.py": {"tensorflow.core.protobuf"},
@@ -32,9 +33,12 @@ INSIDE = {  # by file: modules that are not public, and names that begin with _
     "networks/batch_norm.py": {"_flatten_layers"},
     "networks/graph.py": {"_inbound_nodes", "_keras_history"},
     "networks/parts.py": {"_inbound_nodes", "_keras_history", "_outbound_nodes"},
+    "networks/precision.py": {"_flatten_layers"},
     "random_state.py": {"keras.src.backend.common", "tensorflow.python.eager"},
 }
-NOT_PUBLIC = ("keras.src", "tensorflow.python", "tensorflow.core", "tensorflow.lite")
+NOT_PUBLIC = (
+    "keras.src", "tensorflow.python", "tensorflow.core", "tensorflow.lite", "tensorflow.tsl",
+)  # fmt: skip
 OF_PYTHON = ("_asdict", "_exit", "_fields", "_replace")  # public, whatever they begin with
 OF_KERAS = set(dir(keras.Model)) | {"_loss_tracker", "_compile_metrics"}  # a model's own too
 

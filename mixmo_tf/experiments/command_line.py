@@ -53,7 +53,7 @@ def run(
         tf.get_logger().setLevel("ERROR")
         try:
             action(*others, *map(settings_of, settings_classes, values))
-        except (ValueError, OSError, ImportError) as error:
+        except (ValueError, OSError, ImportError, MemoryError) as error:
             sys.exit(f"{script}: {error}")
 
     program, *said = sys.argv if argv is None else argv
@@ -63,7 +63,10 @@ def run(
     except (ValueError, OSError) as error:
         sys.exit(f"{script}: {error}")
     with known_to_absl(*values), _described(description), _printed(script):
-        absl.app.run(main, [program, *said])
+        try:
+            absl.app.run(main, [program, *said])
+        except BrokenPipeError as error:  # of --help, to a reader that has gone
+            sys.exit(f"{script}: {error}")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,9 @@ def set_precision(network: keras.Model, precision: str) -> None:
     """Lets every layer compute in another precision; the weights are and stay float32.
 
     The heads stay in float32, and with them the logits, the loss and the metrics. It holds
-    for what is compiled or exported from then on, and is saved with the model.
+    for what is compiled or exported from then on, and is saved with the model. A layer inside
+    another computes as it would if the model were loaded: in float32, unless the outer one, whose
+    class must be registered, passes its dtype policy on.
 
     Args:
         network: keras.Model, as `mixmo_tf.networks` build it.

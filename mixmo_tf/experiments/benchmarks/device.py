@@ -42,8 +42,9 @@ def measure_device(settings: BenchmarkSettings) -> None:
     """
     kind, name, has_tf32 = _device()
     _log.info("%s; TensorFlow %s, Keras %s", name, tf.__version__, keras.__version__)
-    precisions = [each for each in settings.precisions if each != "tf32" or has_tf32]
-    if len(precisions) < len(settings.precisions):
+    asked = dict.fromkeys(settings.precisions)
+    precisions = [each for each in asked if each != "tf32" or has_tf32]
+    if len(precisions) < len(asked):
         _log.info("tf32 is left out: this device does not compute in it")
     settings = dataclasses.replace(settings, matrix_side=settings.matrix_side or _SIDES[kind])
     _log.info(

@@ -47,8 +47,8 @@ class Timing(NamedTuple):
 
 
 def cases(settings: BenchmarkSettings, precision: str) -> list[Case]:
-    """All that the settings name; those that are to be compared follow each other."""
-    return [
+    """All that the settings name, once; those that are to be compared follow each other."""
+    named = [
         Case(network, rows, precision, xla, steps, method)
         for network, rows, xla, steps, method in itertools.product(
             settings.networks,
@@ -58,6 +58,7 @@ def cases(settings: BenchmarkSettings, precision: str) -> list[Case]:
             settings.methods,
         )
     ]
+    return list(dict.fromkeys(named))
 
 
 def time_fit(settings: BenchmarkSettings, case: Case) -> Timing:
