@@ -44,9 +44,7 @@ def idle_share(space: xplane_pb2.XSpace) -> float | None:
     ]
     if not spans:
         return None
-    first = min(
-        begin for begin, _ in spans
-    )  # an int: picoseconds since 1970 are too many for int64
+    first = min(spans)[0]  # an int: picoseconds since 1970 are too many for int64
     spans = np.array(sorted((begin - first, duration) for begin, duration in spans), np.int64)
     begins, durations = spans.T
     ends = np.maximum.accumulate(begins + durations)
