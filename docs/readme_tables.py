@@ -111,7 +111,7 @@ def _costs():
         steps = settings.epochs * (num_images // settings.batch_size)
         num_rows = steps * settings.batch_size * settings.batch_repetitions
         cost = f"{steps:,}", f"{num_rows:,}", f"{forward / 1e9:.3f}"
-        of_training = f"{3 * forward * num_rows / 1e15:,.3f}"
+        of_training = f"{size.TRAINING * forward * num_rows / 1e15:,.3f}"
         names, _ = lines.setdefault(cost, ([], of_training))
         names.append(f"[{file.stem}](../configs/{file.name})")
     titles = "configs", "steps", "rows", "GFLOP of a row, forward", "PFLOP of the training"

@@ -14,9 +14,9 @@ def set_precision(network: keras.Model, precision: str) -> None:
     """Lets every layer compute in another precision; the weights are and stay float32.
 
     The heads stay in float32, and with them the logits, the loss and the metrics. It holds
-    for what is compiled or exported from then on, and is saved with the model. A layer inside
-    another computes as it would if the model were loaded: in float32, unless the outer one, whose
-    class must be registered, passes its dtype policy on.
+    for what is compiled or exported from then on, and is saved with the model. Layers inside
+    another compute as they would if the model were loaded: in float32, where the outer one does not
+    pass its dtype policy on.
 
     Args:
         network: keras.Model, as `mixmo_tf.networks` build it.
@@ -49,8 +49,8 @@ def _dtypes(network):
 def _set(layer, policy):
     """Of a layer; those inside it get what they would have if it were loaded from a file.
 
-    Only its class knows whether they compute as it does. A nested model stays in float32 itself,
-    as Keras does not save its policy; its layers are set one by one.
+    Only its class knows whether they compute as it does; if it cannot be loaded, they do. A nested
+    model stays in float32 itself, as Keras does not save its policy; its layers are set one by one.
     """
     if isinstance(layer, keras.layers.InputLayer):
         return

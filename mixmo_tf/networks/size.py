@@ -16,6 +16,7 @@ import tensorflow as tf
 from mixmo_tf.networks import graph
 
 BYTES = 4  # of a float32
+TRAINING = 3  # times the operations of a forward pass: gradients of weights, and of what came in
 
 
 class Kernel(NamedTuple):
@@ -52,11 +53,7 @@ def activations(kernels: Iterable[Kernel]) -> int:
 
 
 def operations(kernels: Iterable[Kernel]) -> int:
-    """Of a forward pass of one row; a multiplication and an addition are two.
-
-    A training step takes three times as many: the gradients of the weights, and those of what came
-    in, are as much work as the pass itself.
-    """
+    """Of a forward pass of one row; a multiplication and an addition are two."""
     return 2 * sum(kernel.weights * kernel.pixels for kernel in kernels)
 
 

@@ -22,7 +22,6 @@ from mixmo_tf.experiments.benchmarks.settings import DEVICE_NETWORKS, BenchmarkS
 from mixmo_tf.networks import NETWORKS, set_precision, size
 
 _IMAGES = 5_000
-_BACKWARD_TOO = 3  # times the operations of a forward pass
 
 
 class Case(NamedTuple):
@@ -101,7 +100,7 @@ def time_fit(settings: BenchmarkSettings, case: Case) -> Timing:
     peak = tf.config.experimental.get_memory_info("GPU:0")["peak"] if has_gpu else None
     first, *others = seconds
     rates = [case.rows * steps / turn for turn in others]
-    operations = _BACKWARD_TOO * size.operations(kernels)
+    operations = size.TRAINING * size.operations(kernels)
     return Timing(
         rates,
         operations * statistics.median(rates),

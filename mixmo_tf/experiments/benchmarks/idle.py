@@ -22,11 +22,13 @@ def start() -> tempfile.TemporaryDirectory:
 
 
 def stop(folder: tempfile.TemporaryDirectory) -> xplane_pb2.XSpace:
-    """What was recorded since `start`, which gave the folder."""
+    """What was recorded since `start`, which gave the folder; nothing if no file was written."""
+    space = xplane_pb2.XSpace()
     tf.profiler.experimental.stop()
     with folder:
-        (file,) = pathlib.Path(folder.name).rglob("*.xplane.pb")
-        return xplane_pb2.XSpace.FromString(file.read_bytes())
+        for file in pathlib.Path(folder.name).rglob("*.xplane.pb"):  # one of each machine
+            space.MergeFromString(file.read_bytes())
+    return space
 
 
 def idle_share(space: xplane_pb2.XSpace) -> float | None:
